@@ -1,0 +1,47 @@
+"""Appointments in SQL."""
+
+from datetime import datetime
+from uuid import UUID
+
+from app.db import Transaction
+
+
+async def booked(tx: Transaction, tenant_id: UUID, start: datetime, end: datetime) -> set[tuple[str, datetime]]:
+    """(calendar, start) of what is taken from `start` until before `end`."""
+    rows = await tx.all(
+        dict,
+        """select calendar, starts_at from appointments
+           where tenant_id = %(tenant_id)s and starts_at >= %(start)s and starts_at < %(end)s""",
+        {"tenant_id": tenant_id, "start": start, "end": end},
+    )
+    return {(row["calendar"], row["starts_at"]) for row in rows}
+
+
+async def book(
+    tx: Transaction,
+    *,
+    tenant_id: UUID,
+    contact_id: UUID,
+    conversation_id: UUID,
+    calendar: str,
+    starts_at: datetime,
+    patient: str,
+    now: datetime,
+) -> bool:
+    """Takes a slot; False when somebody has it."""
+    row = await tx.one(
+        dict,
+        """insert into appointments (tenant_id, calendar, starts_at, contact_id, conversation_id, patient, booked_at)
+           values (%(tenant_id)s, %(calendar)s, %(starts_at)s, %(contact_id)s, %(conversation_id)s, %(patient)s, %(now)s)
+           on conflict (tenant_id, calendar, starts_at) do nothing returning id""",
+        {
+            "tenant_id": tenant_id,
+            "calendar": calendar,
+            "starts_at": starts_at,
+            "contact_id": contact_id,
+            "conversation_id": conversation_id,
+            "patient": patient,
+            "now": now,
+        },
+    )
+    return row is not None

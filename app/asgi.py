@@ -1,0 +1,137 @@
+"""The API process: what machines and people call over HTTP. Imports no model client and no graph."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import click
+import structlog
+import uvicorn
+from litestar import Litestar, Request, Response, Router, get
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+
+from app import broker, observability
+from app.broker import Nudger
+from app.clock import Clock, utc_now
+from app.config import Settings
+from app.db import Database, Role
+from app.errors import WebhookRefused
+from app.identity.service import Channels
+from app.identity.tokens import SecretBox
+from app.inbox.service import Inbox
+from app.observability import Reached, nobody_listens
+from app.outbox.callbacks import StatusCallbacks
+from app.webhooks import twilio
+from app.webhooks.twilio import TwilioWebhooks
+
+log = structlog.get_logger()
+
+NEEDS = ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
+
+
+def create_app(settings: Settings, *, clock: Clock = utc_now, reached: Reached = nobody_listens) -> Litestar:
+    """The application. Connects when it is started, not before."""
+
+    @asynccontextmanager
+    async def running(app: Litestar) -> AsyncIterator[None]:
+        nudger = Nudger(broker.make_broker(settings.redis_url))
+        async with (
+            Database(settings.database_url) as tenants,
+            Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
+        ):
+            channels = Channels(system, SecretBox(settings.secret_key))
+            app.state.twilio = TwilioWebhooks(settings.public_url, channels)
+            app.state.inbox = Inbox(tenants, system, nudger, clock, reached)
+            app.state.status_callbacks = StatusCallbacks(tenants, clock)
+            nudger.start()
+            yield
+            nudger.close()
+
+    def from_state(name: str) -> Provide:
+        def provide(state: State) -> Any:
+            return state[name]
+
+        return Provide(provide, sync_to_thread=False)
+
+    return Litestar(
+        route_handlers=[
+            Router("/api/v1/twilio", route_handlers=[twilio.receive_message, twilio.receive_status]),
+            healthy,
+        ],
+        dependencies={name: from_state(name) for name in ("twilio", "inbox", "status_callbacks")},
+        exception_handlers={
+            WebhookRefused: _refused,
+            HTTPException: _http_error,
+            Exception: _unexpected,
+        },
+        lifespan=[running],
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+@get("/healthz", sync_to_thread=False)
+def healthy() -> dict[str, str]:
+    """This process answers."""
+    return {"status": "ok"}
+
+
+def _refused(request: Request, error: WebhookRefused) -> Response[dict[str, str]]:
+    log.warning("webhook refused", path=request.url.path, status_code=error.status_code, reason=str(error))
+    return Response({"error": str(error)}, status_code=error.status_code)
+
+
+def _http_error(request: Request, error: HTTPException) -> Response[dict[str, str]]:
+    log.warning("request refused", path=request.url.path, status_code=error.status_code)
+    reason = error.detail if error.status_code < 500 else "internal error"
+    return Response({"error": reason}, status_code=error.status_code, headers=error.headers)
+
+
+def _unexpected(request: Request, error: Exception) -> Response[dict[str, str]]:
+    log.error("request failed", path=request.url.path, exc_info=error)
+    return Response({"error": "internal error"}, status_code=500)
+
+
+class _AnnouncedServer(uvicorn.Server):
+    """Says in one line when it is ready."""
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            address = f"http://{self.config.host}:{self.config.port}"
+            print(f"recado api ready on {address}", flush=True)
+
+
+def serve(settings: Settings, host: str, port: int, *, reached: Reached = nobody_listens) -> None:
+    """Serves until SIGTERM or SIGINT: then it answers what it has taken, and ends."""
+    config = uvicorn.Config(
+        create_app(settings, reached=reached),
+        host=host,
+        port=port,
+        loop="uvloop" if sys.platform != "win32" else "asyncio",
+        http="httptools",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=20,
+    )
+    server = _AnnouncedServer(config)
+    server.run()
+    if not server.started:
+        sys.exit(1)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="Port to listen on.")
+def command(host: str, port: int) -> None:
+    """Serve the webhooks and the API."""
+    settings = Settings.from_environment(needs=NEEDS)
+    observability.setup(settings.log_format)
+    serve(settings, host, port)
+

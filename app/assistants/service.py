@@ -1,0 +1,64 @@
+"""Published versions: making one current, and loading the one that a conversation opened with."""
+
+from collections import OrderedDict
+from datetime import timedelta
+from uuid import UUID
+
+from app.assistants import queries
+from app.clock import Clock
+from app.db import Database
+from app.errors import NotFoundError
+from app.identity import service as identity
+from tenants import loader
+from tenants.loader import Loaded
+
+
+class Assistants:
+    """Versions by id, remembered for good: they never change."""
+
+    REMEMBERED = 500
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._versions: OrderedDict[int, Loaded] = OrderedDict()
+
+    async def version(self, tenant_id: UUID, version_id: int) -> Loaded:
+        """One version of the tenant's assistant. Raises NotFoundError, InvalidAssistant."""
+        known = self._versions.get(version_id)
+        if known is not None:
+            self._versions.move_to_end(version_id)
+            return known
+        async with self._db.statement(tenant_id) as tx:
+            row = await queries.version(tx, version_id)
+        if row is None:
+            raise NotFoundError(f"there is no version {version_id} of this tenant's assistant")
+        loaded = loader.load(row.files)
+        self._versions[version_id] = loaded
+        if len(self._versions) > self.REMEMBERED:
+            self._versions.popitem(last=False)
+        return loaded
+
+
+async def publish(system: Database, slug: str, loaded: Loaded, clock: Clock) -> None:
+    """Makes an assistant the tenant's current version. The tenant is made if it is new.
+
+    New conversations get it at once; open ones keep the version they opened with.
+    """
+    tenant = await identity.ensure_tenant(system, slug, loaded.assistant.name)
+    lifecycle = loaded.assistant.lifecycle
+    async with system.statement() as tx:
+        await queries.publish(
+            tx,
+            tenant_id=tenant.id,
+            content_hash=loaded.content_hash,
+            files=loaded.files,
+            debounce=timedelta(seconds=lifecycle.debounce),
+            debounce_cap=timedelta(seconds=lifecycle.debounce_cap),
+            now=clock(),
+        )
+
+
+async def published(system: Database) -> list[queries.Published]:
+    """Every tenant and what it has published."""
+    async with system.statement() as tx:
+        return await queries.published(tx)

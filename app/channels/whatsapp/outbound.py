@@ -1,0 +1,167 @@
+"""Sending through Twilio's API, with time limits and with an honest answer about what is not known."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
+from twilio.http import AsyncHttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
+
+from app.channels.base import (
+    Accepted,
+    Credentials,
+    LookupFailed,
+    NotSent,
+    OutgoingMessage,
+    Refused,
+    SendResult,
+    Unknown,
+)
+
+TWILIO = "https://api.twilio.com"
+LOOKUP_LIMIT = 200
+CLOCK_SKEW = timedelta(seconds=3)
+"""Twilio's dates have a resolution of one second, and our clock may differ a little from theirs."""
+
+TRANSPORT = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+"""What a broken network or an unreadable answer raises."""
+
+RETRYABLE_CODES = {20003, 20429, 21611, 63007, 63017, 63018}
+"""Refusals that pass: wrong or rotated credentials, rate limits, a full queue, a sender not ready yet."""
+
+
+class _NotConnected(Exception):
+    """The request never left this machine."""
+
+
+class _RateLimited(Exception):
+    """Twilio did not process the request. Carries the seconds it asked us to wait, if it said."""
+
+    def __init__(self, retry_after: float | None) -> None:
+        super().__init__("rate limited")
+        self.retry_after = retry_after
+
+
+class _HttpClient(AsyncHttpClient):
+    """Twilio's client over one aiohttp session: real time limits, no logging of bodies, and a settable base URL."""
+
+    def __init__(self, base_url: str, timeout: float) -> None:
+        super().__init__(_SILENT, is_async=True, timeout=timeout)
+        self._base_url = base_url
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=timeout, connect=min(timeout, 5.0)),
+            connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=30),
+        )
+
+    async def request(  # type: ignore[override]
+        self,
+        method: str,
+        uri: str,
+        params: Mapping[str, object] | None = None,
+        data: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,
+        allow_redirects: bool = False,
+    ) -> Response:
+        try:
+            async with self._session.request(
+                method,
+                self._base_url + uri.removeprefix(TWILIO),
+                params={k: str(v) for k, v in (params or {}).items()} or None,
+                data=urlencode(data, doseq=True).encode() if data else None,
+                headers={**(headers or {}), "Content-Type": "application/x-www-form-urlencoded"},
+                auth=aiohttp.BasicAuth(*auth) if auth else None,
+                allow_redirects=False,
+            ) as answer:
+                if answer.status == 429:
+                    raise _RateLimited(_seconds(answer.headers.get("Retry-After")))
+                return Response(answer.status, await answer.text(), answer.headers)
+        except aiohttp.ClientConnectorError as error:
+            raise _NotConnected(type(error).__name__) from None
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+class TwilioGateway:
+    """The sending side of WhatsApp. Make it inside the running loop, one per process."""
+
+    def __init__(self, *, api_url: str, callback_url: str, timeout: float) -> None:
+        self._http = _HttpClient(api_url, timeout)
+        self._callback_url = callback_url
+        self._clients: dict[Credentials, Client] = {}
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._http.close()
+
+    async def send(self, message: OutgoingMessage) -> SendResult:
+        """Posts one message whose status callback carries our outbox id."""
+        try:
+            created = await self._client(message.credentials).messages.create_async(
+                to=message.recipient,
+                from_=message.sender,
+                body=message.body,
+                status_callback=f"{self._callback_url}?o={message.outbox_id}",
+            )
+        except (TwilioRestException, TwilioServiceException) as error:
+            return _refusal(int(error.status), int(error.code or 0))
+        except _RateLimited as error:
+            return NotSent("rate limited", error.retry_after)
+        except _NotConnected as error:
+            return NotSent(str(error))
+        except (TwilioException, KeyError, *TRANSPORT) as error:
+            return Unknown(type(error).__name__)
+        return Accepted(str(created.sid)) if created.sid else Unknown("an answer without a sid")
+
+    async def find(self, message: OutgoingMessage, *, since: datetime) -> list[str]:
+        """Looks among the messages from this sender to this recipient, newest first."""
+        try:
+            listed = await self._client(message.credentials).messages.list_async(
+                to=message.recipient, from_=message.sender, limit=LOOKUP_LIMIT, page_size=LOOKUP_LIMIT
+            )
+        except (TwilioException, _NotConnected, _RateLimited, *TRANSPORT) as error:
+            raise LookupFailed(type(error).__name__) from None
+        wanted = " ".join(message.body.split())
+        return [
+            str(found.sid)
+            for found in listed
+            if found.date_created is not None
+            and found.date_created >= since - CLOCK_SKEW
+            and " ".join((found.body or "").split()) == wanted
+        ]
+
+    def _client(self, credentials: Credentials) -> Client:
+        client = self._clients.get(credentials)
+        if client is None:
+            client = Client(credentials.account_sid, credentials.auth_token, http_client=self._http)
+            self._clients[credentials] = client
+        return client
+
+
+def _refusal(status: int, code: int) -> SendResult:
+    if status >= 500 or status < 400:
+        return Unknown(f"http {status}")
+    if code in RETRYABLE_CODES or status == 401:
+        return NotSent(f"twilio {code}")
+    return Refused(str(code))
+
+
+def _seconds(header: str | None) -> float | None:
+    return float(header) if header and header.isascii() and header.isdigit() else None
+
+
+class _Silent:
+    """Twilio's base client logs whole requests; ours holds its tongue, for bodies are the contacts'."""
+
+    def info(self, *_: object) -> None: ...
+
+
+_SILENT: Any = _Silent()
+
+__all__ = ["TwilioGateway"]

@@ -1,0 +1,1 @@
+"""One module per administrative command: it reads its arguments, calls one service, and prints."""

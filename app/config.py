@@ -1,0 +1,114 @@
+"""Settings from the environment, read once, frozen. No secret has a default: a missing one stops the start."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import urlsplit
+
+from app.errors import ConfigurationError
+
+PROVIDERS = ("openai", "groq", "google")
+
+
+@dataclass(frozen=True)
+class ModelProvider:
+    """How to reach one model provider. `base_url` None means the provider's own address."""
+
+    api_key: str = field(repr=False)
+    base_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a process of Recado is told. Durations are in seconds."""
+
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    public_url: str = ""
+    secret_key: str = field(repr=False, default="")
+    twilio_api_url: str = "https://api.twilio.com"
+    providers: Mapping[str, ModelProvider] = field(default_factory=dict)
+    turns_in_flight: int = 1000
+    turn_timeout: float = 120.0
+    turn_attempts: int = 5
+    lease: float = 300.0
+    sweep_interval: float = 0.5
+    send_timeout: float = 10.0
+    unknown_settle: float = 15.0
+    unknown_window: float = 600.0
+    log_format: str = "auto"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None, *, needs: tuple[str, ...] = ()) -> Self:
+        """Reads the environment. `needs` names the variables this process cannot do without.
+
+        Raises ConfigurationError naming every missing or malformed variable at once.
+        """
+        env = os.environ if environ is None else environ
+        problems = [f"{name} is not set: {HELP[name]}" for name in needs if not env.get(name)]
+        numbers = {field_: _number(env, name, problems) for field_, name in NUMBERS.items()}
+        public_url = env.get("RECADO_PUBLIC_URL", "").rstrip("/")
+        if public_url and (problem := _public_url_problem(public_url)):
+            problems.append(problem)
+        if problems:
+            raise ConfigurationError("\n".join(problems))
+        given = {name: value for name, value in numbers.items() if value is not None}
+        return cls(
+            database_url=env.get("DATABASE_URL", ""),
+            redis_url=env.get("REDIS_URL", ""),
+            public_url=public_url,
+            secret_key=env.get("RECADO_SECRET_KEY", ""),
+            twilio_api_url=env.get("RECADO_TWILIO_API_URL", cls.twilio_api_url).rstrip("/"),
+            providers=_providers(env),
+            log_format=env.get("RECADO_LOG_FORMAT", cls.log_format),
+            **given,  # type: ignore[arg-type]
+        )
+
+
+HELP = {
+    "DATABASE_URL": "the Postgres to use, such as postgresql://user:password@host/recado (or try `recado demo`)",
+    "REDIS_URL": "the Redis to use, such as redis://host:6379/0 (or try `recado demo`)",
+    "RECADO_PUBLIC_URL": "the https address that Twilio calls; its signatures are over it",
+    "RECADO_SECRET_KEY": "encrypts the tenants' tokens; make one with `recado check --new-secret-key`",
+}
+
+NUMBERS = {
+    "turns_in_flight": "RECADO_TURNS_IN_FLIGHT",
+    "turn_timeout": "RECADO_TURN_TIMEOUT",
+    "turn_attempts": "RECADO_TURN_ATTEMPTS",
+    "lease": "RECADO_LEASE",
+    "sweep_interval": "RECADO_SWEEP_INTERVAL",
+    "send_timeout": "RECADO_SEND_TIMEOUT",
+    "unknown_settle": "RECADO_UNKNOWN_SETTLE",
+    "unknown_window": "RECADO_UNKNOWN_WINDOW",
+}
+
+
+def _number(env: Mapping[str, str], name: str, problems: list[str]) -> int | float | None:
+    text = env.get(name)
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if value <= 0:
+        problems.append(f"{name} must be a number above 0, not {text!r}")
+        return None
+    return int(value) if value.is_integer() else value
+
+
+def _public_url_problem(url: str) -> str | None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        return f"RECADO_PUBLIC_URL must look like https://bot.example.com, not {url!r}"
+    return None
+
+
+def _providers(env: Mapping[str, str]) -> dict[str, ModelProvider]:
+    return {
+        name: ModelProvider(env[f"{name.upper()}_API_KEY"], env.get(f"{name.upper()}_BASE_URL") or None)
+        for name in PROVIDERS
+        if env.get(f"{name.upper()}_API_KEY")
+    }

@@ -1,0 +1,49 @@
+"""Conversations and their interrupts, for those who look at them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from app.db import Transaction
+
+
+@dataclass(frozen=True)
+class PendingInterrupt:
+    """An interrupt that waits for an operator."""
+
+    id: str
+    tenant_id: UUID
+    tenant: str
+    conversation_id: UUID
+    kind: str
+    payload: Mapping[str, Any]
+    created_at: datetime
+    contact: str
+    decided: bool
+
+
+PENDING = """
+    select i.id, i.tenant_id, t.slug as tenant, i.conversation_id, i.kind, i.payload, i.created_at,
+        coalesce(k.profile_name, k.address) as contact, i.decision is not null as decided
+    from interrupts i
+    join tenants t on t.id = i.tenant_id
+    join conversations c on c.id = i.conversation_id
+    join contacts k on k.id = c.contact_id
+    where i.resolved_at is null
+"""
+
+
+async def pending_interrupts(tx: Transaction, tenant_id: UUID | None) -> list[PendingInterrupt]:
+    """Interrupts that wait, oldest first; of all tenants when none is named."""
+    return await tx.all(
+        PendingInterrupt,
+        PENDING + " and (%(tenant_id)s::uuid is null or i.tenant_id = %(tenant_id)s) order by i.created_at",
+        {"tenant_id": tenant_id},
+    )
+
+
+async def pending_interrupt(tx: Transaction, interrupt_id: str) -> PendingInterrupt | None:
+    """One interrupt, if it waits."""
+    return await tx.one(PendingInterrupt, PENDING + " and i.id = %(id)s", {"id": interrupt_id})

@@ -1,0 +1,23 @@
+"""Conversations as operators see them."""
+
+from app.conversations import queries
+from app.conversations.queries import PendingInterrupt
+from app.db import Database
+from app.errors import NotFoundError
+from app.identity import service as identity
+
+
+async def pending_interrupts(system: Database, tenant: str | None) -> list[PendingInterrupt]:
+    """What waits for an operator; of one tenant, by slug, or of all. Raises NotFoundError."""
+    tenant_id = None if tenant is None else (await identity.tenant(system, tenant)).id
+    async with system.statement() as tx:
+        return await queries.pending_interrupts(tx, tenant_id)
+
+
+async def pending_interrupt(system: Database, interrupt_id: str) -> PendingInterrupt:
+    """One interrupt that waits. Raises NotFoundError."""
+    async with system.statement() as tx:
+        found = await queries.pending_interrupt(tx, interrupt_id)
+    if found is None:
+        raise NotFoundError(f"no interrupt {interrupt_id} is pending: `recado interrupts list` shows those that are")
+    return found

@@ -1,0 +1,134 @@
+"""The only door to Postgres. `Database.transaction` and `Database.statement` are the only commits.
+
+Every connection runs as a role that row-level security binds: `recado_app` sees one tenant at a time, named for the
+length of one transaction; `recado_system`, for sweeps and schedules, sees all. Neither owns anything.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import Any, LiteralString
+from uuid import UUID
+
+import orjson
+import psycopg
+from psycopg import AsyncConnection, sql
+from psycopg.rows import class_row, dict_row
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg_pool import AsyncConnectionPool
+
+set_json_dumps(orjson.dumps)
+set_json_loads(orjson.loads)
+
+Row = dict[str, Any]
+Params = Mapping[str, Any]
+
+SET_TENANT = "select set_config('app.tenant_id', %s, true)"
+
+CONNECTION = {
+    "autocommit": True,
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+    "application_name": "recado",
+}
+
+
+class Role(StrEnum):
+    """Whom row-level security takes a connection for."""
+
+    APP = "recado_app"
+    SYSTEM = "recado_system"
+
+
+class Transaction:
+    """Runs statements for one tenant (or for all, as `Role.SYSTEM`). Rows come typed: name the row's class."""
+
+    def __init__(self, connection: AsyncConnection[Any], tenant_id: UUID | None, *, single: bool) -> None:
+        self._connection = connection
+        self._tenant = None if tenant_id is None else str(tenant_id)
+        self._single = single
+
+    async def all[R](self, row: type[R], query: LiteralString, params: Params) -> list[R]:
+        """All rows of a query."""
+        make_row: Any = dict_row if row is dict else class_row(row)
+        async with self._connection.cursor(binary=True, row_factory=make_row) as cursor:
+            if self._single and self._tenant is not None:
+                # One round trip: between two syncs of a pipeline Postgres runs one implicit transaction,
+                # so the tenant is set for this statement and for nothing after it.
+                async with self._connection.pipeline():
+                    await self._connection.execute(SET_TENANT, (self._tenant,))
+                    await cursor.execute(query, params)
+            else:
+                await cursor.execute(query, params)
+            return await cursor.fetchall() if cursor.description else []
+
+    async def one[R](self, row: type[R], query: LiteralString, params: Params) -> R | None:
+        """The first row, or None."""
+        rows = await self.all(row, query, params)
+        return rows[0] if rows else None
+
+    async def run(self, query: LiteralString, params: Params) -> None:
+        """A statement whose rows nobody wants."""
+        await self.all(dict, query, params)
+
+
+class Database:
+    """A pool of connections in one role. Open it inside the running loop; close it there."""
+
+    def __init__(self, url: str, *, role: Role = Role.APP, size: int = 8) -> None:
+        self._role = role
+        self._pool = AsyncConnectionPool(
+            url, min_size=1, max_size=size, open=False, configure=self._configure, timeout=10, kwargs=dict(CONNECTION)
+        )
+
+    async def open(self) -> None:
+        """Starts connecting, and returns when Postgres has answered once."""
+        await self._pool.open(wait=True, timeout=30)
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._pool.close()
+
+    async def __aenter__(self) -> "Database":
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def statement(self, tenant_id: UUID | None = None) -> AsyncIterator[Transaction]:
+        """Each statement is a transaction of its own and takes one round trip."""
+        async with self._pool.connection() as connection:
+            yield Transaction(connection, tenant_id, single=True)
+
+    @asynccontextmanager
+    async def transaction(self, tenant_id: UUID | None = None) -> AsyncIterator[Transaction]:
+        """All statements commit together when the block ends, or not at all."""
+        async with self._pool.connection() as connection, connection.transaction():
+            if tenant_id is not None:
+                await connection.execute(SET_TENANT, (str(tenant_id),))
+            yield Transaction(connection, tenant_id, single=False)
+
+    async def _configure(self, connection: AsyncConnection[Any]) -> None:
+        connection.prepare_threshold = 0
+        await connection.execute(sql.SQL("set role {}").format(sql.Identifier(self._role)))
+
+
+async def connect(url: str) -> AsyncConnection[Any]:
+    """One connection outside any pool, in the login's own role: for what holds a session, such as an advisory lock."""
+    return await psycopg.AsyncConnection.connect(url, **CONNECTION)
+
+
+async def reachable(url: str) -> str | None:
+    """None when Postgres answers within five seconds, else why it does not (without the password)."""
+    try:
+        async with asyncio.timeout(5), await connect(url) as connection:
+            await connection.execute("select 1")
+    except (OSError, psycopg.Error, TimeoutError) as error:
+        return str(error) or type(error).__name__
+    return None

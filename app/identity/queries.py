@@ -1,0 +1,92 @@
+"""Tenants and channels in SQL."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.db import Transaction
+
+
+@dataclass(frozen=True)
+class TenantRow:
+    """A tenant."""
+
+    id: UUID
+    slug: str
+    name: str
+
+
+@dataclass(frozen=True)
+class ChannelRow:
+    """A channel with its tokens still sealed."""
+
+    id: UUID
+    tenant_id: UUID
+    account_sid: str
+    address: str
+    auth_tokens: bytes
+
+
+async def upsert_tenant(tx: Transaction, slug: str, name: str) -> TenantRow:
+    """The tenant of that slug, made or renamed."""
+    row = await tx.one(
+        TenantRow,
+        """insert into tenants (slug, name) values (%(slug)s, %(name)s)
+           on conflict (slug) do update set name = excluded.name returning id, slug, name""",
+        {"slug": slug, "name": name},
+    )
+    assert row is not None
+    return row
+
+
+async def tenant_by_slug(tx: Transaction, slug: str) -> TenantRow | None:
+    """The tenant of that slug."""
+    return await tx.one(TenantRow, "select id, slug, name from tenants where slug = %(slug)s", {"slug": slug})
+
+
+async def tenant_slugs(tx: Transaction) -> list[TenantRow]:
+    """Every tenant, by slug."""
+    return await tx.all(TenantRow, "select id, slug, name from tenants order by slug", {})
+
+
+async def channels_of_address(tx: Transaction, address: str) -> list[ChannelRow]:
+    """Every channel with that address: several accounts may claim the same one."""
+    return await tx.all(
+        ChannelRow,
+        "select id, tenant_id, account_sid, address, auth_tokens from channels where address = %(address)s",
+        {"address": address},
+    )
+
+
+async def channel(tx: Transaction, channel_id: UUID) -> ChannelRow | None:
+    """One channel by id."""
+    return await tx.one(
+        ChannelRow,
+        "select id, tenant_id, account_sid, address, auth_tokens from channels where id = %(id)s",
+        {"id": channel_id},
+    )
+
+
+async def upsert_channel(
+    tx: Transaction, tenant_id: UUID, account_sid: str, address: str, auth_tokens: bytes
+) -> UUID | None:
+    """The channel's id, or None when the address of that account belongs to another tenant."""
+    row = await tx.one(
+        dict,
+        """insert into channels as c (tenant_id, account_sid, address, auth_tokens)
+           values (%(tenant_id)s, %(account_sid)s, %(address)s, %(auth_tokens)s)
+           on conflict (account_sid, address) do update set auth_tokens = excluded.auth_tokens
+           where c.tenant_id = excluded.tenant_id
+           returning c.id""",
+        {"tenant_id": tenant_id, "account_sid": account_sid, "address": address, "auth_tokens": auth_tokens},
+    )
+    return None if row is None else row["id"]
+
+
+async def list_channels(tx: Transaction) -> list[dict[str, object]]:
+    """Every channel with its tenant's slug, without tokens."""
+    return await tx.all(
+        dict,
+        """select t.slug, c.address, c.account_sid from channels c join tenants t on t.id = c.tenant_id
+           order by t.slug, c.address""",
+        {},
+    )

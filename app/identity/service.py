@@ -1,0 +1,103 @@
+"""Who is who: tenants and their channels."""
+
+import time
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from app.channels.base import Credentials
+from app.db import Database
+from app.errors import ConflictError, NotFoundError
+from app.identity import queries
+from app.identity.queries import TenantRow
+from app.identity.tokens import SecretBox
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A tenant's number at a provider. `auth_tokens`: newest first; any may have signed a webhook."""
+
+    id: UUID
+    tenant_id: UUID
+    account_sid: str
+    address: str
+    auth_tokens: tuple[str, ...] = field(repr=False)
+
+    @property
+    def credentials(self) -> Credentials:
+        """What the provider's API wants."""
+        return Credentials(self.account_sid, self.auth_tokens[0])
+
+
+class Channels:
+    """Channels by address or id, remembered for a while: the webhook asks for one with every request."""
+
+    REMEMBER = 30.0
+    FORGET_AT = 10_000
+
+    def __init__(self, system: Database, box: SecretBox) -> None:
+        self._system = system
+        self._box = box
+        self._by_address: dict[str, tuple[float, list[Channel]]] = {}
+        self._by_id: dict[UUID, tuple[float, Channel]] = {}
+
+    async def of_address(self, address: str, *, fresh: bool = False) -> list[Channel]:
+        """The channels with that address, one per account that claims it. `fresh` asks Postgres."""
+        now = time.monotonic()
+        known = self._by_address.get(address)
+        if known and not fresh and now - known[0] < self.REMEMBER:
+            return known[1]
+        async with self._system.statement() as tx:
+            found = [self._open(row) for row in await queries.channels_of_address(tx, address)]
+        if found:
+            # Only what exists is remembered, so a stranger's requests cannot fill the memory.
+            self._by_address[address] = (now, found)
+        return found
+
+    def age(self, address: str) -> float:
+        """Seconds since the address was last read from Postgres."""
+        known = self._by_address.get(address)
+        return time.monotonic() - known[0] if known else float("inf")
+
+    async def by_id(self, channel_id: UUID) -> Channel:
+        """One channel. Raises NotFoundError."""
+        now = time.monotonic()
+        known = self._by_id.get(channel_id)
+        if known and now - known[0] < self.REMEMBER:
+            return known[1]
+        async with self._system.statement() as tx:
+            row = await queries.channel(tx, channel_id)
+        if row is None:
+            raise NotFoundError(f"there is no channel {channel_id}")
+        channel = self._open(row)
+        if len(self._by_id) >= self.FORGET_AT:
+            self._by_id.clear()
+        self._by_id[channel_id] = (now, channel)
+        return channel
+
+    def _open(self, row: queries.ChannelRow) -> Channel:
+        return Channel(row.id, row.tenant_id, row.account_sid, row.address, self._box.unseal(row.auth_tokens))
+
+
+async def ensure_tenant(system: Database, slug: str, name: str) -> TenantRow:
+    """The tenant of that slug, made if it is new."""
+    async with system.statement() as tx:
+        return await queries.upsert_tenant(tx, slug, name)
+
+
+async def tenant(system: Database, slug: str) -> TenantRow:
+    """The tenant of that slug. Raises NotFoundError."""
+    async with system.statement() as tx:
+        found = await queries.tenant_by_slug(tx, slug)
+    if found is None:
+        raise NotFoundError(f"there is no tenant {slug!r}: publish it first with `recado tenants publish`")
+    return found
+
+
+async def add_channel(system: Database, box: SecretBox, slug: str, credentials: Credentials, address: str) -> None:
+    """Adds a channel to a tenant, or gives the channel a new token. Raises NotFoundError, ConflictError."""
+    owner = await tenant(system, slug)
+    sealed = box.seal([credentials.auth_token])
+    async with system.statement() as tx:
+        added = await queries.upsert_channel(tx, owner.id, credentials.account_sid, address, sealed)
+    if added is None:
+        raise ConflictError(f"{address} of account {credentials.account_sid} belongs to another tenant")

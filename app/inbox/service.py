@@ -1,0 +1,83 @@
+"""What comes in is stored once, and then a worker is nudged."""
+
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import structlog
+from psycopg_pool import PoolTimeout
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from app import broker
+from app.broker import Nudger
+from app.channels.base import InboundMessage
+from app.clock import Clock
+from app.db import Database
+from app.errors import ConflictError
+from app.inbox import queries
+from app.inbox.queries import Received
+from app.observability import Milestone, Reached, nobody_listens
+
+log = structlog.get_logger()
+
+STORE_WITHIN = 9.0
+"""Seconds to keep trying while Postgres is away; Twilio waits 15 in all."""
+
+TIMERS_AT_ONCE = 200
+
+
+class Inbox:
+    """The one way in for messages, decisions and timers."""
+
+    def __init__(
+        self, db: Database, system: Database, nudger: Nudger, clock: Clock, reached: Reached = nobody_listens
+    ) -> None:
+        self._db = db
+        self._system = system
+        self._nudger = nudger
+        self._clock = clock
+        self._reached = reached
+
+    async def receive(self, tenant_id: UUID, channel_id: UUID, message: InboundMessage) -> bool:
+        """Stores a message durably; False when it was already stored. Raises psycopg.Error when Postgres stays away.
+
+        Trying again after a broken connection is safe even if the first try was committed: it is then a duplicate.
+        """
+        received: Received | None = None
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type((psycopg.OperationalError, PoolTimeout)),
+            stop=stop_after_delay(STORE_WITHIN),
+            wait=wait_exponential_jitter(initial=0.1, max=1.0),
+            reraise=True,
+        ):
+            with attempt:
+                try:
+                    async with self._db.statement(tenant_id) as tx:
+                        received = await queries.receive(tx, tenant_id, channel_id, message, self._clock())
+                except psycopg.errors.UniqueViolation:
+                    received = None
+        self._reached(Milestone.MESSAGE_STORED)
+        if received is not None and received.pending == 1:
+            self._nudge(tenant_id, received)
+        return received is not None
+
+    async def decide(self, tenant_id: UUID, interrupt_id: str, decision: dict[str, Any]) -> UUID:
+        """Hands an operator's decision to the conversation that waits for it. Raises ConflictError."""
+        async with self._db.statement(tenant_id) as tx:
+            received = await queries.add_decision(tx, interrupt_id, decision, self._clock())
+        if received is None:
+            raise ConflictError(f"interrupt {interrupt_id} is not pending: `recado interrupts list` shows those that are")
+        self._nudge(tenant_id, received)
+        return received.conversation_id
+
+    async def fire_timers(self) -> int:
+        """Moves due timers into the inbox and says how many."""
+        now = self._clock()
+        async with self._system.statement() as tx:
+            fired = await queries.fire_timers(tx, now, TIMERS_AT_ONCE)
+        for timer in fired:
+            self._nudger.send(broker.nudge(timer.tenant_id, timer.conversation_id, now.timestamp()))
+        return len(fired)
+
+    def _nudge(self, tenant_id: UUID, received: Received) -> None:
+        self._nudger.send(broker.nudge(tenant_id, received.conversation_id, received.due_at.timestamp()))

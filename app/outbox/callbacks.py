@@ -1,0 +1,29 @@
+"""Status callbacks: stored once, applied by rank. Apart from the sender, so that the webhook's process stays light."""
+
+from uuid import UUID
+
+import structlog
+
+from app.channels.base import StatusUpdate
+from app.clock import Clock
+from app.db import Database
+from app.outbox import queries
+
+log = structlog.get_logger()
+
+
+class StatusCallbacks:
+    """Takes what the provider says about our messages."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    async def apply(self, tenant_id: UUID, update: StatusUpdate) -> None:
+        """Moves the row forward. A callback for a row that is not there is logged and forgotten."""
+        async with self._db.statement(tenant_id) as tx:
+            known = await queries.apply_status(tx, tenant_id, update, self._clock())
+        if not known:
+            log.warning("status callback for no row of ours", outbox_id=update.outbox_id)
+        elif update.status == "failed":
+            log.warning("message failed at the provider", outbox_id=update.outbox_id, error_code=update.error_code)

@@ -1,0 +1,202 @@
+"""The outbox in SQL."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import LiteralString
+from uuid import UUID
+
+from app.channels.base import StatusUpdate
+from app.db import Transaction
+
+@dataclass(frozen=True)
+class OutboxRow:
+    """The head of a conversation's outbox, claimed by this worker: `sending` to be posted, `unknown` to be looked up."""
+
+    id: int
+    conversation_id: UUID
+    channel_id: UUID
+    recipient: str
+    body: str
+    attempts: int
+    attempted_at: datetime
+    created_at: datetime
+    status: str
+
+
+# Only the oldest open row of a conversation may be claimed: while it is not settled, nothing overtakes it.
+_CLAIM_HEAD: LiteralString = """
+head as (
+    select id, status from outbox
+    where conversation_id = %(conversation_id)s and id is distinct from %(id)s and %(take_next)s
+        and status in ('queued', 'sending', 'retrying', 'unknown') and parked_at is null
+    order by id limit 1 for update
+),
+claimed as (
+    update outbox o set
+        owner = %(owner)s,
+        status = case when head.status in ('queued', 'retrying') then 'sending' else 'unknown' end,
+        attempts = o.attempts + case when head.status in ('queued', 'retrying') then 1 else 0 end,
+        attempted_at = case
+            when head.status in ('queued', 'retrying') then %(now)s else coalesce(o.attempted_at, %(now)s)
+        end,
+        updated_at = %(now)s
+    from head
+    where o.id = head.id
+        and (o.owner is null or o.owner not in (select id from live_workers) or o.updated_at < %(stale)s)
+        and (head.status = 'sending' or o.retry_at is null or o.retry_at <= %(now)s)
+    returning o.id, o.conversation_id, o.body, o.attempts, o.attempted_at, o.created_at, o.status
+)
+select claimed.*, c.channel_id, contacts.address as recipient
+from claimed
+join conversations c on c.id = claimed.conversation_id
+join contacts on contacts.id = c.contact_id
+"""
+
+CLAIM: LiteralString = f"with {_CLAIM_HEAD}"
+
+SETTLE_AND_CLAIM_NEXT: LiteralString = f"""
+with settled as (
+    update outbox set
+        status = case when outbox_rank(status) > outbox_rank(%(status)s) then status else %(status)s end,
+        provider_sid = coalesce(provider_sid, %(provider_sid)s),
+        error_code = coalesce(%(error_code)s, error_code),
+        retry_at = %(retry_at)s,
+        parked_at = case when %(parked)s then %(now)s::timestamptz end,
+        owner = null,
+        updated_at = %(now)s
+    where id = %(id)s and owner = %(owner)s
+),
+{_CLAIM_HEAD}
+"""
+
+
+async def claim_head(
+    tx: Transaction, conversation_id: UUID, owner: int, now: datetime, stale: datetime
+) -> OutboxRow | None:
+    """The oldest open row, if it is due and no live worker has it. A row found `sending` comes back as `unknown`."""
+    return await tx.one(
+        OutboxRow,
+        CLAIM,
+        {
+            "conversation_id": conversation_id,
+            "id": None,
+            "take_next": True,
+            "owner": owner,
+            "now": now,
+            "stale": stale,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What became of a claimed row. `parked`: unknown and given up, until an operator or a callback knows more."""
+
+    status: str
+    provider_sid: str | None = None
+    error_code: str | None = None
+    retry_at: datetime | None = None
+    parked: bool = False
+
+    @property
+    def final(self) -> bool:
+        """Whether the next row may go."""
+        return self.parked or self.status in ("sent", "failed")
+
+
+async def settle(
+    tx: Transaction, row: OutboxRow, owner: int, settlement: Settlement, now: datetime, stale: datetime
+) -> OutboxRow | None:
+    """Writes what became of a claimed row, and claims the next one when there is no reason to wait.
+
+    A callback that was faster, and knows more, is not overwritten.
+    """
+    return await tx.one(
+        OutboxRow,
+        SETTLE_AND_CLAIM_NEXT,
+        {
+            "conversation_id": row.conversation_id,
+            "id": row.id,
+            "take_next": settlement.final,
+            "owner": owner,
+            "status": settlement.status,
+            "provider_sid": settlement.provider_sid,
+            "error_code": settlement.error_code,
+            "retry_at": settlement.retry_at,
+            "parked": settlement.parked,
+            "now": now,
+            "stale": stale,
+        },
+    )
+
+
+async def taken_sids(tx: Transaction, provider_sids: list[str]) -> set[str]:
+    """Those of the provider's ids that already belong to a row."""
+    rows = await tx.all(
+        dict, "select provider_sid from outbox where provider_sid = any(%(sids)s)", {"sids": provider_sids}
+    )
+    return {row["provider_sid"] for row in rows}
+
+
+@dataclass(frozen=True)
+class Undelivered:
+    """A conversation whose outbox has a row that somebody should take."""
+
+    tenant_id: UUID
+    conversation_id: UUID
+
+
+async def sweep(tx: Transaction, now: datetime, stale: datetime, before: datetime, limit: int) -> list[Undelivered]:
+    """Conversations whose oldest open row is due and unattended. Fresh rows (after `before`) are left to their worker."""
+    return await tx.all(
+        Undelivered,
+        """with live as materialized (select id from live_workers),
+           heads as (
+               select distinct on (conversation_id) tenant_id, conversation_id, status, owner, retry_at, updated_at
+               from outbox
+               where status in ('queued', 'sending', 'retrying', 'unknown') and parked_at is null
+               order by conversation_id, id
+           )
+           select tenant_id, conversation_id from heads
+           where (owner is null and updated_at < %(before)s or owner not in (select id from live) or updated_at < %(stale)s)
+               and (status = 'sending' or retry_at is null or retry_at <= %(now)s)
+           limit %(limit)s""",
+        {"now": now, "stale": stale, "before": before, "limit": limit},
+    )
+
+
+async def apply_status(tx: Transaction, tenant_id: UUID, update: StatusUpdate, now: datetime) -> bool:
+    """Stores a callback once and moves its row forward; False when the row is not this tenant's.
+
+    The callback carries our own id, so it also tells an unknown row its provider's id.
+    """
+    row = await tx.one(
+        dict,
+        """with row as (select id from outbox where id = %(outbox_id)s and tenant_id = %(tenant_id)s),
+           stored as (
+               insert into status_callbacks (tenant_id, outbox_id, provider_sid, status, error_code, received_at)
+               select %(tenant_id)s, id, %(provider_sid)s, %(status)s, %(error_code)s, %(now)s from row
+               on conflict do nothing
+           ),
+           moved as (
+               update outbox o set
+                   status = %(status)s,
+                   provider_sid = coalesce(o.provider_sid, %(provider_sid)s),
+                   error_code = nullif(%(error_code)s, ''),
+                   owner = null, retry_at = null, parked_at = null,
+                   updated_at = %(now)s
+               from row
+               where o.id = row.id and outbox_rank(%(status)s) > outbox_rank(o.status)
+                   and coalesce(o.provider_sid, %(provider_sid)s) = %(provider_sid)s
+           )
+           select id from row""",
+        {
+            "tenant_id": tenant_id,
+            "outbox_id": update.outbox_id,
+            "provider_sid": update.provider_sid,
+            "status": update.status,
+            "error_code": update.error_code,
+            "now": now,
+        },
+    )
+    return row is not None

@@ -1,0 +1,203 @@
+"""What must go out: per conversation in order, each row once.
+
+A row is posted only from `queued` or `retrying`. When the answer never came the row is `unknown`, and nothing but the
+provider's own list, or a callback carrying our id, decides whether it is posted again.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import psycopg
+import structlog
+from psycopg_pool import PoolTimeout
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from app.channels.base import (
+    Accepted,
+    Gateway,
+    LookupFailed,
+    NotSent,
+    OutgoingMessage,
+    Refused,
+    SendResult,
+    Unknown,
+)
+from app.clock import Clock
+from app.config import Settings
+from app.db import Database
+from app.errors import RecadoError
+from app.identity.service import Channels
+from app.observability import Milestone, Reached
+from app.outbox import queries
+from app.outbox.queries import OutboxRow, Settlement, Undelivered
+
+log = structlog.get_logger()
+
+GIVE_UP_AFTER = timedelta(hours=24)
+"""A free-form WhatsApp reply is allowed for 24 hours after the contact's last message."""
+
+BACKOFF = (1.0, 2.0, 5.0, 15.0, 60.0)
+"""Seconds between tries."""
+
+TRANSIENT = (psycopg.OperationalError, PoolTimeout)
+"""What Postgres raises while it is away."""
+
+FRESH = timedelta(seconds=1)
+POSTS_AT_ONCE = 100
+
+
+class Sender:
+    """Drains outboxes: one task per conversation, many at once."""
+
+    def __init__(
+        self,
+        db: Database,
+        channels: Channels,
+        gateway: Gateway,
+        clock: Clock,
+        settings: Settings,
+        reached: Reached,
+    ) -> None:
+        self._db = db
+        self._channels = channels
+        self._gateway = gateway
+        self._clock = clock
+        self._lease = timedelta(seconds=settings.lease)
+        self._settle_after = timedelta(seconds=settings.unknown_settle)
+        self._give_up_unknown = timedelta(seconds=settings.unknown_window)
+        self._reached = reached
+        self._posts = asyncio.Semaphore(POSTS_AT_ONCE)
+        self._draining: dict[UUID, asyncio.Task[None]] = {}
+        self._next_heads: dict[UUID, OutboxRow | None] = {}
+
+    def deliver(self, tenant_id: UUID, conversation_id: UUID, owner: int, head: OutboxRow | None = None) -> None:
+        """Starts draining a conversation's outbox, from a row that is already claimed if there is one.
+
+        While a drain of the same conversation runs, it is told to go on from there instead.
+        """
+        if conversation_id in self._draining:
+            self._next_heads[conversation_id] = head
+        else:
+            drain = self._drain(tenant_id, conversation_id, owner, head)
+            self._draining[conversation_id] = asyncio.create_task(drain)
+
+    async def close(self) -> None:
+        """Waits for what is on its way."""
+        while self._draining:
+            await asyncio.wait(list(self._draining.values()))
+
+    async def _drain(self, tenant_id: UUID, conversation_id: UUID, owner: int, head: OutboxRow | None) -> None:
+        try:
+            while True:
+                row = head or await self._claim(tenant_id, conversation_id, owner)
+                while row is not None:
+                    row = await self._one(tenant_id, owner, row)
+                if conversation_id not in self._next_heads:
+                    return
+                head = self._next_heads.pop(conversation_id)
+        except TRANSIENT as error:
+            # The row stays as it is; a sweep takes it up when its owner is gone or its lease is over.
+            log.warning("delivery interrupted", conversation_id=str(conversation_id), error=type(error).__name__)
+        except Exception:
+            log.exception("delivery failed", conversation_id=str(conversation_id))
+        finally:
+            # No await since the last look, so a call of `deliver` finds either a drain that will look, or none.
+            self._next_heads.pop(conversation_id, None)
+            del self._draining[conversation_id]
+
+    async def _claim(self, tenant_id: UUID, conversation_id: UUID, owner: int) -> OutboxRow | None:
+        now = self._clock()
+        async with self._db.statement(tenant_id) as tx:
+            return await queries.claim_head(tx, conversation_id, owner, now, now - self._lease)
+
+    async def _one(self, tenant_id: UUID, owner: int, row: OutboxRow) -> OutboxRow | None:
+        """Posts or looks up one row, settles it, and returns the next one if it may go at once."""
+        self._reached(Milestone.ROW_CLAIMED)
+        try:
+            channel = await self._patiently(lambda: self._channels.by_id(row.channel_id))
+            message = OutgoingMessage(row.id, channel.credentials, channel.address, row.recipient, row.body)
+            if row.status == "sending":
+                async with self._posts:
+                    settlement = self._after_post(row, await self._gateway.send(message))
+                self._reached(Milestone.ROW_POSTED)
+            else:
+                settlement = await self._look_up(tenant_id, row, message)
+        except RecadoError as error:
+            log.error("channel unusable", channel_id=str(row.channel_id), reason=str(error))
+            settlement = Settlement(
+                "retrying" if row.status == "sending" else "unknown",
+                error_code="channel unusable",
+                retry_at=self._later(len(BACKOFF), None),
+            )
+        if settlement.status in ("failed", "unknown"):
+            log.warning("message not delivered", outbox_id=row.id, **vars(settlement))
+        following = await self._patiently(lambda: self._settle(tenant_id, owner, row, settlement))
+        self._reached(Milestone.ROW_SETTLED)
+        return following
+
+    async def _settle(
+        self, tenant_id: UUID, owner: int, row: OutboxRow, settlement: Settlement
+    ) -> OutboxRow | None:
+        now = self._clock()
+        async with self._db.statement(tenant_id) as tx:
+            return await queries.settle(tx, row, owner, settlement, now, now - self._lease)
+
+    @staticmethod
+    async def _patiently[T](attempt: Callable[[], Awaitable[T]]) -> T:
+        """Waits out a restart of Postgres: once a row is posted, its outcome should not be forgotten."""
+        async for trial in AsyncRetrying(
+            retry=retry_if_exception_type(TRANSIENT),
+            stop=stop_after_delay(30),
+            wait=wait_exponential_jitter(initial=0.2, max=2),
+            reraise=True,
+        ):
+            with trial:
+                return await attempt()
+        raise AssertionError("the last try either returns or raises")
+
+    def _after_post(self, row: OutboxRow, result: SendResult) -> Settlement:
+        match result:
+            case Accepted(provider_sid):
+                return Settlement("sent", provider_sid=provider_sid)
+            case Refused(error_code):
+                return Settlement("failed", error_code=error_code)
+            case NotSent(reason, retry_after):
+                if self._clock() - row.created_at > GIVE_UP_AFTER:
+                    return Settlement("failed", error_code=reason)
+                return Settlement("retrying", error_code=reason, retry_at=self._later(row.attempts, retry_after))
+            case Unknown(reason):
+                return Settlement("unknown", error_code=reason, retry_at=self._clock() + self._settle_after)
+
+    async def _look_up(self, tenant_id: UUID, row: OutboxRow, message: OutgoingMessage) -> Settlement:
+        """What the provider's list says of a row whose post was never answered.
+
+        Only a list read after the provider had time to show the message proves that it is not there.
+        """
+        now = self._clock()
+        if now < (settled := row.attempted_at + self._settle_after):
+            return Settlement("unknown", retry_at=settled)
+        try:
+            found = await self._gateway.find(message, since=row.attempted_at)
+        except LookupFailed as error:
+            if now > row.attempted_at + self._give_up_unknown:
+                return Settlement("unknown", error_code=str(error), parked=True)
+            return Settlement("unknown", error_code=str(error), retry_at=self._later(row.attempts, None))
+        async with self._db.statement(tenant_id) as tx:
+            taken = await queries.taken_sids(tx, found)
+        free = [sid for sid in found if sid not in taken]
+        if free:
+            return Settlement("sent", provider_sid=free[-1])
+        return Settlement("retrying", retry_at=now)
+
+    def _later(self, attempts: int, at_least: float | None) -> datetime:
+        seconds = max(BACKOFF[min(attempts, len(BACKOFF)) - 1], at_least or 0.0)
+        return self._clock() + timedelta(seconds=seconds * random.uniform(1.0, 1.2))
+
+
+async def sweep(system: Database, now: datetime, lease: float, limit: int) -> list[Undelivered]:
+    """Conversations whose outbox waits for somebody: a lost hand-over, a retry that is due, a dead worker."""
+    async with system.statement() as tx:
+        return await queries.sweep(tx, now, now - timedelta(seconds=lease), now - FRESH, limit)

@@ -1,0 +1,60 @@
+"""The scheduler process: turns timers into inbox rows. Any number may run; each timer fires once."""
+
+import asyncio
+import signal
+
+import psycopg
+import click
+import structlog
+import uvloop
+from psycopg_pool import PoolTimeout
+
+from app import broker, observability
+from app.broker import Nudger
+from app.clock import Clock, utc_now
+from app.config import Settings
+from app.db import Database, Role
+from app.inbox.service import TIMERS_AT_ONCE, Inbox
+
+log = structlog.get_logger()
+
+NEEDS = ("DATABASE_URL", "REDIS_URL")
+TICK = 1.0
+"""Seconds between looks."""
+
+
+async def run(settings: Settings, *, clock: Clock = utc_now) -> None:
+    """Fires timers until SIGTERM or SIGINT."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    nudger = Nudger(broker.make_broker(settings.redis_url))
+    async with Database(settings.database_url, role=Role.SYSTEM, size=2) as system:
+        inbox = Inbox(system, system, nudger, clock)
+        nudger.start()
+        print("recado scheduler ready", flush=True)
+        while not stop.is_set():
+            try:
+                fired = await inbox.fire_timers()
+            except (psycopg.Error, PoolTimeout, OSError) as error:
+                log.warning("timers not fired", error=type(error).__name__)
+                fired = 0
+            if fired < TIMERS_AT_ONCE:
+                await _wait(stop, TICK)
+        nudger.close()
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return
+
+
+@click.command()
+def command() -> None:
+    """Fire timers: idle conversations, handoffs that nobody took."""
+    settings = Settings.from_environment(needs=NEEDS)
+    observability.setup(settings.log_format)
+    uvloop.run(run(settings))

@@ -1,0 +1,170 @@
+"""A checkpointer that writes nothing itself: it holds what the commit will put into LangGraph's own tables.
+
+So the checkpoint, the replies and everything else of a turn become durable in one statement. Anything that knows
+LangGraph's Postgres checkpointer, Studio included, reads what it leaves behind.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    get_checkpoint_id,
+    get_checkpoint_metadata,
+)
+from langgraph.checkpoint.postgres.base import BasePostgresSaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from psycopg.types.json import Jsonb
+
+SERDE = JsonPlusSerializer(allowed_msgpack_modules=None)
+"""Only types that are known to be safe are made from stored bytes."""
+
+INLINE = (str, int, float, bool)
+"""Values of these types stay in the checkpoint's own JSON, as LangGraph's saver keeps them."""
+
+
+@dataclass
+class Saved:
+    """The latest checkpoint of one namespace."""
+
+    checkpoint: dict[str, Any]
+    metadata: dict[str, Any]
+    values: dict[str, Any]
+    parent_id: str | None
+    writes: list[tuple[str, str, Any]]
+    new: bool = False
+
+    @property
+    def id(self) -> str:
+        """The checkpoint's id."""
+        return str(self.checkpoint["id"])
+
+
+class BufferingSaver(BasePostgresSaver):
+    """Reads the checkpoints a claim brought along; keeps what a run puts until the commit takes it."""
+
+    def __init__(self, thread_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(serde=SERDE)
+        self._thread_id = thread_id
+        self._latest: dict[str, Saved] = {}
+        self._blobs: dict[tuple[str, str, str], tuple[str, bytes]] = {}
+        self._writes: dict[tuple[str, str, str, int], tuple[str, str, str, bytes]] = {}
+        for row in sorted(rows, key=lambda row: row["checkpoint_id"]):
+            self._latest[row["checkpoint_ns"]] = Saved(
+                checkpoint=row["checkpoint"],
+                metadata=row["metadata"],
+                values=self._load_blobs(row["channel_values"]),
+                parent_id=row["parent_checkpoint_id"],
+                writes=self._load_writes(row["pending_writes"]),
+            )
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The latest checkpoint of the namespace, whether stored or not yet."""
+        namespace = config["configurable"].get("checkpoint_ns", "")
+        saved = self._latest.get(namespace)
+        wanted = get_checkpoint_id(config)
+        if saved is None or (wanted and wanted != saved.id):
+            return None
+        values = {**(saved.checkpoint.get("channel_values") or {}), **saved.values}
+        parent = self._config(namespace, saved.parent_id) if saved.parent_id else None
+        return CheckpointTuple(
+            self._config(namespace, saved.id),
+            {**saved.checkpoint, "channel_values": values},  # type: ignore[typeddict-item]
+            saved.metadata,  # type: ignore[arg-type]
+            parent,
+            saved.writes,
+        )
+
+    async def aput(
+        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+    ) -> RunnableConfig:
+        """Keeps a checkpoint, split into the JSON and the blobs that LangGraph's saver would write."""
+        namespace = config["configurable"].get("checkpoint_ns", "")
+        values = checkpoint["channel_values"]
+        inline = {name: value for name, value in values.items() if value is None or isinstance(value, INLINE)}
+        large = {name: value for name, value in values.items() if name not in inline}
+        for name, version in new_versions.items():
+            if name in large:
+                self._blobs[namespace, name, str(version)] = self.serde.dumps_typed(large[name])
+        self._latest[namespace] = Saved(
+            checkpoint={**checkpoint, "channel_values": inline},
+            metadata=dict(get_checkpoint_metadata(config, metadata)),
+            values=large,
+            parent_id=get_checkpoint_id(config) or None,
+            writes=[],
+            new=True,
+        )
+        return self._config(namespace, checkpoint["id"])
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Keeps a task's pending writes: an interrupt, or the value it is resumed with."""
+        namespace = config["configurable"].get("checkpoint_ns", "")
+        checkpoint_id = str(config["configurable"]["checkpoint_id"])
+        dumped = self._dump_writes(self._thread_id, namespace, checkpoint_id, task_id, task_path, writes)
+        for _, _, _, _, path, index, channel, kind, blob in dumped:
+            self._writes[namespace, checkpoint_id, task_id, index] = (path, channel, kind, blob)
+        saved = self._latest.get(namespace)
+        if saved is not None and saved.id == checkpoint_id:
+            saved.writes.extend((task_id, channel, value) for channel, value in writes)
+
+    def alist(self, config: RunnableConfig | None, **_: Any) -> AsyncIterator[CheckpointTuple]:
+        """Not offered: a turn has no business with history."""
+        raise NotImplementedError("a turn reads only the latest checkpoint")
+
+    def committed(self) -> None:
+        """Forgets what a leg's commit has written."""
+        self._blobs.clear()
+        self._writes.clear()
+        for saved in self._latest.values():
+            saved.new = False
+
+    def finish(self) -> None:
+        """Lets go of subgraphs: at the end of a turn only the root's checkpoint has a future."""
+        self._latest = {namespace: saved for namespace, saved in self._latest.items() if namespace == ""}
+
+    def commit_parameters(self) -> dict[str, Any]:
+        """What the commit writes, column by column; `kept_*` name what must stay of the rows already there."""
+        new = [(namespace, saved) for namespace, saved in self._latest.items() if saved.new]
+        latest = self._latest.values()
+        kept_ids = {saved.id for saved in latest}
+        kept_versions = {str(v) for saved in latest for v in saved.checkpoint["channel_versions"].values()}
+        blobs = [(key, value) for key, value in self._blobs.items() if key[2] in kept_versions]
+        writes = [(key, value) for key, value in self._writes.items() if key[1] in kept_ids]
+        return {
+            "checkpoint_ns": [namespace for namespace, _ in new],
+            "checkpoint_ids": [saved.id for _, saved in new],
+            # The parents are superseded, and leave with this commit.
+            "checkpoints": [Jsonb(saved.checkpoint) for _, saved in new],
+            "metadata": [Jsonb(saved.metadata) for _, saved in new],
+            "blob_ns": [key[0] for key, _ in blobs],
+            "blob_channels": [key[1] for key, _ in blobs],
+            "blob_versions": [key[2] for key, _ in blobs],
+            "blob_types": [value[0] for _, value in blobs],
+            "blobs": [value[1] for _, value in blobs],
+            "write_ns": [key[0] for key, _ in writes],
+            "write_checkpoints": [key[1] for key, _ in writes],
+            "write_tasks": [key[2] for key, _ in writes],
+            "write_indexes": [key[3] for key, _ in writes],
+            "write_paths": [value[0] for _, value in writes],
+            "write_channels": [value[1] for _, value in writes],
+            "write_types": [value[2] for _, value in writes],
+            "writes": [value[3] for _, value in writes],
+            "kept_ids": list(kept_ids),
+            "kept_versions": list(kept_versions),
+        }
+
+    def _config(self, namespace: str, checkpoint_id: str) -> RunnableConfig:
+        return {
+            "configurable": {
+                "thread_id": self._thread_id,
+                "checkpoint_ns": namespace,
+                "checkpoint_id": checkpoint_id,
+            }
+        }

@@ -1,0 +1,248 @@
+"""One turn: claim the conversation, run its graph, commit everything at once."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import structlog
+from psycopg_pool import PoolTimeout
+
+from app.assistants.service import Assistants
+from app.channels.base import split_body
+from app.clock import Clock
+from app.config import Settings
+from app.db import Database
+from app.observability import Milestone, Reached
+from app.outbox.queries import OutboxRow
+from app.turns import queries, runtime
+from app.turns.plan import Plan, Run, plan
+from app.turns.queries import Claim, Committed, Record, Settlement, Unclaimed
+from app.turns.runner import JournalingToolRunner
+from app.turns.runtime import Finished, Graphs
+from app.turns.saver import BufferingSaver
+from graphs.config import Assistant
+from graphs.context import Context
+from graphs.models import Models
+from graphs.nodes.handoff import Decision
+from graphs.state import Reply
+
+log = structlog.get_logger()
+
+RETRY_AFTER = (1.0, 3.0, 10.0, 30.0)
+"""Seconds before a failed turn is tried again."""
+
+UNPUBLISHED_RETRY = 30.0
+"""Seconds between looks at a tenant that has a channel but no published assistant."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a try to take a turn left: a row to post at once, and how much waits until when.
+
+    `claimable` is False when somebody else has the conversation, or when trying again at once makes no sense.
+    """
+
+    head: OutboxRow | None
+    pending: int
+    due_at: datetime | None
+    claimable: bool = False
+
+
+class Fenced(Exception):
+    """Another worker has the conversation: what this turn did counts for nothing, and is dropped."""
+
+
+class Turns:
+    """Runs turns, any number at once. Holds no connection while a model thinks."""
+
+    def __init__(
+        self,
+        db: Database,
+        assistants: Assistants,
+        models: Models,
+        clock: Clock,
+        settings: Settings,
+        reached: Reached,
+    ) -> None:
+        self._db = db
+        self._assistants = assistants
+        self._models = models
+        self._clock = clock
+        self._settings = settings
+        self._reached = reached
+        self._graphs = Graphs()
+
+    async def take(self, tenant_id: UUID, conversation_id: UUID, owner: int) -> Taken:
+        """One turn, if there is one to take. Raises psycopg.Error while Postgres is away."""
+        now = self._clock()
+        async with self._db.statement(tenant_id) as tx:
+            claimed = await queries.claim(
+                tx, conversation_id, owner, now, now - timedelta(seconds=self._settings.lease)
+            )
+        if isinstance(claimed, Unclaimed):
+            return Taken(None, claimed.pending, claimed.due_at)
+        self._reached(Milestone.TURN_CLAIMED)
+        try:
+            async with asyncio.timeout(self._settings.turn_timeout):
+                return await self._run(claimed)
+        except Fenced:
+            log.warning("turn fenced off", conversation_id=str(conversation_id), epoch=claimed.epoch)
+            return Taken(None, 0, None)
+        except asyncio.CancelledError:
+            await self._release(claimed, "interrupted", 0.0, forgive=True)
+            raise
+        except Exception as error:
+            # The rim of a turn: whatever a graph, a tool or Postgres threw, the turn is undone and tried again.
+            log.exception("turn failed", conversation_id=str(conversation_id), attempts=claimed.attempts)
+            wait = RETRY_AFTER[min(claimed.attempts, len(RETRY_AFTER)) - 1]
+            await self._release(claimed, type(error).__name__, wait)
+            return Taken(None, len(claimed.inbox), self._clock() + timedelta(seconds=wait))
+
+    async def _run(self, claim: Claim) -> Taken:
+        if not claim.inbox:
+            # The claim waited for a row lock, and saw the inbox as it was before: give back, and claim again at once.
+            await self._release(claim, None, 0.0, forgive=True)
+            return Taken(None, 1, self._clock(), claimable=True)
+        if claim.version_id is None:
+            log.warning("tenant has no published assistant", tenant_id=str(claim.tenant_id))
+            await self._release(claim, "no assistant is published", UNPUBLISHED_RETRY, forgive=True)
+            return Taken(None, 0, None)
+        todo = plan(claim, self._settings.turn_attempts)
+        if todo.run is Run.NOT_AT_ALL:
+            return await self._commit(claim, Settlement(claim.status, todo.dispositions, keep_timer=True))
+        loaded = await self._assistants.version(claim.tenant_id, claim.version_id)
+        if todo.run is Run.PARK:
+            return await self._commit(claim, _parked(claim, todo, loaded.assistant))
+        return await self._commit(claim, await self._run_graph(claim, todo, loaded.assistant))
+
+    async def _run_graph(self, claim: Claim, todo: Plan, assistant: Assistant) -> Settlement:
+        now = self._clock()
+        assert claim.version_id is not None
+        saver = BufferingSaver(str(claim.id), claim.checkpoints)
+        runner = JournalingToolRunner(self._db, claim, assistant, now, self._reached)
+        context = Context(now, claim.contact_name, self._models, runner)
+
+        async def commit_leg() -> None:
+            self._reached(Milestone.LEG_RUN)
+            async with self._db.statement(claim.tenant_id) as tx:
+                kept = await queries.commit_leg(
+                    tx, claim, saver.commit_parameters(), list(todo.dispositions), self._clock()
+                )
+            if not kept:
+                raise Fenced
+            saver.committed()
+            self._reached(Milestone.LEG_COMMITTED)
+
+        finished = await runtime.run_legs(
+            self._graphs.get(claim.version_id, assistant),
+            saver,
+            str(claim.id),
+            await self._input(claim, todo, assistant),
+            context,
+            commit_leg,
+        )
+        self._reached(Milestone.TURN_RUN)
+        if not finished.interrupts:
+            saver.finish()
+        return _settled(todo, finished, saver.commit_parameters(), assistant, self._clock())
+
+    async def _input(self, claim: Claim, todo: Plan, assistant: Assistant) -> runtime.GraphInput:
+        match todo.run:
+            case Run.MESSAGES:
+                return runtime.messages_input(todo.messages)
+            case Run.CLOSE:
+                return runtime.close_input()
+            case Run.RESUME if todo.decision is not None:
+                return runtime.resume_input(await self._decision(claim, todo.decision, assistant))
+            case _:
+                return None
+
+    async def _decision(self, claim: Claim, item: queries.InboxItem, assistant: Assistant) -> Decision:
+        async with self._db.statement(claim.tenant_id) as tx:
+            lines = await queries.said_meanwhile(tx, claim.id, item.id)
+        said: Any = [{"id": line.id, "author": line.author, "body": line.body} for line in lines]
+        if item.kind == "timer":
+            return Decision(action=assistant.handoff.on_timeout, said=said)
+        return Decision(action=item.payload["action"], reply=item.payload.get("reply"), said=said)
+
+    async def _commit(self, claim: Claim, settlement: Settlement) -> Taken:
+        async with self._db.statement(claim.tenant_id) as tx:
+            committed = await queries.commit(tx, claim, settlement, self._clock())
+        if committed is None:
+            raise Fenced
+        self._reached(Milestone.TURN_COMMITTED)
+        return Taken(_head(claim, settlement, committed), committed.pending, committed.due_at, claimable=True)
+
+    async def _release(self, claim: Claim, error: str | None, wait: float, *, forgive: bool = False) -> None:
+        due_at = self._clock() + timedelta(seconds=wait)
+        try:
+            async with self._db.statement(claim.tenant_id) as tx:
+                await queries.release(tx, claim, error, due_at, forgive=forgive)
+        except (psycopg.Error, PoolTimeout) as failure:
+            # Postgres is away: this worker's lock goes with it, and a sweep finds an owner that is dead.
+            log.warning("release failed", conversation_id=str(claim.id), error=type(failure).__name__)
+
+
+def _settled(
+    todo: Plan, finished: Finished, checkpoint: dict[str, Any], assistant: Assistant, now: datetime
+) -> Settlement:
+    turn = finished.state["turn"]
+    spoken = list(turn["replies"])
+    spoken += [Reply(author="assistant", body=i.payload["message"]) for i in finished.interrupts if i.payload["message"]]
+    if finished.interrupts:
+        status, wait, wake_for = "waiting", assistant.handoff.timeout, "handoff_timeout"
+    elif turn["closed"]:
+        status, wait, wake_for = "closed", None, ""
+    else:
+        status, wait, wake_for = "bot", assistant.lifecycle.idle, "idle"
+    return Settlement(
+        status=status,
+        dispositions=todo.dispositions,
+        wake_at=now + timedelta(seconds=wait) if wait else None,
+        wake_for=wake_for if wait else None,
+        checkpoint=checkpoint,
+        record=Record(
+            replies=_split(spoken),
+            agent=finished.state.get("agent"),
+            route=turn["route"],
+            usage=turn["usage"],
+            interrupts=finished.interrupts,
+        ),
+    )
+
+
+def _parked(claim: Claim, todo: Plan, assistant: Assistant) -> Settlement:
+    log.error("turn parked", conversation_id=str(claim.id), attempts=claim.attempts - 1)
+    return Settlement(
+        status=claim.status,
+        dispositions=todo.dispositions,
+        keep_timer=True,
+        record=Record(
+            replies=_split([Reply(author="assistant", body=assistant.apology)]),
+            error=f"parked after {claim.attempts - 1} attempts that ended with the worker, or with an error",
+        ),
+    )
+
+
+def _split(replies: list[Reply]) -> list[Reply]:
+    return [Reply(author=r["author"], body=part) for r in replies for part in split_body(r["body"])]
+
+
+def _head(claim: Claim, settlement: Settlement, committed: Committed) -> OutboxRow | None:
+    if committed.head_id is None or settlement.record is None:
+        return None
+    now = claim.claimed_at
+    return OutboxRow(
+        id=committed.head_id,
+        conversation_id=claim.id,
+        channel_id=claim.channel_id,
+        recipient=claim.contact_address,
+        body=settlement.record.replies[0]["body"],
+        attempts=1,
+        attempted_at=now,
+        created_at=now,
+        status="sending",
+    )

@@ -1,0 +1,105 @@
+"""Twilio calls us: verify, store, acknowledge. An acknowledgement leaves after the commit, never before."""
+
+from typing import Annotated
+from urllib.parse import parse_qs
+
+import psycopg
+import structlog
+from litestar import Request, Response, post
+from litestar.params import Dependency
+from litestar.status_codes import HTTP_200_OK
+from psycopg_pool import PoolTimeout
+
+from app.channels.whatsapp import inbound
+from app.errors import WebhookRefused
+from app.identity.service import Channel, Channels
+from app.inbox.service import Inbox
+from app.outbox.callbacks import StatusCallbacks
+
+log = structlog.get_logger()
+
+EMPTY_TWIML = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
+ASK_AGAIN_AFTER = 1.0
+"""Seconds before a failing signature makes us read the channel's tokens again: they may have been rotated."""
+
+
+class TwilioWebhooks:
+    """Verifies that a request comes from the account that owns the channel it names."""
+
+    def __init__(self, public_url: str, channels: Channels) -> None:
+        self._public_url = public_url
+        self._channels = channels
+
+    def called_url(self, request: Request) -> str:
+        """The URL as Twilio called it: the public base, then path and query byte for byte."""
+        path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
+        query = request.scope["query_string"].decode("latin-1")
+        return f"{self._public_url}{path}?{query}" if query else self._public_url + path
+
+    async def verified_channel(
+        self, request: Request, account_sid: str, address: str, parameters: inbound.Parameters
+    ) -> Channel:
+        """The channel. Raises WebhookRefused: 404 for an unknown number, 403 for a wrong owner or signature."""
+        url, signature = self.called_url(request), request.headers.get("X-Twilio-Signature")
+        channel = self._owned(await self._channels.of_address(address), account_sid)
+        if channel and inbound.signature_is_valid(channel.auth_tokens, url, parameters, signature):
+            return channel
+        if self._channels.age(address) > ASK_AGAIN_AFTER:
+            channel = self._owned(await self._channels.of_address(address, fresh=True), account_sid)
+            if channel and inbound.signature_is_valid(channel.auth_tokens, url, parameters, signature):
+                return channel
+        if channel is None:
+            raise WebhookRefused(403, "the account does not own this number")
+        raise WebhookRefused(403, "the signature is missing or wrong")
+
+    @staticmethod
+    def _owned(channels: list[Channel], account_sid: str) -> Channel | None:
+        if not channels:
+            raise WebhookRefused(404, "no channel has this number")
+        return next((channel for channel in channels if channel.account_sid == account_sid), None)
+
+
+async def _parameters(request: Request) -> inbound.Parameters:
+    return inbound.parse_form(request.headers.get("content-type", ""), await request.body())
+
+
+Door = Annotated[TwilioWebhooks, Dependency(skip_validation=True)]
+
+
+@post("/webhook", request_max_body_size=inbound.MAX_REQUEST, status_code=HTTP_200_OK)
+async def receive_message(
+    request: Request,
+    twilio: Door,
+    inbox: Annotated[Inbox, Dependency(skip_validation=True)],
+) -> Response[bytes]:
+    """A contact wrote."""
+    parameters = await _parameters(request)
+    account_sid, address = inbound.addressed_to(parameters)
+    channel = await twilio.verified_channel(request, account_sid, address, parameters)
+    message = inbound.parse_message(parameters)
+    try:
+        new = await inbox.receive(channel.tenant_id, channel.id, message)
+    except (psycopg.OperationalError, PoolTimeout) as error:
+        raise WebhookRefused(503, "the message could not be stored: try again") from error
+    if not new:
+        log.info("duplicate message", provider_sid=message.provider_sid)
+    return Response(EMPTY_TWIML, media_type="text/xml")
+
+
+@post("/status", request_max_body_size=inbound.MAX_REQUEST, status_code=HTTP_200_OK)
+async def receive_status(
+    request: Request,
+    twilio: Door,
+    status_callbacks: Annotated[StatusCallbacks, Dependency(skip_validation=True)],
+) -> Response[bytes]:
+    """Twilio says what became of a message of ours."""
+    parameters = await _parameters(request)
+    account_sid, address = inbound.sent_from(parameters)
+    channel = await twilio.verified_channel(request, account_sid, address, parameters)
+    outbox_id = parse_qs(request.scope["query_string"].decode("latin-1")).get("o", [None])[-1]
+    update = inbound.parse_status(outbox_id, parameters)
+    try:
+        await status_callbacks.apply(channel.tenant_id, update)
+    except (psycopg.OperationalError, PoolTimeout) as error:
+        raise WebhookRefused(503, "the status could not be stored: try again") from error
+    return Response(EMPTY_TWIML, media_type="text/xml")

@@ -1,0 +1,17 @@
+"""What a turn is given and never stores."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from graphs.models import Models
+from tools.context import ToolRunner
+
+
+@dataclass(frozen=True)
+class Context:
+    """One per turn. `contact_name` is whatever the contact calls itself: data, never instructions."""
+
+    now: datetime
+    contact_name: str | None
+    models: Models
+    tools: ToolRunner

@@ -1,0 +1,166 @@
+"""Calls to language models: time limits, bounded retries, one error for whatever goes wrong."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+from weakref import WeakKeyDictionary
+
+import structlog
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.runnables import Runnable
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from graphs.config import ModelSpec
+from graphs.state import Usage
+
+log = structlog.get_logger()
+
+TRIES = 3
+LONGEST_WAIT = 20.0
+"""Seconds to wait before trying again, whatever a provider asks for."""
+
+FINAL_STATUSES = {400, 401, 403, 404, 405, 413, 422}
+"""HTTP statuses that the same request would get again."""
+
+
+class ModelFailure(Exception):
+    """No usable answer. `retryable`: another try, or another provider, may give one."""
+
+    def __init__(self, reason: str, *, retryable: bool, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class Access(Protocol):
+    """How to reach a provider."""
+
+    @property
+    def api_key(self) -> str: ...
+    @property
+    def base_url(self) -> str | None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Toolbox:
+    """Tool declarations that a model may use, in OpenAI's form. `forced`: it must call this one."""
+
+    declarations: Sequence[Mapping[str, Any]] = ()
+    forced: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A model's message, reduced to what the next call needs, and what it cost."""
+
+    message: AIMessage
+    usage: Usage
+
+
+@dataclass
+class Models:
+    """Model clients, made at their first use and kept: one of these per process and event loop."""
+
+    access: Mapping[str, Access]
+    _clients: dict[ModelSpec, BaseChatModel] = field(default_factory=dict)
+    _bound: WeakKeyDictionary[Toolbox, dict[ModelSpec, Runnable[Any, AIMessage]]] = field(
+        default_factory=WeakKeyDictionary
+    )
+
+    async def answer(self, spec: ModelSpec, messages: Sequence[BaseMessage], toolbox: Toolbox) -> Answer:
+        """One usable answer: text, or well-formed tool calls. Raises ModelFailure."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(lambda error: isinstance(error, ModelFailure) and error.retryable),
+            stop=stop_after_attempt(TRIES),
+            wait=_wait,
+            reraise=True,
+        )
+        return await retrying(self._try, spec, messages, toolbox)
+
+    async def _try(self, spec: ModelSpec, messages: Sequence[BaseMessage], toolbox: Toolbox) -> Answer:
+        provider = _provider(spec.provider)
+        try:
+            message = await self._runnable(spec, toolbox).ainvoke(list(messages))
+        except provider.ERRORS as error:
+            failure = _failure(error)
+            log.warning("model call failed", provider=spec.provider, model=spec.model, reason=str(failure))
+            raise failure from None
+        if message.invalid_tool_calls or not (message.text.strip() or message.tool_calls):
+            log.warning("model answered nonsense", provider=spec.provider, model=spec.model)
+            raise ModelFailure("nonsense", retryable=True)
+        return Answer(_reduced(message), _usage(spec, message))
+
+    def _runnable(self, spec: ModelSpec, toolbox: Toolbox) -> Runnable[Any, AIMessage]:
+        bound = self._bound.setdefault(toolbox, {})
+        if spec not in bound:
+            client = self._client(spec)
+            bound[spec] = (
+                client.bind_tools(list(toolbox.declarations), tool_choice=toolbox.forced)
+                if toolbox.declarations
+                else cast("Runnable[Any, AIMessage]", client)
+            )
+        return bound[spec]
+
+    def _client(self, spec: ModelSpec) -> BaseChatModel:
+        client = self._clients.get(spec)
+        if client is None:
+            access = self.access.get(spec.provider)
+            if access is None:
+                key = f"{spec.provider.upper()}_API_KEY"
+                raise ModelFailure(f"no key for {spec.provider}: set {key}", retryable=False)
+            client = _provider(spec.provider).build(spec, access.api_key, access.base_url)
+            self._clients[spec] = client
+        return client
+
+
+def preload(providers: Sequence[str]) -> None:
+    """Imports the providers' packages, which takes a second or two, before the first turn needs them."""
+    for provider in providers:
+        _provider(provider)
+
+
+def _provider(name: str) -> Any:
+    # By name, so that a process imports only the providers it was given keys for.
+    return importlib.import_module(f"graphs.providers.{name}")
+
+
+def _failure(error: Exception) -> ModelFailure:
+    status = getattr(error, "status_code", None) or getattr(error, "code", None)
+    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
+    header = getattr(response, "headers", None) or {}
+    retry_after = header.get("retry-after", "")
+    return ModelFailure(
+        f"{type(error).__name__} {status or ''}".strip(),
+        retryable=status not in FINAL_STATUSES,
+        retry_after=float(retry_after) if retry_after.isdigit() else None,
+    )
+
+
+_backoff = wait_exponential_jitter(initial=0.3, max=5)
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, ModelFailure) and error.retry_after else 0.0
+    return min(max(_backoff(state), asked), LONGEST_WAIT)
+
+
+def _reduced(message: AIMessage) -> AIMessage:
+    # What the provider says about its own answer (logs, ratings, fingerprints) would be stored with every turn.
+    return AIMessage(
+        content=message.content,
+        tool_calls=message.tool_calls,
+        additional_kwargs={k: v for k, v in message.additional_kwargs.items() if k not in ("tool_calls", "refusal")},
+        id=message.id,
+    )
+
+
+def _usage(spec: ModelSpec, message: AIMessage) -> Usage:
+    counted = message.usage_metadata
+    return Usage(
+        model=f"{spec.provider}/{spec.model}",
+        input_tokens=counted["input_tokens"] if counted else None,
+        output_tokens=counted["output_tokens"] if counted else None,
+    )

@@ -1,0 +1,83 @@
+"""Stops until an operator decides."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal, NotRequired, TypedDict
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langgraph.graph import END
+from langgraph.types import Command, interrupt
+
+from graphs.config import Assistant
+from graphs.state import State, new_turn, saying
+
+Next = Command[Literal["close", "__end__"]]
+
+
+class Said(TypedDict):
+    """Something said while the human had the conversation."""
+
+    id: str
+    author: Literal["contact", "operator"]
+    body: str
+
+
+class Decision(TypedDict):
+    """What the graph is resumed with."""
+
+    action: Literal["return", "close"]
+    reply: NotRequired[str | None]
+    said: NotRequired[Sequence[Said]]
+
+
+class Request(TypedDict):
+    """What an operator is asked."""
+
+    kind: Literal["handoff"]
+    queue: str
+    reason: str
+    message: str | None
+
+
+def make_handoff(assistant: Assistant) -> Callable[[State], Awaitable[Next]]:
+    """The node. It runs again from its top at the resume, so nothing happens before the interrupt."""
+
+    async def handoff(state: State) -> Next:
+        request = Request(
+            kind="handoff",
+            queue=assistant.handoff.queue,
+            reason=state["turn"]["handoff"] or "",
+            message=assistant.handoff.message,
+        )
+        decision: Decision = interrupt(request)
+        reply = decision.get("reply")
+        turn = saying(new_turn(), reply, "operator")
+        messages = [*_superseded(state["messages"]), *_attributed(decision.get("said", ()))]
+        if reply:
+            messages.append(AIMessage(f"[operator] {reply}"))
+        goto: Literal["close", "__end__"] = "close" if decision["action"] == "close" else END
+        return Command(goto=goto, update={"messages": messages, "turn": turn})
+
+    return handoff
+
+
+def _superseded(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    # A standing "an operator takes over" would keep the model silent, or make it hand over again.
+    return [
+        ToolMessage(
+            "An operator took over, and has handed the conversation back: you answer again.",
+            tool_call_id=message.tool_call_id,
+            name=message.name,
+            id=message.id,
+        )
+        for message in messages
+        if isinstance(message, ToolMessage) and message.name == "request_human" and message.status == "success"
+    ]
+
+
+def _attributed(said: Sequence[Said]) -> list[BaseMessage]:
+    return [
+        HumanMessage(line["body"], id=line["id"])
+        if line["author"] == "contact"
+        else AIMessage(f"[operator] {line['body']}", id=line["id"])
+        for line in said
+    ]

@@ -1,0 +1,56 @@
+"""Keeps the history that the models see short and valid."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage, ToolMessage
+
+from graphs.config import Assistant
+from graphs.state import State, Update
+
+LOST = "The call was interrupted and its outcome is not known."
+
+
+def make_recall(assistant: Assistant) -> Callable[[State], Awaitable[Update]]:
+    """The node, for one assistant's window."""
+
+    async def recall(state: State) -> Update:
+        messages = state["messages"]
+        repaired = answer_dangling_calls(messages)
+        dropped = [RemoveMessage(id=str(m.id)) for m in messages[: window_start(messages, assistant.window)]]
+        if repaired:
+            # A repair must stand right behind its call, so the list is written anew.
+            removed = {message.id for message in dropped}
+            kept = [message for message in repaired if message.id not in removed]
+            return {"messages": [*(RemoveMessage(id=str(m.id)) for m in messages), *kept]}
+        return {"messages": dropped} if dropped else {}
+
+    return recall
+
+
+def window_start(messages: Sequence[BaseMessage], window: int) -> int:
+    """Where the last `window` messages begin, moved on to a contact's message: no call is parted from its result."""
+    if len(messages) <= window:
+        return 0
+    start = len(messages) - window
+    turns = (i for i in range(start, len(messages)) if isinstance(messages[i], HumanMessage))
+    return next(turns, start)
+
+
+def answer_dangling_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage] | None:
+    """The messages with a result for every tool call, or None when none is missing.
+
+    A turn that was given up leaves calls without results, and providers refuse such a history for ever.
+    """
+    answered = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    if all(call["id"] in answered for m in messages if isinstance(m, AIMessage) for call in m.tool_calls):
+        return None
+    repaired: list[BaseMessage] = []
+    for message in messages:
+        repaired.append(message)
+        if isinstance(message, AIMessage):
+            repaired.extend(
+                ToolMessage(LOST, tool_call_id=str(call["id"]), name=call["name"], id=f"lost-{call['id']}")
+                for call in message.tool_calls
+                if call["id"] not in answered
+            )
+    return repaired

@@ -1,0 +1,1 @@
+"""One module per model provider: the only places that import its packages."""

@@ -1,0 +1,89 @@
+"""What is checkpointed between legs and turns. Bounded: older messages live in the inbox and the outbox."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypedDict
+
+from langchain_core.messages import AnyMessage, BaseMessage
+from langgraph.graph.message import add_messages
+
+Event = Literal["message", "idle"]
+
+
+class Route(TypedDict):
+    """Where the router sent the turn, and why."""
+
+    to: str
+    why: str
+
+
+class Usage(TypedDict):
+    """One model call. Token counts are None when the provider did not tell."""
+
+    model: str
+    input_tokens: int | None
+    output_tokens: int | None
+
+
+class Reply(TypedDict):
+    """Something to be said to the contact."""
+
+    author: Literal["assistant", "operator"]
+    body: str
+
+
+class TurnState(TypedDict):
+    """What one turn works with. Made new by every turn's input; durable so that a killed turn goes on.
+
+    `said` and `button` are the contact's words of this turn; `handoff` is why a human is needed, if one is.
+    """
+
+    event: Event
+    said: str
+    button: str | None
+    route: Route | None
+    replies: list[Reply]
+    usage: list[Usage]
+    tool_failures: int
+    handoff: str | None
+    closed: bool
+
+
+class State(TypedDict):
+    """The whole state of a conversation."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    agent: str | None
+    turn: TurnState
+
+
+class Update(TypedDict, total=False):
+    """What a node may change."""
+
+    messages: Sequence[BaseMessage]
+    agent: str
+    turn: TurnState
+
+
+def new_turn(event: Event = "message", said: str = "", button: str | None = None) -> TurnState:
+    """A turn that has done nothing yet."""
+    return TurnState(
+        event=event,
+        said=said,
+        button=button,
+        route=None,
+        replies=[],
+        usage=[],
+        tool_failures=0,
+        handoff=None,
+        closed=False,
+    )
+
+
+def changed(turn: TurnState, **changes: Any) -> TurnState:
+    """The turn with some of its fields replaced."""
+    return {**turn, **changes}  # type: ignore[typeddict-item]
+
+
+def saying(turn: TurnState, body: str | None, author: Literal["assistant", "operator"] = "assistant") -> TurnState:
+    """The turn with one more reply, if there is anything to say."""
+    return changed(turn, replies=[*turn["replies"], Reply(author=author, body=body)]) if body else turn

@@ -1,0 +1,81 @@
+"""Applies the numbered SQL files of this folder."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, LiteralString, cast
+
+import psycopg
+
+LOCK_KEY = 7700
+"""The advisory lock that lets one process migrate at a time."""
+
+HISTORY: LiteralString = """
+create table if not exists schema_migrations (
+    name text primary key,
+    sha256 text not null,
+    applied_at timestamptz not null default now()
+)
+"""
+
+
+class EditedMigrationError(Exception):
+    """A file that was already applied has changed since. Put it back, and write a new one."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file. `sha256` is over its text."""
+
+    name: str
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """The hash that the database remembers."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def available() -> list[Migration]:
+    """Every migration that this package holds, in order."""
+    folder = resources.files("migrations")
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return [Migration(file.name, file.read_text("utf-8")) for file in files]
+
+
+def apply(database_url: str, migrations: list[Migration] | None = None) -> Iterator[Migration]:
+    """Yields each migration after it is committed; nothing when the database is up to date.
+
+    Waits for another process that is migrating. Each file runs in a transaction that gives up after five seconds of
+    waiting for a table lock, so that a busy table does not stop the world. Raises EditedMigrationError, psycopg.Error.
+    """
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))
+        connection.execute("set client_min_messages = warning")
+        connection.execute(HISTORY)
+        done: dict[str, str] = dict(connection.execute("select name, sha256 from schema_migrations").fetchall())
+        wanted = available() if migrations is None else migrations
+        _refuse_edited(wanted, done)
+        for migration in wanted:
+            if migration.name not in done:
+                _apply_one(connection, migration)
+                yield migration
+
+
+def _refuse_edited(migrations: list[Migration], done: dict[str, str]) -> None:
+    edited = [m.name for m in migrations if m.name in done and done[m.name] != m.sha256]
+    if edited:
+        raise EditedMigrationError(
+            f"{', '.join(edited)} changed after it was applied to this database. "
+            "Put the file back as it was and write the change as a new migration."
+        )
+
+
+def _apply_one(connection: psycopg.Connection[Any], migration: Migration) -> None:
+    with connection.transaction():
+        connection.execute("set local lock_timeout = '5s'")
+        connection.execute(cast("LiteralString", migration.text))
+        connection.execute(
+            "insert into schema_migrations (name, sha256) values (%s, %s)", (migration.name, migration.sha256)
+        )

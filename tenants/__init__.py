@@ -1,0 +1,1 @@
+"""Tenants write their assistants as YAML. One folder per tenant; no Python."""

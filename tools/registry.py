@@ -1,0 +1,8 @@
+"""The tools that every tenant may name in its YAML. To add one: write its module, and list it here."""
+
+from tools.base import Tool
+from tools.book_slot import BOOK_SLOT
+from tools.find_slots import FIND_SLOTS
+from tools.request_human import REQUEST_HUMAN
+
+BUILTIN: dict[str, Tool] = {tool.name: tool for tool in (FIND_SLOTS, BOOK_SLOT, REQUEST_HUMAN)}
