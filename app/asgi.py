@@ -29,6 +29,8 @@ from app.webhooks.twilio import TwilioWebhooks
 
 log = structlog.get_logger()
 
+AnyRequest = Request[Any, Any, Any]
+
 NEEDS = ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
 
 
@@ -79,18 +81,18 @@ def healthy() -> dict[str, str]:
     return {"status": "ok"}
 
 
-def _refused(request: Request, error: WebhookRefused) -> Response[dict[str, str]]:
+def _refused(request: AnyRequest, error: WebhookRefused) -> Response[dict[str, str]]:
     log.warning("webhook refused", path=request.url.path, status_code=error.status_code, reason=str(error))
     return Response({"error": str(error)}, status_code=error.status_code)
 
 
-def _http_error(request: Request, error: HTTPException) -> Response[dict[str, str]]:
+def _http_error(request: AnyRequest, error: HTTPException) -> Response[dict[str, str]]:
     log.warning("request refused", path=request.url.path, status_code=error.status_code)
     reason = error.detail if error.status_code < 500 else "internal error"
     return Response({"error": reason}, status_code=error.status_code, headers=error.headers)
 
 
-def _unexpected(request: Request, error: Exception) -> Response[dict[str, str]]:
+def _unexpected(request: AnyRequest, error: Exception) -> Response[dict[str, str]]:
     log.error("request failed", path=request.url.path, exc_info=error)
     return Response({"error": "internal error"}, status_code=500)
 
@@ -134,4 +136,3 @@ def command(host: str, port: int) -> None:
     settings = Settings.from_environment(needs=NEEDS)
     observability.setup(settings.log_format)
     serve(settings, host, port)
-

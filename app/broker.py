@@ -28,7 +28,7 @@ SOCKET_OPTIONS: dict[str, Any] = {
 def make_broker(url: str, *, namespace: str = "recado") -> RedisBroker:
     """A broker that connects at its first use. Without the retry middleware: Postgres decides what runs again."""
     pool = redis.ConnectionPool.from_url(url, **SOCKET_OPTIONS)
-    return RedisBroker(
+    return RedisBroker(  # type: ignore[no-untyped-call]
         client=redis.Redis(connection_pool=pool),
         namespace=namespace,
         middleware=[CurrentMessage(), ShutdownNotifications()],

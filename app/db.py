@@ -26,7 +26,7 @@ Params = Mapping[str, Any]
 
 SET_TENANT = "select set_config('app.tenant_id', %s, true)"
 
-CONNECTION = {
+CONNECTION: dict[str, Any] = {
     "autocommit": True,
     "connect_timeout": 5,
     "keepalives_idle": 5,

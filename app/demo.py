@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import secrets
+import signal
 import socket
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence

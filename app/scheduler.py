@@ -3,8 +3,8 @@
 import asyncio
 import signal
 
-import psycopg
 import click
+import psycopg
 import structlog
 import uvloop
 from psycopg_pool import PoolTimeout

@@ -10,8 +10,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import dramatiq
 import click
+import dramatiq
 import structlog
 import uvloop
 

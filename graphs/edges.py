@@ -3,7 +3,6 @@
 from typing import Literal
 
 from langchain_core.messages import AIMessage
-from langgraph.graph import END
 
 from graphs.state import State
 
@@ -13,7 +12,7 @@ def after_model(state: State) -> Literal["run_tools", "handoff", "__end__"]:
     if state["turn"]["handoff"] is not None:
         return "handoff"
     last = state["messages"][-1]
-    return "run_tools" if isinstance(last, AIMessage) and last.tool_calls else END
+    return "run_tools" if isinstance(last, AIMessage) and last.tool_calls else "__end__"
 
 
 def after_tools(state: State) -> Literal["call_model", "handoff"]:

@@ -47,7 +47,7 @@ class Access(Protocol):
 class Toolbox:
     """Tool declarations that a model may use, in OpenAI's form. `forced`: it must call this one."""
 
-    declarations: Sequence[Mapping[str, Any]] = ()
+    declarations: Sequence[dict[str, Any]] = ()
     forced: str | None = None
 
 

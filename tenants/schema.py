@@ -39,7 +39,9 @@ def _weekdays(value: Any) -> Any:
 
 
 def _hours(value: Any) -> Any:
-    match = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", value) if isinstance(value, str) else None
+    match = (
+        re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", value) if isinstance(value, str) else None
+    )
     if match is None:
         raise ValueError('expected hours such as "08:00-18:00"')
     opens, closes = time(int(match[1]), int(match[2])), time(int(match[3]), int(match[4]))

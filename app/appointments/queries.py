@@ -32,7 +32,8 @@ async def book(
     row = await tx.one(
         dict,
         """insert into appointments (tenant_id, calendar, starts_at, contact_id, conversation_id, patient, booked_at)
-           values (%(tenant_id)s, %(calendar)s, %(starts_at)s, %(contact_id)s, %(conversation_id)s, %(patient)s, %(now)s)
+           values (%(tenant_id)s, %(calendar)s, %(starts_at)s, %(contact_id)s, %(conversation_id)s, %(patient)s,
+               %(now)s)
            on conflict (tenant_id, calendar, starts_at) do nothing returning id""",
         {
             "tenant_id": tenant_id,

@@ -53,7 +53,9 @@ async def publish(
     row = await tx.one(
         dict,
         """with made as (
-               insert into assistant_versions as v (tenant_id, content_hash, files, debounce, debounce_cap, published_at)
+               insert into assistant_versions as v (
+                   tenant_id, content_hash, files, debounce, debounce_cap, published_at
+               )
                values (%(tenant_id)s, %(content_hash)s, %(files)s, %(debounce)s, %(debounce_cap)s, %(now)s)
                on conflict (tenant_id, content_hash) do update set content_hash = v.content_hash
                returning id

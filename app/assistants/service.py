@@ -58,6 +58,15 @@ async def publish(system: Database, slug: str, loaded: Loaded, clock: Clock) -> 
         )
 
 
+async def current(system: Database, tenant_id: UUID) -> Loaded:
+    """The version that new conversations of the tenant get. Raises NotFoundError."""
+    async with system.statement() as tx:
+        row = await queries.current_version(tx, tenant_id)
+    if row is None:
+        raise NotFoundError("this tenant has published nothing yet: `recado tenants publish FOLDER` does")
+    return loader.load(row.files)
+
+
 async def published(system: Database) -> list[queries.Published]:
     """Every tenant and what it has published."""
     async with system.statement() as tx:

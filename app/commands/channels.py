@@ -22,8 +22,14 @@ def command() -> None:
 @command.command()
 @click.option("--tenant", required=True, help="The tenant's slug.")
 @click.option("--account-sid", required=True, help="The Twilio account that owns the number.")
-@click.option("--auth-token", required=True, envvar="TWILIO_AUTH_TOKEN", prompt=True, hide_input=True,
-              help="Its auth token; better asked for, or from TWILIO_AUTH_TOKEN, than typed here.")
+@click.option(
+    "--auth-token",
+    required=True,
+    envvar="TWILIO_AUTH_TOKEN",
+    prompt=True,
+    hide_input=True,
+    help="Its auth token; better asked for, or from TWILIO_AUTH_TOKEN, than typed here.",
+)
 @click.option("--address", required=True, help="The number, such as whatsapp:+551140000000.")
 def add(tenant: str, account_sid: str, auth_token: str, address: str) -> None:
     """Add a number to a tenant, or give it a new token."""
@@ -34,8 +40,10 @@ def add(tenant: str, account_sid: str, auth_token: str, address: str) -> None:
         raise RecadoError(f"{address!r} is no WhatsApp number: those look like whatsapp:+551140000000")
     asyncio.run(_add(settings, tenant, Credentials(account_sid, auth_token), address))
     click.echo(f"{tenant}: {address} of account {account_sid}")
-    click.echo(f"in Twilio, let the number's webhook call {settings.public_url or 'RECADO_PUBLIC_URL'}"
-               "/api/v1/twilio/webhook#rc=3&rp=ct,rt,5xx")
+    click.echo(
+        f"in Twilio, let the number's webhook call {settings.public_url or 'RECADO_PUBLIC_URL'}"
+        "/api/v1/twilio/webhook#rc=3&rp=ct,rt,5xx"
+    )
 
 
 async def _add(settings: Settings, tenant: str, credentials: Credentials, address: str) -> None:

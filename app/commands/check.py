@@ -5,8 +5,8 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 
-import redis
 import click
+import redis
 
 from app import db
 from app.config import HELP, PROVIDERS, Settings

@@ -1,7 +1,7 @@
 """`recado migrate`."""
 
-import psycopg
 import click
+import psycopg
 
 import migrations
 from app.config import Settings
@@ -20,7 +20,9 @@ def command() -> None:
     except migrations.EditedMigrationError as error:
         raise RecadoError(str(error)) from None
     except psycopg.errors.LockNotAvailable:
-        raise RecadoError("a table stayed locked for five seconds; nothing of this migration was done: try again") from None
+        raise RecadoError(
+            "a table stayed locked for five seconds; nothing of this migration was done: try again"
+        ) from None
     except psycopg.Error as error:
         raise RecadoError(f"the database refused: {error}") from None
     click.echo("the database is up to date" if applied == 0 else f"{applied} applied, the database is up to date")

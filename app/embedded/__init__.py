@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .place import EmbeddedError
-from .postgres import Postgres
-from .valkey import Valkey
+from app.embedded.place import EmbeddedError
+from app.embedded.postgres import Postgres
+from app.embedded.valkey import Valkey
 
 __all__ = ["EmbeddedError", "Postgres", "Servers", "Valkey", "servers"]
 

@@ -111,7 +111,7 @@ def _shelter(link: Path, *, disposable: bool) -> Path:
 
 
 def _top() -> Path:
-    for base in dict.fromkeys(map(Path, (tempfile.gettempdir(), "/tmp", "/var/tmp"))):
+    for base in dict.fromkeys(map(Path, (tempfile.gettempdir(), "/tmp", "/var/tmp"))):  # noqa: S108
         if base.is_dir() and reachable(base):
             top = base.resolve() / TOP
             own_folder(top, 0, 0, 0o711)

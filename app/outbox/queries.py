@@ -8,9 +8,10 @@ from uuid import UUID
 from app.channels.base import StatusUpdate
 from app.db import Transaction
 
+
 @dataclass(frozen=True)
 class OutboxRow:
-    """The head of a conversation's outbox, claimed by this worker: `sending` to be posted, `unknown` to be looked up."""
+    """The head of a conversation's outbox, claimed by this worker: `sending` to post, `unknown` to look up."""
 
     id: int
     conversation_id: UUID
@@ -147,7 +148,7 @@ class Undelivered:
 
 
 async def sweep(tx: Transaction, now: datetime, stale: datetime, before: datetime, limit: int) -> list[Undelivered]:
-    """Conversations whose oldest open row is due and unattended. Fresh rows (after `before`) are left to their worker."""
+    """Conversations whose oldest open row is due and unattended. Those changed after `before` are left alone."""
     return await tx.all(
         Undelivered,
         """with live as materialized (select id from live_workers),
@@ -158,7 +159,11 @@ async def sweep(tx: Transaction, now: datetime, stale: datetime, before: datetim
                order by conversation_id, id
            )
            select tenant_id, conversation_id from heads
-           where (owner is null and updated_at < %(before)s or owner not in (select id from live) or updated_at < %(stale)s)
+           where (
+                   (owner is null and updated_at < %(before)s)
+                   or owner not in (select id from live)
+                   or updated_at < %(stale)s
+               )
                and (status = 'sending' or retry_at is null or retry_at <= %(now)s)
            limit %(limit)s""",
         {"now": now, "stale": stale, "before": before, "limit": limit},

@@ -138,9 +138,7 @@ class Sender:
         self._reached(Milestone.ROW_SETTLED)
         return following
 
-    async def _settle(
-        self, tenant_id: UUID, owner: int, row: OutboxRow, settlement: Settlement
-    ) -> OutboxRow | None:
+    async def _settle(self, tenant_id: UUID, owner: int, row: OutboxRow, settlement: Settlement) -> OutboxRow | None:
         now = self._clock()
         async with self._db.statement(tenant_id) as tx:
             return await queries.settle(tx, row, owner, settlement, now, now - self._lease)

@@ -61,7 +61,7 @@ class Engine:
         self._sweeper = asyncio.create_task(self._sweep_for_ever())
 
     async def close(self, timeout: float | None = None) -> None:
-        """Takes nothing new, and waits for the turns in flight and their replies; after `timeout` seconds it stops them."""
+        """Takes nothing new, and waits for the turns in flight and their replies; gives up after `timeout` seconds."""
         self._closing = True
         if self._sweeper is not None:
             self._sweeper.cancel()

@@ -284,9 +284,7 @@ async def claim(
     tx: Transaction, conversation_id: UUID, owner: int, now: datetime, stale: datetime
 ) -> Claim | Unclaimed:
     """Takes the conversation if something is due there and no live worker has it."""
-    rows = await tx.all(
-        dict, CLAIM, {"conversation_id": conversation_id, "owner": owner, "now": now, "stale": stale}
-    )
+    rows = await tx.all(dict, CLAIM, {"conversation_id": conversation_id, "owner": owner, "now": now, "stale": stale})
     if not rows:
         return Unclaimed(0, None)
     row = rows[0]
@@ -309,9 +307,7 @@ async def commit_leg(
     tx: Transaction, claim: Claim, checkpoint: Mapping[str, Any], inbox_ids: Sequence[int], now: datetime
 ) -> bool:
     """Makes a leg durable while the turn goes on; False when another worker has the conversation."""
-    row = await tx.one(
-        dict, COMMIT_LEG, {**_fence(claim), **checkpoint, "inbox_ids": list(inbox_ids), "now": now}
-    )
+    row = await tx.one(dict, COMMIT_LEG, {**_fence(claim), **checkpoint, "inbox_ids": list(inbox_ids), "now": now})
     return row is not None
 
 
@@ -337,9 +333,7 @@ async def commit(tx: Transaction, claim: Claim, settlement: Settlement, now: dat
     return await tx.one(Committed, COMMIT, {**parameters, **settlement.checkpoint})
 
 
-async def release(
-    tx: Transaction, claim: Claim, error: str | None, due_at: datetime, *, forgive: bool
-) -> None:
+async def release(tx: Transaction, claim: Claim, error: str | None, due_at: datetime, *, forgive: bool) -> None:
     """Gives the conversation back undone, to be taken up again at `due_at`. `forgive`: this was no failed attempt."""
     await tx.run(
         """update conversations set owner = null, claimed_at = null, last_error = %(error)s,

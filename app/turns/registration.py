@@ -1,4 +1,4 @@
-"""A worker is alive while one dedicated connection holds its advisory lock. Postgres drops the lock with the process."""
+"""A worker is alive while a connection of its own holds its advisory lock, which Postgres drops with the process."""
 
 import asyncio
 import contextlib

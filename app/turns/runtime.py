@@ -62,9 +62,7 @@ async def run_legs(
         output = await compiled.ainvoke(
             cast("Any", graph_input), config, context=context, durability="exit", version="v1"
         )
-        interrupts = [
-            Interrupt(i.id, str(i.value["kind"]), i.value) for i in output.pop("__interrupt__", ())
-        ]
+        interrupts = [Interrupt(i.id, str(i.value["kind"]), i.value) for i in output.pop("__interrupt__", ())]
         state = cast("State", output)
         if interrupts or not leg_ended(state):
             return Finished(state, interrupts)

@@ -81,7 +81,11 @@ class BufferingSaver(BasePostgresSaver):
         )
 
     async def aput(
-        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Keeps a checkpoint, split into the JSON and the blobs that LangGraph's saver would write."""
         namespace = config["configurable"].get("checkpoint_ns", "")

@@ -191,7 +191,9 @@ def _settled(
 ) -> Settlement:
     turn = finished.state["turn"]
     spoken = list(turn["replies"])
-    spoken += [Reply(author="assistant", body=i.payload["message"]) for i in finished.interrupts if i.payload["message"]]
+    spoken += [
+        Reply(author="assistant", body=i.payload["message"]) for i in finished.interrupts if i.payload["message"]
+    ]
     if finished.interrupts:
         status, wait, wake_for = "waiting", assistant.handoff.timeout, "handoff_timeout"
     elif turn["closed"]:

@@ -1,6 +1,6 @@
 """Twilio calls us: verify, store, acknowledge. An acknowledgement leaves after the commit, never before."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 import psycopg
@@ -18,6 +18,8 @@ from app.outbox.callbacks import StatusCallbacks
 
 log = structlog.get_logger()
 
+AnyRequest = Request[Any, Any, Any]
+
 EMPTY_TWIML = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
 ASK_AGAIN_AFTER = 1.0
 """Seconds before a failing signature makes us read the channel's tokens again: they may have been rotated."""
@@ -30,14 +32,14 @@ class TwilioWebhooks:
         self._public_url = public_url
         self._channels = channels
 
-    def called_url(self, request: Request) -> str:
+    def called_url(self, request: AnyRequest) -> str:
         """The URL as Twilio called it: the public base, then path and query byte for byte."""
         path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
         query = request.scope["query_string"].decode("latin-1")
         return f"{self._public_url}{path}?{query}" if query else self._public_url + path
 
     async def verified_channel(
-        self, request: Request, account_sid: str, address: str, parameters: inbound.Parameters
+        self, request: AnyRequest, account_sid: str, address: str, parameters: inbound.Parameters
     ) -> Channel:
         """The channel. Raises WebhookRefused: 404 for an unknown number, 403 for a wrong owner or signature."""
         url, signature = self.called_url(request), request.headers.get("X-Twilio-Signature")
@@ -59,7 +61,7 @@ class TwilioWebhooks:
         return next((channel for channel in channels if channel.account_sid == account_sid), None)
 
 
-async def _parameters(request: Request) -> inbound.Parameters:
+async def _parameters(request: AnyRequest) -> inbound.Parameters:
     return inbound.parse_form(request.headers.get("content-type", ""), await request.body())
 
 
@@ -68,7 +70,7 @@ Door = Annotated[TwilioWebhooks, Dependency(skip_validation=True)]
 
 @post("/webhook", request_max_body_size=inbound.MAX_REQUEST, status_code=HTTP_200_OK)
 async def receive_message(
-    request: Request,
+    request: AnyRequest,
     twilio: Door,
     inbox: Annotated[Inbox, Dependency(skip_validation=True)],
 ) -> Response[bytes]:
@@ -88,7 +90,7 @@ async def receive_message(
 
 @post("/status", request_max_body_size=inbound.MAX_REQUEST, status_code=HTTP_200_OK)
 async def receive_status(
-    request: Request,
+    request: AnyRequest,
     twilio: Door,
     status_callbacks: Annotated[StatusCallbacks, Dependency(skip_validation=True)],
 ) -> Response[bytes]:

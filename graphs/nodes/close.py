@@ -1,12 +1,11 @@
 """Ends the conversation."""
 
-from collections.abc import Awaitable, Callable
-
 from graphs.config import Assistant
+from graphs.nodes.base import Node
 from graphs.state import State, Update, changed, saying
 
 
-def make_close(assistant: Assistant) -> Callable[[State], Awaitable[Update]]:
+def make_close(assistant: Assistant) -> Node[Update]:
     """The node. The next message of the contact opens a new conversation."""
 
     async def close(state: State) -> Update:

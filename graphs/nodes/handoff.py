@@ -1,13 +1,13 @@
 """Stops until an operator decides."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, NotRequired, TypedDict
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
-from langgraph.graph import END
 from langgraph.types import Command, interrupt
 
 from graphs.config import Assistant
+from graphs.nodes.base import Node
 from graphs.state import State, new_turn, saying
 
 Next = Command[Literal["close", "__end__"]]
@@ -38,7 +38,7 @@ class Request(TypedDict):
     message: str | None
 
 
-def make_handoff(assistant: Assistant) -> Callable[[State], Awaitable[Next]]:
+def make_handoff(assistant: Assistant) -> Node[Next]:
     """The node. It runs again from its top at the resume, so nothing happens before the interrupt."""
 
     async def handoff(state: State) -> Next:
@@ -54,8 +54,8 @@ def make_handoff(assistant: Assistant) -> Callable[[State], Awaitable[Next]]:
         messages = [*_superseded(state["messages"]), *_attributed(decision.get("said", ()))]
         if reply:
             messages.append(AIMessage(f"[operator] {reply}"))
-        goto: Literal["close", "__end__"] = "close" if decision["action"] == "close" else END
-        return Command(goto=goto, update={"messages": messages, "turn": turn})
+        update = {"messages": messages, "turn": turn}
+        return Command(goto="close" if decision["action"] == "close" else "__end__", update=update)
 
     return handoff
 

@@ -1,16 +1,17 @@
 """Keeps the history that the models see short and valid."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage, ToolMessage
 
 from graphs.config import Assistant
+from graphs.nodes.base import Node
 from graphs.state import State, Update
 
 LOST = "The call was interrupted and its outcome is not known."
 
 
-def make_recall(assistant: Assistant) -> Callable[[State], Awaitable[Update]]:
+def make_recall(assistant: Assistant) -> Node[Update]:
     """The node, for one assistant's window."""
 
     async def recall(state: State) -> Update:

@@ -1,6 +1,6 @@
 """Decides who answers: rules first, free of charge; then one structured model call."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -11,6 +11,7 @@ from graphs import prompts
 from graphs.config import CLASSIFY, CLOSE, HANDOFF, Assistant
 from graphs.context import Context
 from graphs.models import ModelFailure, Models, Toolbox
+from graphs.nodes.base import NodeWithRuntime
 from graphs.state import Route, State, Usage, changed, saying
 
 MESSAGES_READ = 6
@@ -19,13 +20,14 @@ MESSAGES_READ = 6
 Next = Command[Literal["select_agent", "handoff", "close"]]
 
 
-def make_route(assistant: Assistant) -> Callable[[State, Runtime[Context]], Awaitable[Next]]:
+def make_route(assistant: Assistant) -> NodeWithRuntime[Next]:
     """The node, for one assistant's rules and agents."""
     classifier = Classifier(assistant)
 
     async def route(state: State, runtime: Runtime[Context]) -> Next:
         turn = state["turn"]
-        choice, usage = by_rule(assistant, state), []
+        choice = by_rule(assistant, state)
+        usage: list[Usage] = []
         if choice is None and assistant.otherwise != CLASSIFY:
             choice = Route(to=assistant.otherwise, why="the only way")
         if choice is None:
@@ -67,9 +69,7 @@ class Classifier:
         spoken = [m for m in messages if isinstance(m, HumanMessage) or (isinstance(m, AIMessage) and not m.tool_calls)]
         usage: list[Usage] = []
         for _ in range(2):
-            answer = await models.answer(
-                self._assistant.model, [self._system, *spoken[-MESSAGES_READ:]], self._toolbox
-            )
+            answer = await models.answer(self._assistant.model, [self._system, *spoken[-MESSAGES_READ:]], self._toolbox)
             usage.append(answer.usage)
             arguments = answer.message.tool_calls[0]["args"] if answer.message.tool_calls else {}
             if arguments.get("to") in self._options:

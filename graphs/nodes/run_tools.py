@@ -1,7 +1,6 @@
 """Runs the tools that the model called. A leg was committed just before, so every call's id is durable."""
 
 import json
-from collections.abc import Awaitable, Callable
 
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.messages import ToolCall as ModelToolCall
@@ -9,6 +8,7 @@ from langgraph.runtime import Runtime
 
 from graphs.config import Agent, Assistant
 from graphs.context import Context
+from graphs.nodes.base import NodeWithRuntime
 from graphs.state import State, Update, changed, saying
 from tools.base import InvalidArguments
 from tools.context import JSON, ToolCall, ToolContext, ToolRunner
@@ -22,7 +22,7 @@ class _Failed(Exception):
     """The call could not be made. The text tells the model why."""
 
 
-def make_run_tools(assistant: Assistant) -> Callable[[State, Runtime[Context]], Awaitable[Update]]:
+def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
     """The node. An agent's calls reach its own tools only, whatever its model was talked into."""
 
     async def run_tools(state: State, runtime: Runtime[Context]) -> Update:
@@ -68,6 +68,4 @@ async def _run(agent: Agent, call: ModelToolCall, runner: ToolRunner) -> JSON:
 def _message(call: ModelToolCall, text: str, status: str) -> ToolMessage:
     if len(text) > LONGEST_RESULT:
         text = f"{text[:LONGEST_RESULT]}… (cut: the result had {len(text)} characters)"
-    return ToolMessage(
-        text, tool_call_id=str(call["id"]), name=call["name"], status=status, id=f"result-{call['id']}"
-    )
+    return ToolMessage(text, tool_call_id=str(call["id"]), name=call["name"], status=status, id=f"result-{call['id']}")

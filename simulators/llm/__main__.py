@@ -8,9 +8,9 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
+import uvloop
 from aiohttp import web
 
 from simulators.llm.control import Control
@@ -71,14 +71,6 @@ def _allow_many_connections() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
-
-
 def main() -> int:
     arguments = _arguments()
     try:
@@ -88,7 +80,7 @@ def main() -> int:
         return 2
     _allow_many_connections()
     options = Options(latency_ms=arguments.latency_ms, key=arguments.key, log=not arguments.no_log)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_serve(arguments.host, arguments.port, Simulator(library, options)))
         except OSError as error:

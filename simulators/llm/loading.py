@@ -243,4 +243,4 @@ def _fault(section: _Section) -> Fault | None:
         return str(fault)
     if isinstance(fault, int) and not isinstance(fault, bool) and 400 <= fault <= 599:
         return int(fault)
-    section.fail(f"fail must be a status from 400 to 599 or one of {', '.join(names)}", "fail")
+    return section.fail(f"fail must be a status from 400 to 599 or one of {', '.join(names)}", "fail")

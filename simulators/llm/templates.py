@@ -67,7 +67,7 @@ def _environment() -> SandboxedEnvironment:
 _jinja = _environment()
 
 
-def _plain(value: Any) -> object:  # noqa: ANN401 - whatever an expression of a script yields
+def _plain(value: Any) -> object:
     if value is None or isinstance(value, str | int | float | dict | list):
         return value
     return list(value) if isinstance(value, Iterable) else str(value)

@@ -1,17 +1,11 @@
 import argparse
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+
+import uvloop
 
 from simulators.twilio.numbers import parse_option
 from simulators.twilio.server import Settings, serve
 from simulators.twilio.state import Number
-
-new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
-with suppress(ImportError):
-    import uvloop
-
-    new_event_loop = uvloop.new_event_loop
 
 NUMBER_HELP = """\
 a number and where its messages are posted; repeatable. Either colon separated, the URL last:
@@ -45,7 +39,7 @@ def main() -> None:
     parser.add_argument("--auto-read", action="store_true", help="delivered messages are read without a phone page")
     args = parser.parse_args()
     settings = Settings(args.host, args.port, args.callback_delay, args.auto_read, args.number)
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(serve(settings))
         except OSError as error:

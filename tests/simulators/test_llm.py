@@ -136,7 +136,7 @@ def post(url: str, path: str, document: object = None, headers: dict[str, str] =
     return httpx.post(f"{url}{path}", json=document, headers=headers, timeout=60)
 
 
-def control(url: str, path: str) -> Any:  # noqa: ANN401
+def control(url: str, path: str) -> Any:
     return httpx.get(f"{url}/control/{path}").raise_for_status().json()
 
 

@@ -48,9 +48,7 @@ def parse_form(content_type: str, body: bytes) -> Parameters:
     if content_type.partition(";")[0].strip().lower() != FORM:
         raise WebhookRefused(400, f"the body must be {FORM}")
     try:
-        return parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS
-        )
+        return parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except UnicodeDecodeError:
         raise WebhookRefused(400, "the body is not percent-encoded UTF-8") from None
     except ValueError:

@@ -46,7 +46,7 @@ class _RateLimited(Exception):
         self.retry_after = retry_after
 
 
-class _HttpClient(AsyncHttpClient):
+class _HttpClient(AsyncHttpClient):  # type: ignore[misc]
     """Twilio's client over one aiohttp session: real time limits, no logging of bodies, and a settable base URL."""
 
     def __init__(self, base_url: str, timeout: float) -> None:
@@ -57,7 +57,7 @@ class _HttpClient(AsyncHttpClient):
             connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=30),
         )
 
-    async def request(  # type: ignore[override]
+    async def request(
         self,
         method: str,
         uri: str,
