@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -32,21 +33,32 @@ def nobody_listens(_: Milestone) -> None:
     """The listener of a process that nobody watches."""
 
 
+def _where(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Replaces an exception by its types and places: its text may quote a contact, its variables a secret."""
+    error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exception()
+    chain: list[str] = []
+    while isinstance(error, BaseException):
+        sqlstate = getattr(error, "sqlstate", None)
+        places = [
+            f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in traceback.extract_tb(error.__traceback__)
+        ]
+        chain.append(" > ".join([f"{type(error).__name__}{f' {sqlstate}' if sqlstate else ''}", *places]))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return {**event, "error": chain} if chain else event
+
+
 def setup(log_format: str = "auto", *, level: int = logging.INFO) -> None:
     """Readable lines on a terminal, JSON elsewhere; `log_format` `json` or `console` forces one."""
     pretty = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    renderer: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
-        if pretty
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    )
     structlog.configure(
-        processors=[*shared, *renderer],
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _where,
+            structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(),
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,

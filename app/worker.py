@@ -60,7 +60,8 @@ async def engine(
         )
         channels = Channels(system, SecretBox(settings.secret_key))
         sender = Sender(tenants, channels, gateway, clock, settings, reached)
-        turns = Turns(tenants, Assistants(tenants), Models(settings.providers), clock, settings, reached)
+        models = Models(settings.providers)
+        turns = Turns(tenants, Assistants(tenants), models, clock, settings, reached)
         registration = Registration(settings.database_url, system, clock)
         await registration.start()
         running = Engine(turns, sender, registration, system, clock, settings)
@@ -70,6 +71,7 @@ async def engine(
         finally:
             await running.close(FINISH_WITHIN)
             await registration.close()
+            await models.close()
             await gateway.close()
 
 

@@ -79,6 +79,12 @@ class Models:
         )
         return await retrying(self._try, spec, messages, toolbox)
 
+    async def close(self) -> None:
+        """Closes the clients' connections."""
+        for spec, client in self._clients.items():
+            await _provider(spec.provider).close(client)
+        self._clients.clear()
+
     async def _try(self, spec: ModelSpec, messages: Sequence[BaseMessage], toolbox: Toolbox) -> Answer:
         provider = _provider(spec.provider)
         try:

@@ -1,12 +1,12 @@
 """Twilio calls us: verify, store, acknowledge. An acknowledgement leaves after the commit, never before."""
 
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 import psycopg
 import structlog
 from litestar import Request, Response, post
-from litestar.params import Dependency
+from litestar.di import NamedDependency
 from litestar.status_codes import HTTP_200_OK
 from psycopg_pool import PoolTimeout
 
@@ -65,14 +65,11 @@ async def _parameters(request: AnyRequest) -> inbound.Parameters:
     return inbound.parse_form(request.headers.get("content-type", ""), await request.body())
 
 
-Door = Annotated[TwilioWebhooks, Dependency(skip_validation=True)]
-
-
 @post("/webhook", request_max_body_size=inbound.MAX_REQUEST, status_code=HTTP_200_OK)
 async def receive_message(
     request: AnyRequest,
-    twilio: Door,
-    inbox: Annotated[Inbox, Dependency(skip_validation=True)],
+    twilio: NamedDependency[TwilioWebhooks],
+    inbox: NamedDependency[Inbox],
 ) -> Response[bytes]:
     """A contact wrote."""
     parameters = await _parameters(request)
@@ -91,8 +88,8 @@ async def receive_message(
 @post("/status", request_max_body_size=inbound.MAX_REQUEST, status_code=HTTP_200_OK)
 async def receive_status(
     request: AnyRequest,
-    twilio: Door,
-    status_callbacks: Annotated[StatusCallbacks, Dependency(skip_validation=True)],
+    twilio: NamedDependency[TwilioWebhooks],
+    status_callbacks: NamedDependency[StatusCallbacks],
 ) -> Response[bytes]:
     """Twilio says what became of a message of ours."""
     parameters = await _parameters(request)

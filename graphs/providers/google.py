@@ -38,3 +38,9 @@ def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:
         max_tokens=spec.max_tokens,
         **options,
     )
+
+
+async def close(client: ChatGoogleGenerativeAI) -> None:
+    """Closes the client's connections."""
+    if client.client is not None:
+        await client.client.aio.aclose()

@@ -26,3 +26,8 @@ def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:
         max_tokens=spec.max_tokens,
         **options,
     )
+
+
+async def close(client: ChatGroq) -> None:
+    """Closes the client's connections."""
+    await client.async_client._client.close()

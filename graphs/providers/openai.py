@@ -24,3 +24,8 @@ def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:
         temperature=spec.temperature,
         max_completion_tokens=spec.max_tokens,
     )
+
+
+async def close(client: ChatOpenAI) -> None:
+    """Closes the client's connections."""
+    await client.root_async_client.close()

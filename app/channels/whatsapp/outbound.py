@@ -74,8 +74,11 @@ class _HttpClient(AsyncHttpClient):  # type: ignore[misc]
                 self._base_url + uri.removeprefix(TWILIO),
                 params={k: str(v) for k, v in (params or {}).items()} or None,
                 data=urlencode(data, doseq=True).encode() if data else None,
-                headers={**(headers or {}), "Content-Type": "application/x-www-form-urlencoded"},
-                auth=aiohttp.BasicAuth(*auth) if auth else None,
+                headers={
+                    **(headers or {}),
+                    "Content-Type": "application/x-www-form-urlencoded",
+                    **({"Authorization": aiohttp.encode_basic_auth(*auth)} if auth else {}),
+                },
                 allow_redirects=False,
             ) as answer:
                 if answer.status == 429:

@@ -1,0 +1,103 @@
+"""What contacts send: webhooks as Twilio posts them, signed, over kept-alive connections."""
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from urllib.parse import quote_plus, urlsplit
+
+from simulators.twilio.signing import sign
+from simulators.twilio.wire import Answer, Broken, Unreachable, Wire
+
+WEBHOOK = "/api/v1/twilio/webhook"
+STATUS = "/api/v1/twilio/status"
+ANSWER_WITHIN = 15.0
+"""Seconds that Twilio waits for a webhook's answer."""
+
+Parameters = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A tenant's number: what a webhook names and signs with."""
+
+    account_sid: str
+    auth_token: str = field(repr=False)
+    address: str = ""
+
+
+def contact_address(number: int) -> str:
+    """The address of the bench's contact of that number."""
+    return f"whatsapp:+5511{900_000_000 + number}"
+
+
+def new_sid() -> str:
+    """A message id as Twilio makes them."""
+    return f"SM{uuid.uuid4().hex}"
+
+
+def message(number: Number, contact: str, body: str, sid: str) -> Parameters:
+    """The parameters of the webhook for one message of a contact."""
+    digits = contact.removeprefix("whatsapp:+")
+    return [
+        ("SmsMessageSid", sid),
+        ("NumMedia", "0"),
+        ("ProfileName", "Contato"),
+        ("MessageType", "text"),
+        ("SmsSid", sid),
+        ("WaId", digits),
+        ("SmsStatus", "received"),
+        ("Body", body),
+        ("To", number.address),
+        ("NumSegments", "1"),
+        ("ReferralNumMedia", "0"),
+        ("MessageSid", sid),
+        ("AccountSid", number.account_sid),
+        ("From", contact),
+        ("ApiVersion", "2010-04-01"),
+    ]
+
+
+def signed(base_url: str, target: str, parameters: Parameters, token: str) -> bytes:
+    """The bytes of one signed request. Sent again they are the same request, as Twilio's own retries are."""
+    body = "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in parameters).encode()
+    head = (
+        f"POST {target} HTTP/1.1\r\n"
+        f"Host: {urlsplit(base_url).netloc}\r\n"
+        "User-Agent: TwilioProxy/1.1\r\n"
+        "Accept: */*\r\n"
+        "Content-Type: application/x-www-form-urlencoded; charset=UTF-8\r\n"
+        f"Content-Length: {len(body)}\r\n"
+        f"X-Twilio-Signature: {sign(base_url + target, parameters, token)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+class Poster:
+    """Posts requests to one address, each once."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        parts = urlsplit(base_url)
+        self._origin = (parts.hostname or "", parts.port or 80)
+        self._wire = Wire()
+
+    def webhook(self, number: Number, contact: str, body: str, sid: str | None = None) -> bytes:
+        """A contact's message as a signed request."""
+        parameters = message(number, contact, body, sid or new_sid())
+        return signed(self.base_url, WEBHOOK, parameters, number.auth_token)
+
+    async def post(self, request: bytes) -> Answer:
+        """The answer. Raises Unreachable or Broken."""
+        deadline = time.monotonic() + ANSWER_WITHIN
+        return await self._wire.send(self._origin, request, 5.0, ANSWER_WITHIN, deadline)
+
+    async def status_of(self, request: bytes) -> int:
+        """The answer's status; 0 when none came."""
+        try:
+            return (await self.post(request)).status
+        except (Unreachable, Broken):
+            return 0
+
+    def close(self) -> None:
+        """Closes the idle connections."""
+        self._wire.close()

@@ -1,0 +1,83 @@
+"""Real servers for all tests: embedded Postgres and Valkey, the Twilio and model simulators, started once a session."""
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import psycopg
+import pytest
+import redis
+
+import migrations
+from app import embedded, observability
+from app.processes import Child
+from tests.platform import Platform, Servers, running_platform
+
+observability.setup("json")
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+
+@pytest.fixture(scope="session")
+def embedded_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Servers]:
+    """Postgres and Valkey, without durability: a test does not survive a power cut."""
+    with embedded.servers(tmp_path_factory.mktemp("servers"), durable=False) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def template_database(embedded_servers: embedded.Servers) -> str:
+    """A database that our migrations made; each test gets a copy."""
+    with psycopg.connect(embedded_servers.database_url, autocommit=True) as connection:
+        connection.execute("create database template")
+    url = embedded_servers.database_url.replace("/recado", "/template")
+    assert [migration.name for migration in migrations.apply(url)]
+    return "template"
+
+
+@pytest.fixture
+def database_url(embedded_servers: embedded.Servers, template_database: str) -> Iterator[str]:
+    """A fresh database with our tables and nothing in them."""
+    with psycopg.connect(embedded_servers.database_url, autocommit=True) as connection:
+        connection.execute("create database test template template")
+        yield embedded_servers.database_url.replace("/recado", "/test")
+        connection.execute("drop database test with (force)")
+
+
+@pytest.fixture
+def redis_url(embedded_servers: embedded.Servers) -> str:
+    """An empty Valkey."""
+    with redis.Redis.from_url(embedded_servers.redis_url) as client:
+        client.flushall()
+    return embedded_servers.redis_url
+
+
+@pytest.fixture(scope="session")
+def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Twilio and the model server, as separate programs."""
+    logs = tmp_path_factory.mktemp("simulators")
+    scripts = [argument for path in sorted(SCRIPTS.glob("*.yaml")) for argument in ("--script", str(path))]
+    commands = {
+        "twilio": ["simulators.twilio", "--port", "0", "--callback-delay", "0"],
+        "model": ["simulators.llm", "--port", "0", *scripts],
+    }
+    children = {name: Child(name, [sys.executable, "-m", *cmd], {}, logs / name) for name, cmd in commands.items()}
+    for child in children.values():
+        child.start()
+    lines = {name: child.wait_until_ready() for name, child in children.items()}
+    addresses = {name: line.split(" ready on ")[1].split()[0] for name, line in lines.items()}
+    yield Servers(twilio=addresses["twilio"], model=addresses["model"])
+    for child in children.values():
+        child.stop()
+
+
+@pytest.fixture
+async def platform(database_url: str, redis_url: str, simulators: Servers) -> AsyncIterator[Platform]:
+    """The API and a worker's engine in this process, on a clock that the test sets, with one tenant and its channel."""
+    async with aiohttp.ClientSession() as http:
+        for address in (simulators.twilio, simulators.model):
+            async with http.post(f"{address}/control/reset", json={}) as answer:
+                assert answer.status == 200
+        async with running_platform(database_url, redis_url, simulators, http) as running:
+            yield running

@@ -1,0 +1,264 @@
+"""The system under test, seen through its doors: signed webhooks in, Twilio's messages out, rows in between."""
+
+import asyncio
+import contextlib
+import socket
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import uvicorn
+
+from app import asgi, worker
+from app.assistants import service as assistants
+from app.channels.base import Credentials
+from app.config import ModelProvider, Settings
+from app.db import Database, Role
+from app.identity import service as identity
+from app.identity.tokens import SecretBox, new_secret_key
+from app.observability import Milestone
+from app.turns.engine import Engine
+from simulators.twilio.signing import sign
+from tenants.loader import Files, load, load_folder
+
+ACCOUNT_SID = "AC" + "a" * 32
+TOKEN = "a-token-of-the-tests"
+NUMBER = "whatsapp:+551140000001"
+CONTACT = "whatsapp:+5511990000001"
+TENANT = "clinica"
+TENANTS = Path(__file__).parent / "tenants"
+PATIENCE = 20.0
+"""Seconds after which a test gives up waiting for what should have happened."""
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where the simulators listen."""
+
+    twilio: str
+    model: str
+
+
+class TestClock:
+    """The wall clock, and how far the test has moved it on."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        """Moves on."""
+        self._ahead += timedelta(seconds=seconds)
+
+
+@dataclass
+class Platform:
+    """One API, one engine, one tenant with one number; more on demand."""
+
+    settings: Settings
+    servers: Servers
+    http: aiohttp.ClientSession
+    system: Database
+    clock: TestClock
+    reached: list[Milestone] = field(default_factory=list)
+    at_milestone: Callable[[Milestone], None] | None = None
+    engine: Engine | None = None
+
+    # What comes in.
+
+    def webhook(self, body: str, *, contact: str = CONTACT, **fields: str) -> list[tuple[str, str]]:
+        """A message's parameters as Twilio posts them."""
+        sid = fields.pop("MessageSid", f"SM{uuid.uuid4().hex}")
+        values = {
+            "SmsMessageSid": sid,
+            "NumMedia": "0",
+            "ProfileName": "Ana Pérez",
+            "MessageType": "text",
+            "SmsSid": sid,
+            "WaId": contact.removeprefix("whatsapp:+"),
+            "SmsStatus": "received",
+            "Body": body,
+            "To": NUMBER,
+            "NumSegments": "1",
+            "MessageSid": sid,
+            "AccountSid": ACCOUNT_SID,
+            "From": contact,
+            "ApiVersion": "2010-04-01",
+        }
+        return list((values | fields).items())
+
+    async def post(
+        self,
+        parameters: list[tuple[str, str]],
+        *,
+        path: str = "/api/v1/twilio/webhook",
+        token: str = TOKEN,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, str]:
+        """Posts a signed request; (status, body) of the answer."""
+        url = self.settings.public_url + path
+        signature = {"X-Twilio-Signature": sign(url, parameters, token)}
+        async with self.http.post(url, data=parameters, headers={**signature, **(headers or {})}) as answer:
+            return answer.status, await answer.text()
+
+    async def say(self, body: str, *, contact: str = CONTACT, **fields: str) -> None:
+        """The contact writes; the webhook must take it."""
+        status, text = await self.post(self.webhook(body, contact=contact, **fields))
+        assert (status, text) == (200, '<?xml version="1.0" encoding="UTF-8"?><Response/>')
+
+    # What goes out.
+
+    async def control(self, server: str, path: str, body: Any = None) -> Any:
+        """A simulator's control interface."""
+        method = "GET" if body is None else "POST"
+        async with self.http.request(method, f"{server}/control/{path}", json=body) as answer:
+            result = await answer.json()
+            assert answer.status == 200, result
+            return result
+
+    async def delivered(self, contact: str = CONTACT) -> list[str]:
+        """What Twilio has for the contact, oldest first."""
+        answer = await self.control(
+            self.servers.twilio, f"messages?direction=outbound&contact={contact.replace('+', '%2B')}"
+        )
+        return [message["body"] for message in answer["messages"]]
+
+    async def replies(self, count: int, contact: str = CONTACT) -> list[str]:
+        """Waits until Twilio has `count` messages for the contact, and the system is quiet; returns all."""
+
+        async def enough() -> bool:
+            return len(await self.delivered(contact)) >= count
+
+        await self.until(enough, f"{count} replies")
+        await self.quiet()
+        return await self.delivered(contact)
+
+    async def quiet(self) -> None:
+        """Waits until nothing is due, nobody owns a conversation, and no reply is under way."""
+
+        async def nothing_left() -> bool:
+            busy = await self.rows(
+                """select 1 from conversations where owner is not null or (pending > 0 and due_at <= %(now)s)
+                   union all
+                   select 1 from outbox where status in ('queued', 'sending')""",
+                now=self.clock(),
+            )
+            return not busy
+
+        await self.until(nothing_left, "the system to be quiet")
+
+    async def until(self, condition: Callable[[], Any], what: str) -> None:
+        """Polls until the condition holds."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while not await condition():
+            assert asyncio.get_running_loop().time() < deadline, f"gave up waiting for {what}"
+            await asyncio.sleep(0.02)
+
+    # What is stored.
+
+    async def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
+        """What a query finds, across tenants."""
+        async with self.system.statement() as tx:
+            return await tx.all(dict, query, parameters)  # type: ignore[arg-type]
+
+    async def row(self, query: str, **parameters: Any) -> dict[str, Any]:
+        """The one row that a query finds."""
+        (found,) = await self.rows(query, **parameters)
+        return found
+
+    # What is set up.
+
+    async def publish(self, slug: str, files: Files) -> None:
+        """Publishes an assistant."""
+        await assistants.publish(self.system, slug, load(files), self.clock)
+
+    async def republish(self, old: str, new: str, slug: str = TENANT) -> None:
+        """Publishes the test tenant's assistant with a change to its YAML."""
+        files = dict(load_folder(TENANTS / TENANT).files)
+        assert old in files["assistant.yaml"], old
+        files["assistant.yaml"] = files["assistant.yaml"].replace(old, new)
+        await self.publish(slug, files)
+
+    async def add_channel(self, slug: str, address: str, account_sid: str = ACCOUNT_SID, token: str = TOKEN) -> None:
+        """Adds a number, here and at Twilio."""
+        box = SecretBox(self.settings.secret_key)
+        await identity.add_channel(self.system, box, slug, Credentials(account_sid, token), address)
+        number = {
+            "account_sid": account_sid,
+            "auth_token": token,
+            "address": address,
+            "webhook_url": f"{self.settings.public_url}/api/v1/twilio/webhook",
+        }
+        await self.control(self.servers.twilio, "numbers", number)
+
+    @asynccontextmanager
+    async def worker(self, **changes: Any) -> AsyncIterator[Engine]:
+        """One more worker's engine."""
+        settings = replace(self.settings, **changes)
+        async with worker.engine(settings, clock=self.clock, reached=self._note) as engine:
+            yield engine
+
+    def _note(self, milestone: Milestone) -> None:
+        self.reached.append(milestone)
+        if self.at_milestone is not None:
+            self.at_milestone(milestone)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Signals are pytest's."""
+        yield
+
+
+@asynccontextmanager
+async def _served(settings: Settings, clock: TestClock, listener: socket.socket) -> AsyncIterator[None]:
+    config = uvicorn.Config(asgi.create_app(settings, clock=clock), lifespan="on", log_level="warning", ws="none")
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve([listener]))
+    while not server.started:
+        assert not serving.done(), "the API did not start"
+        await asyncio.sleep(0.01)
+    yield
+    server.should_exit = True
+    await serving
+
+
+@asynccontextmanager
+async def running_platform(
+    database_url: str, redis_url: str, servers: Servers, http: aiohttp.ClientSession
+) -> AsyncIterator[Platform]:
+    """Brings everything up, with the test tenant published and reachable."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    settings = Settings(
+        database_url=database_url,
+        redis_url=redis_url,
+        public_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
+        secret_key=new_secret_key(),
+        twilio_api_url=servers.twilio,
+        providers={
+            "openai": ModelProvider("key", f"{servers.model}/v1"),
+            "groq": ModelProvider("key", servers.model),
+            "google": ModelProvider("key", servers.model),
+        },
+        sweep_interval=0.05,
+        send_timeout=2.0,
+    )
+    clock = TestClock()
+    async with AsyncExitStack() as stack:
+        system = await stack.enter_async_context(Database(database_url, role=Role.SYSTEM, size=2))
+        platform = Platform(settings, servers, http, system, clock)
+        await platform.publish(TENANT, load_folder(TENANTS / TENANT).files)
+        await stack.enter_async_context(_served(settings, clock, listener))
+        await platform.add_channel(TENANT, NUMBER)
+        platform.engine = await stack.enter_async_context(platform.worker())
+        yield platform
