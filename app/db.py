@@ -5,15 +5,17 @@ length of one transaction; `recado_system`, for sweeps and schedules, sees all. 
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from functools import cache
 from typing import Any, LiteralString
 from uuid import UUID
 
 import orjson
 import psycopg
-from psycopg import AsyncConnection, sql
+from psycopg import AsyncConnection, AsyncRawCursor, sql
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool
@@ -23,6 +25,8 @@ set_json_loads(orjson.loads)
 
 Row = dict[str, Any]
 Params = Mapping[str, Any]
+
+PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 SET_TENANT = "select set_config('app.tenant_id', %s, true)"
 
@@ -44,6 +48,17 @@ class Role(StrEnum):
     SYSTEM = "recado_system"
 
 
+@cache
+def _numbered(query: LiteralString) -> tuple[LiteralString, list[str]]:
+    """The query with Postgres's own placeholders, and whose values they stand for.
+
+    The driver would do it anew each time for a query as long as the commit of a turn.
+    """
+    names = list(dict.fromkeys(PLACEHOLDER.findall(query)))
+    numbers = {name: f"${number}" for number, name in enumerate(names, 1)}
+    return PLACEHOLDER.sub(lambda match: numbers[match[1]], query), names
+
+
 class Transaction:
     """Runs statements for one tenant (or for all, as `Role.SYSTEM`). Rows come typed: name the row's class."""
 
@@ -55,15 +70,17 @@ class Transaction:
     async def all[R](self, row: type[R], query: LiteralString, params: Params) -> list[R]:
         """All rows of a query."""
         make_row: Any = dict_row if row is dict else class_row(row)
-        async with self._connection.cursor(binary=True, row_factory=make_row) as cursor:
+        statement, names = _numbered(query)
+        values = [params[name] for name in names]
+        async with AsyncRawCursor[R](self._connection, row_factory=make_row) as cursor:
             if self._single and self._tenant is not None:
                 # One round trip: between two syncs of a pipeline Postgres runs one implicit transaction,
                 # so the tenant is set for this statement and for nothing after it.
                 async with self._connection.pipeline():
                     await self._connection.execute(SET_TENANT, (self._tenant,))
-                    await cursor.execute(query, params)
+                    await cursor.execute(statement, values, binary=True)
             else:
-                await cursor.execute(query, params)
+                await cursor.execute(statement, values, binary=True)
             return await cursor.fetchall() if cursor.description else []
 
     async def one[R](self, row: type[R], query: LiteralString, params: Params) -> R | None:

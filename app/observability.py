@@ -41,12 +41,16 @@ def _where(_: object, __: str, event: structlog.typing.EventDict) -> structlog.t
     chain: list[str] = []
     while isinstance(error, BaseException):
         sqlstate = getattr(error, "sqlstate", None)
-        places = [
-            f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in traceback.extract_tb(error.__traceback__)
-        ]
-        chain.append(" > ".join([f"{type(error).__name__}{f' {sqlstate}' if sqlstate else ''}", *places]))
+        name = f"{type(error).__name__} {sqlstate}" if sqlstate else type(error).__name__
+        chain.append(" < ".join([name, *_places(traceback.extract_tb(error.__traceback__))]))
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return {**event, "error": chain} if chain else event
+
+
+def _places(frames: traceback.StackSummary) -> list[str]:
+    """Where it was raised, and from there up where our own code called."""
+    ours = [frame for frame in frames[:-1] if "site-packages" not in frame.filename]
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in [*frames[-1:], *reversed(ours)]]
 
 
 def setup(log_format: str = "auto", *, level: int = logging.INFO) -> None:

@@ -55,7 +55,7 @@ blobs as (
     insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
     select fenced.id::text, b.* from fenced, unnest(
         %(blob_ns)s::text[], %(blob_channels)s::text[], %(blob_versions)s::text[], %(blob_types)s::text[],
-        %(blobs)b::bytea[]
+        %(blobs)s::bytea[]
     ) b
     on conflict do nothing
 ),
@@ -73,7 +73,7 @@ pending_writes as (
     )
     select fenced.id::text, w.* from fenced, unnest(
         %(write_ns)s::text[], %(write_checkpoints)s::text[], %(write_tasks)s::text[], %(write_indexes)s::int[],
-        %(write_paths)s::text[], %(write_channels)s::text[], %(write_types)s::text[], %(writes)b::bytea[]
+        %(write_paths)s::text[], %(write_channels)s::text[], %(write_types)s::text[], %(writes)s::bytea[]
     ) w
     on conflict (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) do update
         set task_path = excluded.task_path, channel = excluded.channel, type = excluded.type, blob = excluded.blob

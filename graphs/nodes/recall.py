@@ -43,7 +43,8 @@ def answer_dangling_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage] 
     A turn that was given up leaves calls without results, and providers refuse such a history for ever.
     """
     answered = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
-    if all(call["id"] in answered for m in messages if isinstance(m, AIMessage) for call in m.tool_calls):
+    called = {call["id"] for message in messages if isinstance(message, AIMessage) for call in message.tool_calls}
+    if called <= answered:
         return None
     repaired: list[BaseMessage] = []
     for message in messages:

@@ -18,7 +18,7 @@ class LeanChatOpenAI(ChatOpenAI):
     """ChatOpenAI without the SDK's walk over every message.
 
     The SDK looks for keys to rename and files to encode in all that it is given, which for a chat's messages and tools
-    finds nothing and takes two thirds of a call's CPU (docs/decisions/0003). What comes as `extra_body` it leaves alone.
+    finds nothing and takes two thirds of a call's CPU (docs/decisions/0003). It leaves `extra_body` alone.
     """
 
     def _get_request_payload(
