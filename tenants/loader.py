@@ -115,7 +115,7 @@ def _parse(text: str) -> CommentedMap:
         column = text.splitlines()[line].index("\t")
         raise InvalidAssistant([Problem(MAIN, line + 1, column + 1, "a tab: indent with spaces")])
     try:
-        tree = YAML(typ="rt", pure=True).load(text)
+        tree = YAML(typ="rt", pure=True, plug_ins=[]).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)

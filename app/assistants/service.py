@@ -1,5 +1,6 @@
 """Published versions: making one current, and loading the one that a conversation opened with."""
 
+import asyncio
 from collections import OrderedDict
 from datetime import timedelta
 from uuid import UUID
@@ -32,11 +33,16 @@ class Assistants:
             row = await queries.version(tx, version_id)
         if row is None:
             raise NotFoundError(f"there is no version {version_id} of this tenant's assistant")
-        loaded = loader.load(row.files)
+        loaded = await _load(row)
         self._versions[version_id] = loaded
         if len(self._versions) > self.REMEMBERED:
             self._versions.popitem(last=False)
         return loaded
+
+
+async def _load(row: queries.VersionRow) -> Loaded:
+    # Parsing takes tens of milliseconds, and reads time zones from files: not in the loop that runs the turns.
+    return await asyncio.to_thread(loader.load, row.files)
 
 
 async def publish(system: Database, slug: str, loaded: Loaded, clock: Clock) -> None:
@@ -64,7 +70,7 @@ async def current(system: Database, tenant_id: UUID) -> Loaded:
         row = await queries.current_version(tx, tenant_id)
     if row is None:
         raise NotFoundError("this tenant has published nothing yet: `recado tenants publish FOLDER` does")
-    return loader.load(row.files)
+    return await _load(row)
 
 
 async def published(system: Database) -> list[queries.Published]:

@@ -6,7 +6,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, Remove
 
 from graphs.config import Assistant
 from graphs.nodes.base import Node
-from graphs.state import State, Update
+from graphs.state import State, Update, new_turn
 
 LOST = "The call was interrupted and its outcome is not known."
 
@@ -15,17 +15,27 @@ def make_recall(assistant: Assistant) -> Node[Update]:
     """The node, for one assistant's window."""
 
     async def recall(state: State) -> Update:
-        messages = state["messages"]
-        repaired = answer_dangling_calls(messages)
-        dropped = [RemoveMessage(id=str(m.id)) for m in messages[: window_start(messages, assistant.window)]]
-        if repaired:
-            # A repair must stand right behind its call, so the list is written anew.
-            removed = {message.id for message in dropped}
-            kept = [message for message in repaired if message.id not in removed]
-            return {"messages": [*(RemoveMessage(id=str(m.id)) for m in messages), *kept]}
-        return {"messages": dropped} if dropped else {}
+        update: Update = {}
+        if "turn" not in dict(state):
+            # Whoever starts the graph by hand, as in Studio, brings messages only.
+            update["turn"] = new_turn(said=state["messages"][-1].text)
+        if changes := kept_short_and_valid(state["messages"], assistant.window):
+            update["messages"] = changes
+        return update
 
     return recall
+
+
+def kept_short_and_valid(messages: Sequence[BaseMessage], window: int) -> list[BaseMessage]:
+    """What must be removed and added for the history to be no longer than the window, and whole."""
+    dropped: list[BaseMessage] = [RemoveMessage(id=str(m.id)) for m in messages[: window_start(messages, window)]]
+    repaired = answer_dangling_calls(messages)
+    if repaired is None:
+        return dropped
+    # A repair must stand right behind its call, so the list is written anew.
+    removed = {message.id for message in dropped}
+    kept = [message for message in repaired if message.id not in removed]
+    return [*(RemoveMessage(id=str(m.id)) for m in messages), *kept]
 
 
 def window_start(messages: Sequence[BaseMessage], window: int) -> int:

@@ -51,7 +51,7 @@ def by_rule(assistant: Assistant, state: State) -> Route | None:
         return Route(to=CLOSE, why="idle")
     for number, rule in enumerate(assistant.rules, 1):
         if rule.applies(turn["said"], turn["button"]):
-            return Route(to=rule.to, why=f"rule {number}")
+            return Route(to=rule.to, why=f"rule {number}: {rule.button or ', '.join(rule.words)}")
     return None
 
 
