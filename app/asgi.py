@@ -13,7 +13,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from app import broker, observability
+from app import broker, db, observability
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
@@ -135,4 +135,5 @@ def command(host: str, port: int) -> None:
     """Serve the webhooks and the API."""
     settings = Settings.from_environment(needs=NEEDS)
     observability.setup(settings.log_format)
+    db.require(settings.database_url)
     serve(settings, host, port)

@@ -6,7 +6,7 @@ length of one transaction; `recado_system`, for sweeps and schedules, sees all. 
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from functools import cache
@@ -15,16 +15,25 @@ from uuid import UUID
 
 import orjson
 import psycopg
+import structlog
 from psycopg import AsyncConnection, AsyncRawCursor, sql
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from app.errors import ConfigurationError
+
+log = structlog.get_logger()
 
 set_json_dumps(orjson.dumps)
 set_json_loads(orjson.loads)
 
 Row = dict[str, Any]
 Params = Mapping[str, Any]
+
+AWAY = (psycopg.OperationalError, PoolTimeout)
+"""What Postgres raises while it is away, or when a connection to it breaks."""
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
@@ -136,16 +145,45 @@ class Database:
         await connection.execute(sql.SQL("set role {}").format(sql.Identifier(self._role)))
 
 
+async def patiently[T](attempt: Callable[[], Awaitable[T]], *, within: float) -> T:
+    """What `attempt` returns, tried again for `within` seconds while Postgres is away: it must be safe to repeat.
+
+    Raises what the last try raised.
+    """
+    try:
+        return await attempt()
+    except AWAY:
+        log.warning("postgres is away", trying_for=within)
+    async for trial in AsyncRetrying(
+        retry=retry_if_exception_type(AWAY),
+        stop=stop_after_delay(within),
+        wait=wait_exponential_jitter(initial=0.1, max=1),
+        reraise=True,
+    ):
+        with trial:
+            return await attempt()
+    raise AssertionError("the last try either returns or raises")
+
+
 async def connect(url: str) -> AsyncConnection[Any]:
     """One connection outside any pool, in the login's own role: for what holds a session, such as an advisory lock."""
     return await psycopg.AsyncConnection.connect(url, **CONNECTION)
 
 
-async def reachable(url: str) -> str | None:
-    """None when Postgres answers within five seconds, else why it does not (without the password)."""
+async def problem(url: str) -> str | None:
+    """None when Postgres answers within five seconds and has our tables; else what is wrong, without the password."""
     try:
         async with asyncio.timeout(5), await connect(url) as connection:
-            await connection.execute("select 1")
+            await connection.execute("select from schema_migrations limit 1")
+    except psycopg.errors.UndefinedTable:
+        return "Postgres answers, but has none of our tables: run `recado migrate`"
     except (OSError, psycopg.Error, TimeoutError) as error:
-        return str(error) or type(error).__name__
+        return f"Postgres does not answer: {error or type(error).__name__}"
     return None
+
+
+def require(url: str) -> None:
+    """Raises ConfigurationError when a process could not work with this Postgres. For the start, outside any loop."""
+    found = asyncio.run(problem(url))
+    if found:
+        raise ConfigurationError(found)

@@ -4,16 +4,14 @@ import asyncio
 import signal
 
 import click
-import psycopg
 import structlog
 import uvloop
-from psycopg_pool import PoolTimeout
 
-from app import broker, observability
+from app import broker, db, observability
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
-from app.db import Database, Role
+from app.db import AWAY, Database, Role
 from app.inbox.service import TIMERS_AT_ONCE, Inbox
 
 log = structlog.get_logger()
@@ -36,7 +34,7 @@ async def run(settings: Settings, *, clock: Clock = utc_now) -> None:
         while not stop.is_set():
             try:
                 fired = await inbox.fire_timers()
-            except (psycopg.Error, PoolTimeout, OSError) as error:
+            except (*AWAY, OSError) as error:
                 log.warning("timers not fired", error=type(error).__name__)
                 fired = 0
             if fired < TIMERS_AT_ONCE:
@@ -57,4 +55,5 @@ def command() -> None:
     """Fire timers: idle conversations, handoffs that nobody took."""
     settings = Settings.from_environment(needs=NEEDS)
     observability.setup(settings.log_format)
+    db.require(settings.database_url)
     uvloop.run(run(settings))

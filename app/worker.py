@@ -15,7 +15,7 @@ import dramatiq
 import structlog
 import uvloop
 
-from app import broker, observability
+from app import broker, db, observability
 from app.assistants.service import Assistants
 from app.channels.whatsapp.outbound import TwilioGateway
 from app.clock import Clock, utc_now
@@ -139,6 +139,7 @@ def command(processes: int, child: bool) -> None:
     settings = Settings.from_environment(needs=NEEDS)
     _require_providers(settings)
     observability.setup(settings.log_format)
+    db.require(settings.database_url)
     if processes == 1 or child:
         uvloop.run(run(settings, announce=True))
         return

@@ -1,6 +1,8 @@
 """Calls to language models: time limits, bounded retries, one error for whatever goes wrong."""
 
+import asyncio
 import importlib
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
@@ -10,7 +12,6 @@ import structlog
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from graphs.config import ModelSpec
 from graphs.state import Usage
@@ -71,13 +72,14 @@ class Models:
 
     async def answer(self, spec: ModelSpec, messages: Sequence[BaseMessage], toolbox: Toolbox) -> Answer:
         """One usable answer: text, or well-formed tool calls. Raises ModelFailure."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, ModelFailure) and error.retryable),
-            stop=stop_after_attempt(TRIES),
-            wait=_wait,
-            reraise=True,
-        )
-        return await retrying(self._try, spec, messages, toolbox)
+        for tries in range(1, TRIES + 1):
+            try:
+                return await self._try(spec, messages, toolbox)
+            except ModelFailure as failure:
+                if not failure.retryable or tries == TRIES:
+                    raise
+                await asyncio.sleep(_wait(tries, failure))
+        raise AssertionError("the last try either returns or raises")
 
     async def close(self) -> None:
         """Closes the clients' connections."""
@@ -144,13 +146,9 @@ def _failure(error: Exception) -> ModelFailure:
     )
 
 
-_backoff = wait_exponential_jitter(initial=0.3, max=5)
-
-
-def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, ModelFailure) and error.retry_after else 0.0
-    return min(max(_backoff(state), asked), LONGEST_WAIT)
+def _wait(tries: int, failure: ModelFailure) -> float:
+    backoff: float = 0.3 * 2**tries * random.uniform(0.5, 1.0)
+    return min(max(backoff, failure.retry_after or 0.0), LONGEST_WAIT)
 
 
 def _reduced(message: AIMessage) -> AIMessage:

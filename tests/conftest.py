@@ -1,5 +1,6 @@
 """Real servers for all tests: embedded Postgres and Valkey, the Twilio and model simulators, started once a session."""
 
+import contextlib
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,11 +13,20 @@ import redis
 import migrations
 from app import embedded, observability
 from app.processes import Child
-from tests.platform import Platform, Servers, running_platform
+from tests.platform import Log, Platform, Servers, running_platform
 
-observability.setup("json")
+LOG = Log()
+with contextlib.redirect_stderr(LOG):
+    observability.setup("json")
 
 SCRIPTS = Path(__file__).parent / "scripts"
+
+
+@pytest.fixture
+def log() -> Log:
+    """What this process logs from here on."""
+    LOG.clear()
+    return LOG
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import io
+import json
 import socket
+import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,6 +16,7 @@ from typing import Any
 
 import aiohttp
 import uvicorn
+from yarl import URL
 
 from app import asgi, worker
 from app.assistants import service as assistants
@@ -60,6 +64,32 @@ class TestClock:
         self._ahead += timedelta(seconds=seconds)
 
 
+class Log(io.TextIOBase):
+    """Takes the place of stderr while logging is set up, for loggers keep the file that they first saw."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def write(self, text: str) -> int:
+        """Keeps it, and passes it on to pytest."""
+        self._text += text
+        return sys.stderr.write(text)
+
+    def clear(self) -> None:
+        """Forgets what was written."""
+        self._text = ""
+
+    @property
+    def text(self) -> str:
+        """Everything as it was written."""
+        return self._text
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """One object for each line."""
+        return [json.loads(line) for line in self._text.splitlines()]
+
+
 @dataclass
 class Platform:
     """One API, one engine, one tenant with one number; more on demand."""
@@ -103,17 +133,29 @@ class Platform:
         path: str = "/api/v1/twilio/webhook",
         token: str = TOKEN,
         headers: Mapping[str, str] | None = None,
+        at: str | None = None,
+        signed: str | None = None,
     ) -> tuple[int, str]:
-        """Posts a signed request; (status, body) of the answer."""
-        url = self.settings.public_url + path
+        """Posts a signed request; (status, body) of the answer.
+
+        `at`: where the API listens, if not at its public URL. `signed`: the base of the URL that the signature covers.
+        """
+        url = (signed or self.settings.public_url) + path
         signature = {"X-Twilio-Signature": sign(url, parameters, token)}
-        async with self.http.post(url, data=parameters, headers={**signature, **(headers or {})}) as answer:
+        request = URL((at or self.settings.public_url) + path, encoded=True)
+        async with self.http.post(request, data=parameters, headers={**signature, **(headers or {})}) as answer:
             return answer.status, await answer.text()
 
     async def say(self, body: str, *, contact: str = CONTACT, **fields: str) -> None:
         """The contact writes; the webhook must take it."""
         status, text = await self.post(self.webhook(body, contact=contact, **fields))
         assert (status, text) == (200, '<?xml version="1.0" encoding="UTF-8"?><Response/>')
+
+    async def nudge(self) -> None:
+        """Tells the engine of everything that waits, as the queue would: sweeps leave it to the queue for a second."""
+        assert self.engine is not None
+        for found in await self.rows("select tenant_id, id, due_at from conversations where pending > 0"):
+            self.engine.nudge(found["tenant_id"], found["id"], found["due_at"].timestamp())
 
     # What goes out.
 
@@ -206,6 +248,13 @@ class Platform:
         settings = replace(self.settings, **changes)
         async with worker.engine(settings, clock=self.clock, reached=self._note) as engine:
             yield engine
+
+    @asynccontextmanager
+    async def api(self, **changes: Any) -> AsyncIterator[str]:
+        """One more API process's worth of the system; the address where it listens, whatever its public URL says."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            async with _served(replace(self.settings, **changes), self.clock, listener):
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
     def _note(self, milestone: Milestone) -> None:
         self.reached.append(milestone)

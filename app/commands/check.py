@@ -38,7 +38,7 @@ def _findings(environ: Mapping[str, str]) -> Iterator[Finding]:
         if not value:
             yield False, name, f"not set: {help_text}"
         elif name == "DATABASE_URL":
-            yield _of(asyncio.run(db.reachable(value)), name, "Postgres answers")
+            yield _of(asyncio.run(db.problem(value)), name, "Postgres answers, and has our tables")
         elif name == "REDIS_URL":
             yield _of(_redis_problem(value), name, "Redis answers")
         elif name == "RECADO_SECRET_KEY":

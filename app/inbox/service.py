@@ -5,10 +5,8 @@ from uuid import UUID
 
 import psycopg
 import structlog
-from psycopg_pool import PoolTimeout
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
-from app import broker
+from app import broker, db
 from app.broker import Nudger
 from app.channels.base import InboundMessage
 from app.clock import Clock
@@ -43,19 +41,15 @@ class Inbox:
 
         Trying again after a broken connection is safe even if the first try was committed: it is then a duplicate.
         """
-        received: Received | None = None
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type((psycopg.OperationalError, PoolTimeout)),
-            stop=stop_after_delay(STORE_WITHIN),
-            wait=wait_exponential_jitter(initial=0.1, max=1.0),
-            reraise=True,
-        ):
-            with attempt:
-                try:
-                    async with self._db.statement(tenant_id) as tx:
-                        received = await queries.receive(tx, tenant_id, channel_id, message, self._clock())
-                except psycopg.errors.UniqueViolation:
-                    received = None
+
+        async def store() -> Received | None:
+            try:
+                async with self._db.statement(tenant_id) as tx:
+                    return await queries.receive(tx, tenant_id, channel_id, message, self._clock())
+            except psycopg.errors.UniqueViolation:
+                return None
+
+        received = await db.patiently(store, within=STORE_WITHIN)
         self._reached(Milestone.MESSAGE_STORED)
         if received is not None and received.pending == 1:
             self._nudge(tenant_id, received)

@@ -6,15 +6,12 @@ provider's own list, or a callback carrying our id, decides whether it is posted
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import psycopg
 import structlog
-from psycopg_pool import PoolTimeout
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
+from app import db
 from app.channels.base import (
     Accepted,
     Gateway,
@@ -27,7 +24,7 @@ from app.channels.base import (
 )
 from app.clock import Clock
 from app.config import Settings
-from app.db import Database
+from app.db import AWAY, Database
 from app.errors import RecadoError
 from app.identity.service import Channels
 from app.observability import Milestone, Reached
@@ -42,8 +39,8 @@ GIVE_UP_AFTER = timedelta(hours=24)
 BACKOFF = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Seconds between tries."""
 
-TRANSIENT = (psycopg.OperationalError, PoolTimeout)
-"""What Postgres raises while it is away."""
+PATIENCE = 30.0
+"""Seconds to wait for Postgres to come back with a posted row in hand."""
 
 FRESH = timedelta(seconds=1)
 POSTS_AT_ONCE = 100
@@ -98,7 +95,7 @@ class Sender:
                 if conversation_id not in self._next_heads:
                     return
                 head = self._next_heads.pop(conversation_id)
-        except TRANSIENT as error:
+        except AWAY as error:
             # The row stays as it is; a sweep takes it up when its owner is gone or its lease is over.
             log.warning("delivery interrupted", conversation_id=str(conversation_id), error=type(error).__name__)
         except Exception:
@@ -117,7 +114,7 @@ class Sender:
         """Posts or looks up one row, settles it, and returns the next one if it may go at once."""
         self._reached(Milestone.ROW_CLAIMED)
         try:
-            channel = await self._patiently(lambda: self._channels.by_id(row.channel_id))
+            channel = await db.patiently(lambda: self._channels.by_id(row.channel_id), within=PATIENCE)
             message = OutgoingMessage(row.id, channel.credentials, channel.address, row.recipient, row.body)
             if row.status == "sending":
                 async with self._posts:
@@ -134,7 +131,8 @@ class Sender:
             )
         if settlement.status in ("failed", "unknown"):
             log.warning("message not delivered", outbox_id=row.id, **vars(settlement))
-        following = await self._patiently(lambda: self._settle(tenant_id, owner, row, settlement))
+        # Once a row is posted, its outcome should not be forgotten because Postgres restarts.
+        following = await db.patiently(lambda: self._settle(tenant_id, owner, row, settlement), within=PATIENCE)
         self._reached(Milestone.ROW_SETTLED)
         return following
 
@@ -142,19 +140,6 @@ class Sender:
         now = self._clock()
         async with self._db.statement(tenant_id) as tx:
             return await queries.settle(tx, row, owner, settlement, now, now - self._lease)
-
-    @staticmethod
-    async def _patiently[T](attempt: Callable[[], Awaitable[T]]) -> T:
-        """Waits out a restart of Postgres: once a row is posted, its outcome should not be forgotten."""
-        async for trial in AsyncRetrying(
-            retry=retry_if_exception_type(TRANSIENT),
-            stop=stop_after_delay(30),
-            wait=wait_exponential_jitter(initial=0.2, max=2),
-            reraise=True,
-        ):
-            with trial:
-                return await attempt()
-        raise AssertionError("the last try either returns or raises")
 
     def _after_post(self, row: OutboxRow, result: SendResult) -> Settlement:
         match result:

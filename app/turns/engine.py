@@ -8,13 +8,11 @@ import random
 from datetime import timedelta
 from uuid import UUID
 
-import psycopg
 import structlog
-from psycopg_pool import PoolTimeout
 
 from app.clock import Clock
 from app.config import Settings
-from app.db import Database
+from app.db import AWAY, Database
 from app.outbox import service as outbox
 from app.outbox.service import Sender
 from app.turns import queries
@@ -107,7 +105,7 @@ class Engine:
         try:
             async with self._slots:
                 await self._take_turns(address)
-        except (psycopg.Error, PoolTimeout, OSError) as error:
+        except (*AWAY, OSError) as error:
             log.warning("drain interrupted", conversation_id=str(address[1]), error=type(error).__name__)
         except Exception:
             log.exception("drain failed", conversation_id=str(address[1]))
@@ -141,7 +139,7 @@ class Engine:
             await asyncio.sleep(self._settings.sweep_interval * random.uniform(0.8, 1.2))
             try:
                 await self.sweep()
-            except (psycopg.Error, PoolTimeout, OSError) as error:
+            except (*AWAY, OSError) as error:
                 log.warning("sweep failed", error=type(error).__name__)
 
     async def sweep(self) -> None:

@@ -6,15 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import structlog
-from psycopg_pool import PoolTimeout
 
 from app.assistants.service import Assistants
 from app.channels.base import split_body
 from app.clock import Clock
 from app.config import Settings
-from app.db import Database
+from app.db import AWAY, Database
 from app.observability import Milestone, Reached
 from app.outbox.queries import OutboxRow
 from app.turns import queries, runtime
@@ -181,7 +179,7 @@ class Turns:
         try:
             async with self._db.statement(claim.tenant_id) as tx:
                 await queries.release(tx, claim, error, due_at, forgive=forgive)
-        except (psycopg.Error, PoolTimeout) as failure:
+        except AWAY as failure:
             # Postgres is away: this worker's lock goes with it, and a sweep finds an owner that is dead.
             log.warning("release failed", conversation_id=str(claim.id), error=type(failure).__name__)
 

@@ -3,14 +3,13 @@
 from typing import Any
 from urllib.parse import parse_qs
 
-import psycopg
 import structlog
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.status_codes import HTTP_200_OK
-from psycopg_pool import PoolTimeout
 
 from app.channels.whatsapp import inbound
+from app.db import AWAY
 from app.errors import WebhookRefused
 from app.identity.service import Channel, Channels
 from app.inbox.service import Inbox
@@ -78,7 +77,7 @@ async def receive_message(
     message = inbound.parse_message(parameters)
     try:
         new = await inbox.receive(channel.tenant_id, channel.id, message)
-    except (psycopg.OperationalError, PoolTimeout) as error:
+    except AWAY as error:
         raise WebhookRefused(503, "the message could not be stored: try again") from error
     if not new:
         log.info("duplicate message", provider_sid=message.provider_sid)
@@ -99,6 +98,6 @@ async def receive_status(
     update = inbound.parse_status(outbox_id, parameters)
     try:
         await status_callbacks.apply(channel.tenant_id, update)
-    except (psycopg.OperationalError, PoolTimeout) as error:
+    except AWAY as error:
         raise WebhookRefused(503, "the status could not be stored: try again") from error
     return Response(EMPTY_TWIML, media_type="text/xml")
