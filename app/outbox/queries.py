@@ -43,7 +43,10 @@ claimed as (
         updated_at = %(now)s
     from head
     where o.id = head.id
-        and (o.owner is null or o.owner not in (select id from live_workers) or o.updated_at < %(stale)s)
+        and (
+            o.owner is null or o.updated_at < %(stale)s or (o.owner = %(owner)s and o.updated_at < %(lost)s)
+            or o.owner not in (select id from live_workers)
+        )
         and (head.status = 'sending' or o.retry_at is null or o.retry_at <= %(now)s)
     returning o.id, o.conversation_id, o.body, o.attempts, o.attempted_at, o.created_at, o.status
 )
@@ -71,22 +74,21 @@ with settled as (
 """
 
 
-async def claim_head(
-    tx: Transaction, conversation_id: UUID, owner: int, now: datetime, stale: datetime
-) -> OutboxRow | None:
+@dataclass(frozen=True)
+class Claimer:
+    """Who claims a row and when. Rows claimed before `stale` may be taken from anybody; those of `owner` itself, if
+    claimed before `lost`: it has only one task per conversation, and that one does not know them."""
+
+    owner: int
+    now: datetime
+    stale: datetime
+    lost: datetime
+
+
+async def claim_head(tx: Transaction, conversation_id: UUID, claimer: Claimer) -> OutboxRow | None:
     """The oldest open row, if it is due and no live worker has it. A row found `sending` comes back as `unknown`."""
-    return await tx.one(
-        OutboxRow,
-        CLAIM,
-        {
-            "conversation_id": conversation_id,
-            "id": None,
-            "take_next": True,
-            "owner": owner,
-            "now": now,
-            "stale": stale,
-        },
-    )
+    parameters = {"conversation_id": conversation_id, "id": None, "take_next": True}
+    return await tx.one(OutboxRow, CLAIM, parameters | vars(claimer))
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,7 @@ class Settlement:
         return self.parked or self.status in ("sent", "failed")
 
 
-async def settle(
-    tx: Transaction, row: OutboxRow, owner: int, settlement: Settlement, now: datetime, stale: datetime
-) -> OutboxRow | None:
+async def settle(tx: Transaction, row: OutboxRow, settlement: Settlement, claimer: Claimer) -> OutboxRow | None:
     """Writes what became of a claimed row, and claims the next one when there is no reason to wait.
 
     A callback that was faster, and knows more, is not overwritten.
@@ -119,14 +119,8 @@ async def settle(
             "conversation_id": row.conversation_id,
             "id": row.id,
             "take_next": settlement.final,
-            "owner": owner,
-            "status": settlement.status,
-            "provider_sid": settlement.provider_sid,
-            "error_code": settlement.error_code,
-            "retry_at": settlement.retry_at,
-            "parked": settlement.parked,
-            "now": now,
-            "stale": stale,
+            **vars(settlement),
+            **vars(claimer),
         },
     )
 
@@ -147,7 +141,7 @@ class Undelivered:
     conversation_id: UUID
 
 
-async def sweep(tx: Transaction, now: datetime, stale: datetime, before: datetime, limit: int) -> list[Undelivered]:
+async def sweep(tx: Transaction, claimer: Claimer, before: datetime, limit: int) -> list[Undelivered]:
     """Conversations whose oldest open row is due and unattended. Those changed after `before` are left alone."""
     return await tx.all(
         Undelivered,
@@ -163,10 +157,11 @@ async def sweep(tx: Transaction, now: datetime, stale: datetime, before: datetim
                    (owner is null and updated_at < %(before)s)
                    or owner not in (select id from live)
                    or updated_at < %(stale)s
+                   or (owner = %(owner)s and updated_at < %(lost)s)
                )
                and (status = 'sending' or retry_at is null or retry_at <= %(now)s)
            limit %(limit)s""",
-        {"now": now, "stale": stale, "before": before, "limit": limit},
+        {**vars(claimer), "before": before, "limit": limit},
     )
 
 

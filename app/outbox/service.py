@@ -29,7 +29,7 @@ from app.errors import RecadoError
 from app.identity.service import Channels
 from app.observability import Milestone, Reached
 from app.outbox import queries
-from app.outbox.queries import OutboxRow, Settlement, Undelivered
+from app.outbox.queries import Claimer, OutboxRow, Settlement, Undelivered
 
 log = structlog.get_logger()
 
@@ -43,6 +43,9 @@ PATIENCE = 30.0
 """Seconds to wait for Postgres to come back with a posted row in hand."""
 
 FRESH = timedelta(seconds=1)
+LOST_AFTER = timedelta(seconds=60)
+"""Longer than a claimed row can be under way in one task."""
+
 POSTS_AT_ONCE = 100
 
 
@@ -106,9 +109,8 @@ class Sender:
             del self._draining[conversation_id]
 
     async def _claim(self, tenant_id: UUID, conversation_id: UUID, owner: int) -> OutboxRow | None:
-        now = self._clock()
         async with self._db.statement(tenant_id) as tx:
-            return await queries.claim_head(tx, conversation_id, owner, now, now - self._lease)
+            return await queries.claim_head(tx, conversation_id, claimer(owner, self._clock(), self._lease))
 
     async def _one(self, tenant_id: UUID, owner: int, row: OutboxRow) -> OutboxRow | None:
         """Posts or looks up one row, settles it, and returns the next one if it may go at once."""
@@ -137,9 +139,8 @@ class Sender:
         return following
 
     async def _settle(self, tenant_id: UUID, owner: int, row: OutboxRow, settlement: Settlement) -> OutboxRow | None:
-        now = self._clock()
         async with self._db.statement(tenant_id) as tx:
-            return await queries.settle(tx, row, owner, settlement, now, now - self._lease)
+            return await queries.settle(tx, row, settlement, claimer(owner, self._clock(), self._lease))
 
     def _after_post(self, row: OutboxRow, result: SendResult) -> Settlement:
         match result:
@@ -180,7 +181,12 @@ class Sender:
         return self._clock() + timedelta(seconds=seconds * random.uniform(1.0, 1.2))
 
 
-async def sweep(system: Database, now: datetime, lease: float, limit: int) -> list[Undelivered]:
+def claimer(owner: int, now: datetime, lease: timedelta) -> Claimer:
+    """This worker, as the claims ask for it."""
+    return Claimer(owner, now, stale=now - lease, lost=now - LOST_AFTER)
+
+
+async def sweep(system: Database, owner: int, now: datetime, lease: timedelta, limit: int) -> list[Undelivered]:
     """Conversations whose outbox waits for somebody: a lost hand-over, a retry that is due, a dead worker."""
     async with system.statement() as tx:
-        return await queries.sweep(tx, now, now - timedelta(seconds=lease), now - FRESH, limit)
+        return await queries.sweep(tx, claimer(owner, now, lease), now - FRESH, limit)

@@ -16,6 +16,7 @@ from app.db import AWAY, Database
 from app.outbox import service as outbox
 from app.outbox.service import Sender
 from app.turns import queries
+from app.turns.queries import Sweep
 from app.turns.registration import Registration
 from app.turns.service import Turns
 
@@ -24,6 +25,9 @@ log = structlog.get_logger()
 SWEPT_AT_ONCE = 200
 LEFT_TO_NUDGES = timedelta(seconds=1)
 """How long a due conversation is left to its nudge before a sweep takes it."""
+
+LOST_MARGIN = timedelta(seconds=10)
+"""No turn in flight is older than its time limit and this."""
 
 Address = tuple[UUID, UUID]
 """Tenant and conversation."""
@@ -63,6 +67,7 @@ class Engine:
         self._closing = True
         if self._sweeper is not None:
             self._sweeper.cancel()
+            await asyncio.wait([self._sweeper])
         for timer in self._timers.values():
             timer.cancel()
         if self._draining:
@@ -151,8 +156,18 @@ class Engine:
         lease = timedelta(seconds=self._settings.lease)
         if room > 0:
             async with self._system.statement() as tx:
-                waiting = await queries.sweep(tx, now, now - lease, now - LEFT_TO_NUDGES, min(room, SWEPT_AT_ONCE))
+                waiting = await queries.sweep(
+                    tx,
+                    Sweep(
+                        owner=owner,
+                        now=now,
+                        left_to_nudges=now - LEFT_TO_NUDGES,
+                        stale=now - lease,
+                        lost=now - timedelta(seconds=self._settings.turn_timeout) - LOST_MARGIN,
+                        limit=min(room, SWEPT_AT_ONCE),
+                    ),
+                )
             for found in waiting:
                 self.nudge(found.tenant_id, found.conversation_id)
-        for unsent in await outbox.sweep(self._system, now, self._settings.lease, SWEPT_AT_ONCE):
+        for unsent in await outbox.sweep(self._system, owner, now, lease, SWEPT_AT_ONCE):
             self._sender.deliver(unsent.tenant_id, unsent.conversation_id, owner)

@@ -1,0 +1,187 @@
+"""The long statements of a turn: what claims a conversation, and what commits a turn in one go."""
+
+from typing import LiteralString
+
+from langgraph.checkpoint.postgres.base import SELECT_SQL
+
+BATCH = 50
+"""Inbox rows that one turn takes."""
+
+# Always returns the conversation as it stands; the claim's columns are null when it was not to be had: nothing waits,
+# it is not due yet, or a live worker has it. A conversation with a live owner whose lease is over may be taken, too:
+# that worker hangs, and its commit will meet a higher epoch. So may one of this worker's own: it runs one turn of a
+# conversation at a time, so this claim means that it lost an earlier one with a broken connection.
+CLAIM: LiteralString = f"""
+with target as (
+    select id, pending, due_at from conversations where id = %(conversation_id)s
+),
+claimed as (
+    update conversations c set
+        owner = %(owner)s, epoch = c.epoch + 1, attempts = least(c.attempts + 1, 1000), claimed_at = %(now)s,
+        version_id = coalesce(c.version_id, (select version_id from assistants a where a.tenant_id = c.tenant_id))
+    where c.id = %(conversation_id)s and c.pending > 0 and c.due_at <= %(now)s
+        and (
+            c.owner is null or c.owner = %(owner)s or c.claimed_at < %(stale)s
+            or c.owner not in (select id from live_workers)
+        )
+    returning c.id, c.tenant_id, c.channel_id, c.contact_id, c.version_id, c.status, c.turn, c.epoch, c.attempts
+)
+select target.pending, target.due_at,
+    claimed.id, claimed.tenant_id, claimed.channel_id, claimed.contact_id, claimed.version_id, claimed.status,
+    claimed.turn, claimed.epoch, claimed.attempts,
+    contacts.address as contact_address, contacts.profile_name as contact_name,
+    (
+        select coalesce(jsonb_agg(to_jsonb(i) order by i.id), '[]')
+        from (
+            select id, kind, provider_sid, body, payload, turn from inbox
+            where conversation_id = claimed.id and disposition is null
+            order by id limit {BATCH}
+        ) i
+    ) as inbox,
+    saved.checkpoint_ns, saved.checkpoint_id, saved.parent_checkpoint_id, saved.checkpoint, saved.metadata,
+    saved.channel_values, saved.pending_writes
+from target
+left join claimed on claimed.id = target.id
+left join contacts on contacts.id = claimed.contact_id
+left join lateral ({SELECT_SQL} where thread_id = claimed.id::text) saved on true
+"""
+
+_CHECKPOINT: LiteralString = """
+blobs as (
+    insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
+    select fenced.id::text, b.* from fenced, unnest(
+        %(blob_ns)s::text[], %(blob_channels)s::text[], %(blob_versions)s::text[], %(blob_types)s::text[],
+        %(blobs)s::bytea[]
+    ) b
+    on conflict do nothing
+),
+saved as (
+    insert into checkpoints (thread_id, checkpoint_ns, checkpoint_id, checkpoint, metadata)
+    select fenced.id::text, k.* from fenced, unnest(
+        %(checkpoint_ns)s::text[], %(checkpoint_ids)s::text[], %(checkpoints)s::jsonb[], %(metadata)s::jsonb[]
+    ) k
+    on conflict (thread_id, checkpoint_ns, checkpoint_id) do update
+        set checkpoint = excluded.checkpoint, metadata = excluded.metadata
+),
+pending_writes as (
+    insert into checkpoint_writes (
+        thread_id, checkpoint_ns, checkpoint_id, task_id, idx, task_path, channel, type, blob
+    )
+    select fenced.id::text, w.* from fenced, unnest(
+        %(write_ns)s::text[], %(write_checkpoints)s::text[], %(write_tasks)s::text[], %(write_indexes)s::int[],
+        %(write_paths)s::text[], %(write_channels)s::text[], %(write_types)s::text[], %(writes)s::bytea[]
+    ) w
+    on conflict (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) do update
+        set task_path = excluded.task_path, channel = excluded.channel, type = excluded.type, blob = excluded.blob
+),
+superseded_checkpoints as (
+    delete from checkpoints using fenced
+    where thread_id = fenced.id::text and not (checkpoint_id = any(%(kept_ids)s))
+),
+superseded_writes as (
+    delete from checkpoint_writes using fenced
+    where thread_id = fenced.id::text and not (checkpoint_id = any(%(kept_ids)s))
+),
+superseded_blobs as (
+    delete from checkpoint_blobs using fenced
+    where thread_id = fenced.id::text and not (version = any(%(kept_versions)s))
+)
+"""
+
+# The turn goes on: its checkpoint is durable, and its inbox rows are marked as its own.
+COMMIT_LEG: LiteralString = f"""
+with fenced as (
+    update conversations set claimed_at = %(now)s
+    where id = %(conversation_id)s and owner = %(owner)s and epoch = %(epoch)s
+    returning id, turn
+),
+{_CHECKPOINT},
+taken as (
+    update inbox set turn = fenced.turn + 1 from fenced where inbox.id = any(%(inbox_ids)s)
+)
+select id from fenced
+"""
+
+# What every commit does: give the conversation back, and say what became of the inbox rows.
+_FENCED: LiteralString = """
+fenced as (
+    update conversations c set
+        turn = c.turn + %(turns)s, attempts = 0, last_error = null,
+        owner = null, epoch = c.epoch + 1, claimed_at = null,
+        pending = c.pending - %(consumed)s,
+        pending_since = case when c.pending > %(consumed)s then c.pending_since end,
+        due_at = case when c.pending > %(consumed)s then c.due_at end,
+        -- Somebody who writes while we say goodbye is not sent away.
+        status = case when %(status)s = 'closed' and c.pending > %(consumed)s then 'bot' else %(status)s end,
+        closed_at = case when %(status)s = 'closed' and c.pending = %(consumed)s then %(now)s::timestamptz end,
+        wake_at = case when %(keep_timer)s then c.wake_at else %(wake_at)s::timestamptz end,
+        wake_for = case when %(keep_timer)s then c.wake_for else %(wake_for)s end
+    where c.id = %(conversation_id)s and c.owner = %(owner)s and c.epoch = %(epoch)s
+    returning c.id, c.tenant_id, c.turn, c.pending, c.due_at, c.version_id
+),
+consumed as (
+    update inbox set
+        disposition = d.disposition,
+        turn = case when d.disposition in ('answered', 'resolved', 'parked') then fenced.turn end
+    from fenced, unnest(%(inbox_ids)s::bigint[], %(dispositions)s::text[]) d (id, disposition)
+    where inbox.id = d.id
+)
+"""
+
+# No graph ran: a human has the conversation, or the rows came too late.
+CONSUME: LiteralString = f"with {_FENCED} select turn, pending, due_at, null::bigint as head_id from fenced"
+
+_RECORD: LiteralString = """
+spoken as (
+    insert into outbox (
+        tenant_id, conversation_id, turn, author, body, status, owner, attempts, attempted_at, created_at, updated_at
+    )
+    select fenced.tenant_id, fenced.id, fenced.turn, r.author, r.body,
+        case when r.number = 1 and head.free then 'sending' else 'queued' end,
+        case when r.number = 1 and head.free then %(owner)s::bigint end,
+        case when r.number = 1 and head.free then 1 else 0 end,
+        case when r.number = 1 and head.free then %(now)s::timestamptz end,
+        %(now)s, %(now)s
+    from fenced
+    -- The first reply goes out with this claim already made, unless an older one must go first.
+    cross join lateral (
+        select not exists (
+            select from outbox o
+            where o.conversation_id = fenced.id and o.parked_at is null
+                and o.status in ('queued', 'sending', 'retrying', 'unknown')
+        ) as free
+    ) head
+    cross join lateral unnest(%(authors)s::text[], %(bodies)s::text[]) with ordinality r (author, body, number)
+    order by r.number
+    returning id, status
+),
+recorded as (
+    insert into turns (
+        conversation_id, turn, tenant_id, version_id, agent, route, usage, attempts, error, claimed_at, finished_at
+    )
+    select id, turn, tenant_id, version_id, %(agent)s, %(route)s, %(usage)s, %(attempts)s, %(error)s,
+        %(claimed_at)s, %(now)s
+    from fenced
+),
+resolved as (
+    -- A turn that was given up has resolved nothing: the operator may decide again.
+    update interrupts set
+        resolved_at = case when %(error)s::text is null then %(now)s::timestamptz end,
+        decided_at = case when %(error)s::text is null then decided_at end,
+        decision = case when %(error)s::text is null then decision end
+    from fenced
+    where interrupts.conversation_id = fenced.id and interrupts.resolved_at is null
+),
+asked as (
+    insert into interrupts (id, tenant_id, conversation_id, turn, kind, payload, created_at)
+    select i.id, fenced.tenant_id, fenced.id, fenced.turn, i.kind, i.payload, %(now)s
+    from fenced, unnest(%(interrupt_ids)s::text[], %(interrupt_kinds)s::text[], %(interrupt_payloads)s::jsonb[])
+        i (id, kind, payload)
+)
+select turn, pending, due_at, (select id from spoken where status = 'sending') as head_id from fenced
+"""
+
+COMMIT: LiteralString = f"with {_FENCED}, {_CHECKPOINT}, {_RECORD}"
+
+# The graph did not run to a checkpoint worth keeping: the one before this turn stays.
+COMMIT_WITHOUT_CHECKPOINT: LiteralString = f"with {_FENCED}, {_RECORD}"
