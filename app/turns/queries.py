@@ -91,16 +91,23 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Timer:
+    """When to wake the conversation if nothing happens before, and what for."""
+
+    at: datetime
+    what: str
+
+
+@dataclass(frozen=True)
 class Settlement:
     """What becomes of the conversation. `dispositions`: inbox row to what became of it.
 
-    `wake_at` and `wake_for` are its next timer; `keep_timer` leaves the one it has.
+    `timer` replaces the conversation's timer; `keep_timer` leaves the one it has.
     """
 
     status: str
     dispositions: Mapping[int, str]
-    wake_at: datetime | None = None
-    wake_for: str | None = None
+    timer: Timer | None = None
     keep_timer: bool = False
     record: Record | None = None
     checkpoint: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -147,8 +154,8 @@ async def commit(tx: Transaction, claim: Claim, settlement: Settlement, now: dat
         "inbox_ids": list(settlement.dispositions),
         "dispositions": list(settlement.dispositions.values()),
         "status": settlement.status,
-        "wake_at": settlement.wake_at,
-        "wake_for": settlement.wake_for,
+        "wake_at": settlement.timer.at if settlement.timer else None,
+        "wake_for": settlement.timer.what if settlement.timer else None,
         "keep_timer": settlement.keep_timer,
     }
     if settlement.record is None:

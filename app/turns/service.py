@@ -17,7 +17,7 @@ from app.observability import Milestone, Reached
 from app.outbox.queries import OutboxRow
 from app.turns import queries, runtime
 from app.turns.plan import Plan, Run, plan
-from app.turns.queries import Claim, Committed, Record, Settlement, Unclaimed
+from app.turns.queries import Claim, Committed, Record, Settlement, Timer, Unclaimed
 from app.turns.runner import JournalingToolRunner
 from app.turns.runtime import Finished, Graphs
 from app.turns.saver import BufferingSaver
@@ -113,7 +113,7 @@ class Turns:
             return await self._commit(claim, Settlement(claim.status, todo.dispositions, keep_timer=True))
         loaded = await self._assistants.version(claim.tenant_id, claim.version_id)
         if todo.run is Run.PARK:
-            return await self._commit(claim, _parked(claim, todo, loaded.assistant))
+            return await self._commit(claim, _parked(claim, todo, loaded.assistant, self._clock()))
         return await self._commit(claim, await self._run_graph(claim, todo, loaded.assistant))
 
     async def _run_graph(self, claim: Claim, todo: Plan, assistant: Assistant) -> Settlement:
@@ -192,17 +192,11 @@ def _settled(
     spoken += [
         Reply(author="assistant", body=i.payload["message"]) for i in finished.interrupts if i.payload["message"]
     ]
-    if finished.interrupts:
-        status, wait, wake_for = "waiting", assistant.handoff.timeout, "handoff_timeout"
-    elif turn["closed"]:
-        status, wait, wake_for = "closed", None, ""
-    else:
-        status, wait, wake_for = "bot", assistant.lifecycle.idle, "idle"
+    status = "waiting" if finished.interrupts else "closed" if turn["closed"] else "bot"
     return Settlement(
         status=status,
         dispositions=todo.dispositions,
-        wake_at=now + timedelta(seconds=wait) if wait else None,
-        wake_for=wake_for if wait else None,
+        timer=_timer(status, assistant, now),
         checkpoint=checkpoint,
         record=Record(
             replies=_split(spoken),
@@ -214,17 +208,23 @@ def _settled(
     )
 
 
-def _parked(claim: Claim, todo: Plan, assistant: Assistant) -> Settlement:
+def _parked(claim: Claim, todo: Plan, assistant: Assistant, now: datetime) -> Settlement:
+    """Gives the rows up, visibly. The conversation goes on with the assistant, from its last good checkpoint."""
     log.error("turn parked", conversation_id=str(claim.id), attempts=claim.attempts - 1)
     return Settlement(
-        status=claim.status,
+        status="bot",
         dispositions=todo.dispositions,
-        keep_timer=True,
+        timer=_timer("bot", assistant, now),
         record=Record(
             replies=_split([Reply(author="assistant", body=assistant.apology)]),
             error=f"parked after {claim.attempts - 1} attempts that ended with the worker, or with an error",
         ),
     )
+
+
+def _timer(status: str, assistant: Assistant, now: datetime) -> Timer | None:
+    wait = {"waiting": assistant.handoff.timeout, "bot": assistant.lifecycle.idle}.get(status)
+    return Timer(now + timedelta(seconds=wait), "handoff_timeout" if status == "waiting" else "idle") if wait else None
 
 
 def _split(replies: list[Reply]) -> list[Reply]:

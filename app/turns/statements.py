@@ -164,11 +164,7 @@ recorded as (
     from fenced
 ),
 resolved as (
-    -- A turn that was given up has resolved nothing: the operator may decide again.
-    update interrupts set
-        resolved_at = case when %(error)s::text is null then %(now)s::timestamptz end,
-        decided_at = case when %(error)s::text is null then decided_at end,
-        decision = case when %(error)s::text is null then decision end
+    update interrupts set resolved_at = %(now)s
     from fenced
     where interrupts.conversation_id = fenced.id and interrupts.resolved_at is null
 ),
