@@ -17,7 +17,7 @@ from app import broker, db, observability
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
-from app.db import Database, Role
+from app.db import AWAY, Database, Role
 from app.errors import WebhookRefused
 from app.identity.service import Channels
 from app.identity.tokens import SecretBox
@@ -67,6 +67,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, reached: Reached =
         exception_handlers={
             WebhookRefused: _refused,
             HTTPException: _http_error,
+            **dict.fromkeys((*AWAY, TimeoutError), _away),
             Exception: _unexpected,
         },
         lifespan=[running],
@@ -82,18 +83,23 @@ def healthy() -> dict[str, str]:
 
 
 def _refused(request: AnyRequest, error: WebhookRefused) -> Response[dict[str, str]]:
-    log.warning("webhook refused", path=request.url.path, status_code=error.status_code, reason=str(error))
+    log.warning("webhook refused", path=request.scope["path"], status_code=error.status_code, reason=str(error))
     return Response({"error": str(error)}, status_code=error.status_code)
 
 
+def _away(request: AnyRequest, error: Exception) -> Response[dict[str, str]]:
+    log.error("postgres is away", path=request.scope["path"], error=type(error).__name__)
+    return Response({"error": "not stored: try again"}, status_code=503)
+
+
 def _http_error(request: AnyRequest, error: HTTPException) -> Response[dict[str, str]]:
-    log.warning("request refused", path=request.url.path, status_code=error.status_code)
+    log.warning("request refused", path=request.scope["path"], status_code=error.status_code)
     reason = error.detail if error.status_code < 500 else "internal error"
     return Response({"error": reason}, status_code=error.status_code, headers=error.headers)
 
 
 def _unexpected(request: AnyRequest, error: Exception) -> Response[dict[str, str]]:
-    log.error("request failed", path=request.url.path, exc_info=error)
+    log.error("request failed", path=request.scope["path"], exc_info=error)
     return Response({"error": "internal error"}, status_code=500)
 
 

@@ -44,7 +44,7 @@ class Rule:
     _pattern: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        choices = "|".join(re.escape(plain(word)) for word in self.words)
+        choices = "|".join(re.escape(word) for word in map(plain, self.words) if word.strip())
         object.__setattr__(self, "_pattern", re.compile(rf"(?<!\w)(?:{choices})(?!\w)") if choices else None)
 
     def applies(self, text: str, button: str | None) -> bool:

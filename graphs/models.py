@@ -9,6 +9,12 @@ from typing import Any, Protocol, cast
 from weakref import WeakKeyDictionary
 
 import structlog
+from langchain_core.exceptions import (
+    ModelAuthenticationError,
+    ModelInvalidRequestError,
+    ModelNotFoundError,
+    ModelPermissionDeniedError,
+)
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable
@@ -24,6 +30,14 @@ LONGEST_WAIT = 20.0
 
 FINAL_STATUSES = {400, 401, 403, 404, 405, 413, 422}
 """HTTP statuses that the same request would get again."""
+
+
+FINAL_ERRORS = (
+    ModelAuthenticationError,
+    ModelInvalidRequestError,
+    ModelNotFoundError,
+    ModelPermissionDeniedError,
+)
 
 
 class ModelFailure(Exception):
@@ -88,17 +102,20 @@ class Models:
         self._clients.clear()
 
     async def _try(self, spec: ModelSpec, messages: Sequence[BaseMessage], toolbox: Toolbox) -> Answer:
-        provider = _provider(spec.provider)
+        runnable = self._runnable(spec, toolbox)
         try:
-            message = await self._runnable(spec, toolbox).ainvoke(list(messages))
-        except provider.ERRORS as error:
+            message = _reduced(await runnable.ainvoke(list(messages)))
+            usage = _usage(spec, message)
+        except Exception as error:
+            # The providers' clients let their own errors through, those of three HTTP libraries, and whatever they
+            # stumble over in an answer that is none: all of it means that there is no answer.
             failure = _failure(error)
             log.warning("model call failed", provider=spec.provider, model=spec.model, reason=str(failure))
             raise failure from None
-        if message.invalid_tool_calls or not (message.text.strip() or message.tool_calls):
+        if not _usable(message):
             log.warning("model answered nonsense", provider=spec.provider, model=spec.model)
             raise ModelFailure("nonsense", retryable=True)
-        return Answer(_reduced(message), _usage(spec, message))
+        return Answer(message.model_copy(update={"usage_metadata": None}), usage)
 
     def _runnable(self, spec: ModelSpec, toolbox: Toolbox) -> Runnable[Any, AIMessage]:
         bound = self._bound.setdefault(toolbox, {})
@@ -135,15 +152,26 @@ def _provider(name: str) -> Any:
 
 
 def _failure(error: Exception) -> ModelFailure:
-    status = getattr(error, "status_code", None) or getattr(error, "code", None)
+    status = next((status for e in (error, error.__cause__) if (status := _status(e))), None)
     response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
     header = getattr(response, "headers", None) or {}
     retry_after = header.get("retry-after", "")
     return ModelFailure(
         f"{type(error).__name__} {status or ''}".strip(),
-        retryable=status not in FINAL_STATUSES,
+        retryable=status not in FINAL_STATUSES and not isinstance(error, FINAL_ERRORS),
         retry_after=float(retry_after) if retry_after.isdigit() else None,
     )
+
+
+def _status(error: BaseException | None) -> int | None:
+    status = getattr(error, "status_code", None) or getattr(error, "code", None)
+    return status if isinstance(status, int) else None
+
+
+def _usable(message: AIMessage) -> bool:
+    calls = message.tool_calls
+    well_formed = all(call["name"] and call["id"] and isinstance(call["args"], dict) for call in calls)
+    return well_formed and not message.invalid_tool_calls and bool(calls or message.text.strip())
 
 
 def _wait(tries: int, failure: ModelFailure) -> float:
@@ -153,12 +181,27 @@ def _wait(tries: int, failure: ModelFailure) -> float:
 
 def _reduced(message: AIMessage) -> AIMessage:
     # What the provider says about its own answer (logs, ratings, fingerprints) would be stored with every turn.
+    extras = {k: v for k, v in message.additional_kwargs.items() if k not in ("tool_calls", "refusal")}
     return AIMessage(
-        content=message.content,
-        tool_calls=message.tool_calls,
-        additional_kwargs={k: v for k, v in message.additional_kwargs.items() if k not in ("tool_calls", "refusal")},
+        content=_storable(message.content),
+        tool_calls=_storable(message.tool_calls),
+        invalid_tool_calls=message.invalid_tool_calls,
+        additional_kwargs=_storable(extras),
+        usage_metadata=message.usage_metadata,
         id=message.id,
     )
+
+
+def _storable[T](value: T) -> T:
+    """The value without what Postgres cannot hold: NUL characters, and halves of surrogate pairs."""
+    cleaned: Any = value
+    if isinstance(value, str):
+        cleaned = value.replace("\x00", "").encode("utf-8", "replace").decode()
+    elif isinstance(value, list):
+        cleaned = [_storable(item) for item in value]
+    elif isinstance(value, dict):
+        cleaned = {_storable(key): _storable(item) for key, item in value.items()}
+    return cast("T", cleaned)
 
 
 def _usage(spec: ModelSpec, message: AIMessage) -> Usage:

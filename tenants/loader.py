@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -32,6 +33,12 @@ from tools.registry import BUILTIN
 MAIN = "assistant.yaml"
 LARGEST_FILE = 256 * 1024
 """Bytes of one file."""
+
+MOST_VALUES = 20_000
+"""Values in one file, aliases counted wherever they are used."""
+
+FORBIDDEN = {"\t": "a tab: indent with spaces", "\x00": "a NUL character"}
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 Files = Mapping[str, str]
 """An assistant's files: path within the tenant's folder to text."""
@@ -77,8 +84,8 @@ def load_folder(folder: Path) -> Loaded:
     """The assistant of a tenant's folder. Raises InvalidAssistant."""
     main = folder / MAIN
     try:
-        files = {MAIN: _read(main)}
-        files |= {path.relative_to(folder).as_posix(): _read(path) for path in sorted(folder.rglob("*.md"))}
+        files = {MAIN: _read(main, folder)}
+        files |= {path.relative_to(folder).as_posix(): _read(path, folder) for path in sorted(folder.rglob("*.md"))}
     except OSError as error:
         raise InvalidAssistant([Problem(str(error.filename), 1, 1, f"cannot be read: {error.strerror}")]) from None
     except ValueError as error:
@@ -90,7 +97,7 @@ def load(files: Files) -> Loaded:
     """The assistant that these files make. Raises InvalidAssistant."""
     tree = _parse(files.get(MAIN, ""))
     try:
-        document = Document.model_validate(_plain(tree))
+        document = Document.model_validate(_Plain().convert(tree))
     except ValidationError as error:
         raise InvalidAssistant(_problem(tree, detail) for detail in error.errors(include_url=False)) from None
     problems = [Problem(MAIN, *_position(tree, where), message) for where, message in _dangling(document, files)]
@@ -100,7 +107,9 @@ def load(files: Files) -> Loaded:
     return Loaded(_assistant(document, files), {name: files[name] for name in sorted(used)})
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, folder: Path) -> str:
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{path.name} is a link that leads out of the folder")
     if path.stat().st_size > LARGEST_FILE:
         raise ValueError(f"{path.name} is larger than {LARGEST_FILE // 1024} KiB")
     try:
@@ -110,32 +119,49 @@ def _read(path: Path) -> str:
 
 
 def _parse(text: str) -> CommentedMap:
-    if "\t" in text:
-        line = text[: text.index("\t")].count("\n")
-        column = text.splitlines()[line].index("\t")
-        raise InvalidAssistant([Problem(MAIN, line + 1, column + 1, "a tab: indent with spaces")])
+    for character, message in FORBIDDEN.items():
+        if character in text:
+            before = text[: text.index(character)].split("\n")
+            raise InvalidAssistant([Problem(MAIN, len(before), len(before[-1]) + 1, message)])
     try:
         tree = YAML(typ="rt", pure=True, plug_ins=[]).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise InvalidAssistant([Problem(MAIN, line, column, str(error.problem or "not YAML"))]) from None
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise InvalidAssistant([Problem(MAIN, 1, 1, f"not YAML: {error}")]) from None
+    except (YAMLError, ValueError, TypeError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidAssistant([Problem(MAIN, 1, 1, f"not YAML: {reason}")]) from None
     if not isinstance(tree, CommentedMap):
         raise InvalidAssistant([Problem(MAIN, 1, 1, "expected a mapping that begins with `name:`")])
     return tree
 
 
-def _plain(node: Any, open_nodes: frozenset[int] = frozenset(), depth: int = 0) -> Any:
-    if depth > 20 or id(node) in open_nodes:
-        raise InvalidAssistant([Problem(MAIN, 1, 1, "nested too deeply, or within itself")])
-    inside = open_nodes | {id(node)}
-    if isinstance(node, Mapping):
-        return {_plain(k, inside, depth + 1): _plain(v, inside, depth + 1) for k, v in node.items()}
-    if isinstance(node, list):
-        return [_plain(item, inside, depth + 1) for item in node]
-    return str(node) if isinstance(node, str) else node
+class _Plain:
+    """Turns the tree into plain values. Aliases count each time they are used, so they cannot multiply."""
+
+    def __init__(self) -> None:
+        self._left = MOST_VALUES
+
+    def convert(self, node: Any, depth: int = 0) -> Any:
+        self._left -= 1
+        if depth > 20 or self._left < 0:
+            raise InvalidAssistant([Problem(MAIN, 1, 1, "too much, nested too deeply, or within itself")])
+        if isinstance(node, Mapping):
+            return {self._key(key): self.convert(value, depth + 1) for key, value in node.items()}
+        if isinstance(node, list):
+            return [self.convert(item, depth + 1) for item in node]
+        if isinstance(node, str) and UNSTORABLE.search(node):
+            return _Unstorable()
+        return str(node) if isinstance(node, str) else node
+
+    @staticmethod
+    def _key(key: Any) -> str:
+        return key if isinstance(key, str) else json.dumps(key, default=str)
+
+
+class _Unstorable:
+    """Stands for a text with characters that no message can hold: of no type that the schema allows."""
 
 
 def _problem(tree: CommentedMap, detail: Any) -> Problem:
@@ -147,7 +173,11 @@ def _problem(tree: CommentedMap, detail: Any) -> Problem:
     if kind == "missing":
         line, column = _position(tree, where[:-1])
         return Problem(MAIN, line, column, f"`{where[-1]}` is missing{_inside(where[:-1])}")
-    line, column = _position(tree, where)
+    is_key = where[-1:] == ("[key]",)
+    where = where[:-1] if is_key else where
+    line, column = _position(tree, where, of_key=is_key)
+    if isinstance(detail["input"], _Unstorable):
+        message = "a NUL or half a character, which no message can hold"
     return Problem(MAIN, line, column, f"{_path(where)}: {message}")
 
 
@@ -168,6 +198,8 @@ def _dangling(document: Document, files: Files) -> Iterable[tuple[Location, str]
         if path.is_absolute() or ".." in path.parts or agent.prompt not in files:
             prompts = [file for file in files if file != MAIN]
             yield ("agents", name, "prompt"), f"there is no file `{agent.prompt}`{_nearest(agent.prompt, prompts)}"
+        elif UNSTORABLE.search(files[agent.prompt]):
+            yield ("agents", name, "prompt"), f"`{agent.prompt}` holds a NUL or half a character"
         for number, tool in enumerate(agent.tools):
             if tool not in BUILTIN:
                 yield ("agents", name, "tools", number), f"there is no tool `{tool}`{_nearest(tool, BUILTIN)}"
@@ -207,7 +239,7 @@ def _position(tree: Any, where: Location, *, of_key: bool = False) -> tuple[int,
     node, position = tree, (0, 0)
     for number, part in enumerate(where):
         last = number == len(where) - 1
-        if isinstance(node, CommentedMap) and part in node:
+        if isinstance(node, CommentedMap) and part in (node.lc.data or {}):
             position = node.lc.key(part) if of_key and last else node.lc.value(part)
         elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
             position = node.lc.item(part)

@@ -31,10 +31,13 @@ def _weekdays(value: Any) -> Any:
         raise ValueError("expected days such as mon-fri or mon,wed,sat")
     days: list[int] = []
     for part in value.lower().replace(" ", "").split(","):
-        first, _, last = part.partition("-")
-        if first not in WEEKDAYS or (last or first) not in WEEKDAYS:
+        first, dash, last = part.partition("-")
+        if first not in WEEKDAYS or (dash and last not in WEEKDAYS):
             raise ValueError("expected days such as mon-fri or mon,wed,sat")
-        days.extend(range(WEEKDAYS.index(first), WEEKDAYS.index(last or first) + 1))
+        start, end = WEEKDAYS.index(first), WEEKDAYS.index(last if dash else first)
+        if end < start:
+            raise ValueError(f"expected days in the order of the week, such as {last}-sun or {first},{last}")
+        days.extend(range(start, end + 1))
     return tuple(sorted(set(days)))
 
 

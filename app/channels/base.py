@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 MAX_BODY = 1600
-"""Characters in one outgoing message."""
+"""Characters in one outgoing message, as UTF-16 counts them."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,30 @@ class Gateway(Protocol):
 
 
 def split_body(text: str, limit: int = MAX_BODY) -> list[str]:
-    """Cuts a text into parts of at most `limit` characters, between paragraphs, lines or words where it can."""
+    """Cuts a text into parts of at most `limit` characters as Twilio counts them, in UTF-16.
+
+    Cuts between paragraphs or lines where that leaves no short part, else between words; only a word that is longer
+    than a whole part is cut itself.
+    """
     parts: list[str] = []
     rest = text.strip()
-    while len(rest) > limit:
-        cut = next((at for mark in ("\n\n", "\n", " ") if (at := rest.rfind(mark, limit // 2, limit + 1)) > 0), limit)
+    while len(rest) > (fits := _fitting(rest, limit)):
+        cut = _cut(rest, fits)
         parts.append(rest[:cut].rstrip())
         rest = rest[cut:].lstrip()
     return [*parts, rest] if rest else parts
+
+
+def _fitting(text: str, limit: int) -> int:
+    """How many characters of the text are at most `limit` units of UTF-16."""
+    head = text[:limit]
+    while len(head) + (wide := sum(character > "\uffff" for character in head)) > limit:
+        head = head[: len(head) - max(1, (len(head) + wide - limit) // 2)]
+    return len(head)
+
+
+def _cut(text: str, fits: int) -> int:
+    for mark in ("\n\n", "\n"):
+        if (at := text.rfind(mark, fits // 2, fits + len(mark))) > 0:
+            return at
+    return max((at for mark in (" ", "\n") if (at := text.rfind(mark, 1, fits + 1)) > 0), default=fits)

@@ -181,7 +181,11 @@ async def apply_status(tx: Transaction, tenant_id: UUID, update: StatusUpdate, n
            moved as (
                update outbox o set
                    status = %(status)s,
-                   provider_sid = coalesce(o.provider_sid, %(provider_sid)s),
+                   -- A look-up may have given the sid to a row with the same text: then that one keeps it.
+                   provider_sid = coalesce(o.provider_sid, (
+                       select %(provider_sid)s::text
+                       where not exists (select from outbox where provider_sid = %(provider_sid)s)
+                   )),
                    error_code = nullif(%(error_code)s, ''),
                    owner = null, retry_at = null, parked_at = null,
                    updated_at = %(now)s

@@ -1,5 +1,6 @@
 """Twilio calls us: verify, store, acknowledge. An acknowledgement leaves after the commit, never before."""
 
+import asyncio
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -9,7 +10,6 @@ from litestar.di import NamedDependency
 from litestar.status_codes import HTTP_200_OK
 
 from app.channels.whatsapp import inbound
-from app.db import AWAY
 from app.errors import WebhookRefused
 from app.identity.service import Channel, Channels
 from app.inbox.service import Inbox
@@ -20,6 +20,8 @@ log = structlog.get_logger()
 AnyRequest = Request[Any, Any, Any]
 
 EMPTY_TWIML = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
+ANSWER_WITHIN = 12.0
+"""Seconds; Twilio gives up after 15."""
 ASK_AGAIN_AFTER = 1.0
 """Seconds before a failing signature makes us read the channel's tokens again: they may have been rotated."""
 
@@ -73,14 +75,11 @@ async def receive_message(
     """A contact wrote."""
     parameters = await _parameters(request)
     account_sid, address = inbound.addressed_to(parameters)
-    channel = await twilio.verified_channel(request, account_sid, address, parameters)
-    message = inbound.parse_message(parameters)
-    try:
-        new = await inbox.receive(channel.tenant_id, channel.id, message)
-    except AWAY as error:
-        raise WebhookRefused(503, "the message could not be stored: try again") from error
-    if not new:
-        log.info("duplicate message", provider_sid=message.provider_sid)
+    async with asyncio.timeout(ANSWER_WITHIN):
+        channel = await twilio.verified_channel(request, account_sid, address, parameters)
+        message = inbound.parse_message(parameters)
+        if not await inbox.receive(channel.tenant_id, channel.id, message):
+            log.info("duplicate message", provider_sid=message.provider_sid)
     return Response(EMPTY_TWIML, media_type="text/xml")
 
 
@@ -93,11 +92,8 @@ async def receive_status(
     """Twilio says what became of a message of ours."""
     parameters = await _parameters(request)
     account_sid, address = inbound.sent_from(parameters)
-    channel = await twilio.verified_channel(request, account_sid, address, parameters)
     outbox_id = parse_qs(request.scope["query_string"].decode("latin-1")).get("o", [None])[-1]
-    update = inbound.parse_status(outbox_id, parameters)
-    try:
-        await status_callbacks.apply(channel.tenant_id, update)
-    except AWAY as error:
-        raise WebhookRefused(503, "the status could not be stored: try again") from error
+    async with asyncio.timeout(ANSWER_WITHIN):
+        channel = await twilio.verified_channel(request, account_sid, address, parameters)
+        await status_callbacks.apply(channel.tenant_id, inbound.parse_status(outbox_id, parameters))
     return Response(EMPTY_TWIML, media_type="text/xml")

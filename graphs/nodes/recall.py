@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage, ToolMessage
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
 from graphs.config import Assistant
 from graphs.nodes.base import Node
@@ -28,14 +29,11 @@ def make_recall(assistant: Assistant) -> Node[Update]:
 
 def kept_short_and_valid(messages: Sequence[BaseMessage], window: int) -> list[BaseMessage]:
     """What must be removed and added for the history to be no longer than the window, and whole."""
-    dropped: list[BaseMessage] = [RemoveMessage(id=str(m.id)) for m in messages[: window_start(messages, window)]]
     repaired = answer_dangling_calls(messages)
     if repaired is None:
-        return dropped
+        return [RemoveMessage(id=str(message.id)) for message in messages[: window_start(messages, window)]]
     # A repair must stand right behind its call, so the list is written anew.
-    removed = {message.id for message in dropped}
-    kept = [message for message in repaired if message.id not in removed]
-    return [*(RemoveMessage(id=str(m.id)) for m in messages), *kept]
+    return [RemoveMessage(id=REMOVE_ALL_MESSAGES), *repaired[window_start(repaired, window) :]]
 
 
 def window_start(messages: Sequence[BaseMessage], window: int) -> int:

@@ -31,11 +31,10 @@ def make_route(assistant: Assistant) -> NodeWithRuntime[Next]:
         if choice is None and assistant.otherwise != CLASSIFY:
             choice = Route(to=assistant.otherwise, why="the only way")
         if choice is None:
-            try:
-                choice, usage = await classifier.choose(runtime.context.models, state["messages"])
-            except ModelFailure as failure:
-                turn = saying(turn, assistant.apology)
-                choice = Route(to=HANDOFF, why=f"the router failed: {failure}")
+            choice, usage = await classifier.choose(runtime.context.models, state["messages"])
+        if choice is None:
+            turn = saying(turn, assistant.apology)
+            choice = Route(to=HANDOFF, why="the router failed")
         turn = changed(turn, route=choice, usage=[*turn["usage"], *usage])
         if choice["to"] == HANDOFF:
             return Command(goto="handoff", update={"turn": changed(turn, handoff=choice["why"])})
@@ -64,17 +63,22 @@ class Classifier:
         self._toolbox = Toolbox([self._declaration()], forced="route")
         self._system = SystemMessage(prompts.for_router(assistant))
 
-    async def choose(self, models: Models, messages: Sequence[BaseMessage]) -> tuple[Route, list[Usage]]:
-        """The model's choice. An answer that names nobody is asked for once more. Raises ModelFailure."""
+    async def choose(self, models: Models, messages: Sequence[BaseMessage]) -> tuple[Route | None, list[Usage]]:
+        """The model's choice, if it has one, and what it cost. An answer that names nobody gets one more try."""
         spoken = [m for m in messages if isinstance(m, HumanMessage) or (isinstance(m, AIMessage) and not m.tool_calls)]
         usage: list[Usage] = []
         for _ in range(2):
-            answer = await models.answer(self._assistant.model, [self._system, *spoken[-MESSAGES_READ:]], self._toolbox)
+            try:
+                answer = await models.answer(
+                    self._assistant.model, [self._system, *spoken[-MESSAGES_READ:]], self._toolbox
+                )
+            except ModelFailure:
+                break
             usage.append(answer.usage)
             arguments = answer.message.tool_calls[0]["args"] if answer.message.tool_calls else {}
             if arguments.get("to") in self._options:
                 return Route(to=arguments["to"], why=str(arguments.get("why", ""))[:200]), usage
-        raise ModelFailure("it named nobody", retryable=False)
+        return None, usage
 
     def _declaration(self) -> dict[str, Any]:
         parameters = {

@@ -1,29 +1,12 @@
 """Google's Gemini."""
 
-import json
 from typing import Any
 
-import aiohttp
-import httpx
-from google.genai.errors import APIError
-from langchain_core.exceptions import LangChainException
 from langchain_core.language_models import BaseChatModel
 from langchain_google_genai import ChatGoogleGenerativeAI
-from langchain_google_genai.chat_models import ChatGoogleGenerativeAIError
 from pydantic import SecretStr
 
 from graphs.config import ModelSpec
-
-# Its client sends through aiohttp or httpx, whichever it finds, and lets their errors through.
-ERRORS = (
-    APIError,
-    ChatGoogleGenerativeAIError,
-    LangChainException,
-    aiohttp.ClientError,
-    httpx.HTTPError,
-    TimeoutError,
-    json.JSONDecodeError,
-)
 
 
 def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:

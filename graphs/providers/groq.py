@@ -1,17 +1,12 @@
 """Groq."""
 
-import json
 from typing import Any
 
-import groq
-from langchain_core.exceptions import LangChainException
 from langchain_core.language_models import BaseChatModel
 from langchain_groq import ChatGroq
 from pydantic import SecretStr
 
 from graphs.config import ModelSpec
-
-ERRORS = (groq.GroqError, LangChainException, TimeoutError, json.JSONDecodeError)
 
 
 def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:

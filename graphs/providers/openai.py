@@ -1,17 +1,13 @@
 """OpenAI, and whatever speaks its protocol."""
 
-import json
 from typing import Any
 
 import openai
-from langchain_core.exceptions import LangChainException
 from langchain_core.language_models import LanguageModelInput
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from graphs.config import ModelSpec
-
-ERRORS = (openai.OpenAIError, LangChainException, TimeoutError, json.JSONDecodeError)
 
 
 class LeanChatOpenAI(ChatOpenAI):

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
-from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
+from twilio.base.exceptions import TwilioRestException, TwilioServiceException
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
@@ -27,8 +27,8 @@ LOOKUP_LIMIT = 200
 CLOCK_SKEW = timedelta(seconds=3)
 """Twilio's dates have a resolution of one second, and our clock may differ a little from theirs."""
 
-TRANSPORT = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
-"""What a broken network or an unreadable answer raises."""
+LOWEST_CODE = 1000
+"""Where an answer has no code of Twilio's, its client gives the HTTP status for it."""
 
 RETRYABLE_CODES = {20003, 20429, 21611, 63007, 63017, 63018}
 """Refusals that pass: wrong or rotated credentials, rate limits, a full queue, a sender not ready yet."""
@@ -118,7 +118,8 @@ class TwilioGateway:
             return NotSent("rate limited", error.retry_after)
         except _NotConnected as error:
             return NotSent(str(error))
-        except (TwilioException, KeyError, *TRANSPORT) as error:
+        except Exception as error:
+            # A broken network, or an answer of which Twilio's client makes who knows what: we do not know.
             return Unknown(type(error).__name__)
         return Accepted(str(created.sid)) if created.sid else Unknown("an answer without a sid")
 
@@ -128,7 +129,7 @@ class TwilioGateway:
             listed = await self._client(message.credentials).messages.list_async(
                 to=message.recipient, from_=message.sender, limit=LOOKUP_LIMIT, page_size=LOOKUP_LIMIT
             )
-        except (TwilioException, _NotConnected, _RateLimited, *TRANSPORT) as error:
+        except Exception as error:
             raise LookupFailed(type(error).__name__) from None
         wanted = " ".join(message.body.split())
         return [
@@ -148,10 +149,11 @@ class TwilioGateway:
 
 
 def _refusal(status: int, code: int) -> SendResult:
-    if status >= 500 or status < 400:
-        return Unknown(f"http {status}")
     if code in RETRYABLE_CODES or status == 401:
         return NotSent(f"twilio {code}")
+    if status >= 500 or status < 400 or code < LOWEST_CODE:
+        # Without a code of Twilio's it was somebody between us and Twilio who said no.
+        return Unknown(f"http {status}")
     return Refused(str(code))
 
 
