@@ -29,11 +29,12 @@ def make_recall(assistant: Assistant) -> Node[Update]:
 
 def kept_short_and_valid(messages: Sequence[BaseMessage], window: int) -> list[BaseMessage]:
     """What must be removed and added for the history to be no longer than the window, and whole."""
-    repaired = answer_dangling_calls(messages)
+    start = window_start(messages, window)
+    repaired = answer_dangling_calls(messages[start:])
     if repaired is None:
-        return [RemoveMessage(id=str(message.id)) for message in messages[: window_start(messages, window)]]
+        return [RemoveMessage(id=str(message.id)) for message in messages[:start]]
     # A repair must stand right behind its call, so the list is written anew.
-    return [RemoveMessage(id=REMOVE_ALL_MESSAGES), *repaired[window_start(repaired, window) :]]
+    return [RemoveMessage(id=REMOVE_ALL_MESSAGES), *repaired]
 
 
 def window_start(messages: Sequence[BaseMessage], window: int) -> int:

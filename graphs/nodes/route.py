@@ -14,6 +14,9 @@ from graphs.models import ModelFailure, Models, Toolbox
 from graphs.nodes.base import NodeWithRuntime
 from graphs.state import Route, State, Usage, changed, saying
 
+FAILED = ""
+"""Where a router that failed sends a turn."""
+
 MESSAGES_READ = 6
 """The router sees the end of the conversation only."""
 
@@ -32,9 +35,9 @@ def make_route(assistant: Assistant) -> NodeWithRuntime[Next]:
             choice = Route(to=assistant.otherwise, why="the only way")
         if choice is None:
             choice, usage = await classifier.choose(runtime.context.models, state["messages"])
-        if choice is None:
-            turn = saying(turn, assistant.apology)
-            choice = Route(to=HANDOFF, why="the router failed")
+            if choice["to"] == FAILED:
+                turn = saying(turn, assistant.apology)
+                choice = Route(to=HANDOFF, why=choice["why"])
         turn = changed(turn, route=choice, usage=[*turn["usage"], *usage])
         if choice["to"] == HANDOFF:
             return Command(goto="handoff", update={"turn": changed(turn, handoff=choice["why"])})
@@ -63,8 +66,8 @@ class Classifier:
         self._toolbox = Toolbox([self._declaration()], forced="route")
         self._system = SystemMessage(prompts.for_router(assistant))
 
-    async def choose(self, models: Models, messages: Sequence[BaseMessage]) -> tuple[Route | None, list[Usage]]:
-        """The model's choice, if it has one, and what it cost. An answer that names nobody gets one more try."""
+    async def choose(self, models: Models, messages: Sequence[BaseMessage]) -> tuple[Route, list[Usage]]:
+        """The model's choice, or FAILED and why, and what it cost. It gets a second try when it names nobody."""
         spoken = [m for m in messages if isinstance(m, HumanMessage) or (isinstance(m, AIMessage) and not m.tool_calls)]
         usage: list[Usage] = []
         for _ in range(2):
@@ -72,13 +75,13 @@ class Classifier:
                 answer = await models.answer(
                     self._assistant.model, [self._system, *spoken[-MESSAGES_READ:]], self._toolbox
                 )
-            except ModelFailure:
-                break
+            except ModelFailure as failure:
+                return Route(to=FAILED, why=f"the router failed: {failure}"), usage
             usage.append(answer.usage)
             arguments = answer.message.tool_calls[0]["args"] if answer.message.tool_calls else {}
             if arguments.get("to") in self._options:
                 return Route(to=arguments["to"], why=str(arguments.get("why", ""))[:200]), usage
-        return None, usage
+        return Route(to=FAILED, why="the router failed: it named nobody"), usage
 
     def _declaration(self) -> dict[str, Any]:
         parameters = {
