@@ -10,16 +10,12 @@ from pathlib import Path
 
 from bench.control import Control
 from bench.receiver import Receiver, Sent
-from bench.store import Store, store
+from bench.store import UNFINISHED, Store, store
 from bench.system import Plan, System, system
 from bench.talk import Stalled, Talk
 from bench.traffic import Poster
 
 WORKERS = 2
-UNFINISHED = """
-    select (select count(*) from conversations where pending > 0 or owner is not null)
-         + (select count(*) from outbox where status in ('queued', 'sending', 'retrying', 'unknown')) as open
-"""
 
 
 @dataclass

@@ -14,7 +14,7 @@ import uvloop
 
 from app.embedded import EmbeddedError
 from app.errors import RecadoError
-from bench import report, running
+from bench import report, running, usage
 from bench.lab import Lab, lab
 from bench.measures.folding import folding
 from bench.measures.growth import growth
@@ -39,9 +39,10 @@ MEASURES: dict[str, Callable[[Lab], Awaitable[list[Row]]]] = {
 REPORT = Path(__file__).parent / "report.json"
 
 
-async def measure(folder: Path, names: list[str], *, quick: bool, callbacks: bool) -> list[Row]:
-    """All the lines of the table. A measure that fails becomes a line that says so."""
+async def measure(folder: Path, names: list[str], *, quick: bool, callbacks: bool) -> tuple[list[Row], list[float]]:
+    """All the lines of the table, and how fast the machine was between. A measure that fails becomes a line, too."""
     rows: list[Row] = []
+    speeds: list[float] = []
     async with running.until_terminated(), lab(folder, quick=quick, callbacks=callbacks) as ready:
         for name in names:
             began = time.perf_counter()
@@ -50,8 +51,9 @@ async def measure(folder: Path, names: list[str], *, quick: bool, callbacks: boo
             except* (Stalled, RecadoError, TimeoutError, OSError) as failed:
                 reasons = "; ".join(dict.fromkeys(str(error) or type(error).__name__ for error in failed.exceptions))
                 rows.append(Row(name, "", "failed", reasons, met=False))
+            speeds.append(usage.machine_speed())
             click.echo(f"  {name}: {time.perf_counter() - began:.1f} s", err=True)
-    return rows
+    return rows, speeds
 
 
 @click.command()
@@ -64,19 +66,22 @@ def command(quick: bool, only: tuple[str, ...], callbacks: bool, path: Path) -> 
     names = [name for name in MEASURES if not only or name in only]
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="recado-bench-") as folder, running.disposable(Path(folder)):
-        rows = uvloop.run(measure(Path(folder), names, quick=quick, callbacks=callbacks))
+        rows, speeds = uvloop.run(measure(Path(folder), names, quick=quick, callbacks=callbacks))
     facts = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
         "quick": quick,
         "status_callbacks": callbacks,
         "twilio": "the driver's own receiver, which accepts at once",
+        "million_additions_per_second": [round(speed, 1) for speed in speeds],
         "seconds": round(time.perf_counter() - began, 1),
     }
     report.write(path, rows, **facts)
     click.echo(report.show(rows))
     called_back = "two status callbacks per reply" if callbacks else "no status callbacks"
     click.echo(f"\nTwilio is the driver's own receiver, {called_back}; {facts['seconds']} s; report: {path}")
+    spread = f"{min(speeds):.0f} to {max(speeds):.0f} million additions a second in Python"
+    click.echo(f"This machine, while it was measured: {spread}.")
     sys.exit(1 if any(row.met is False for row in rows) else 0)
 
 

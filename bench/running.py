@@ -31,3 +31,8 @@ def disposable(folder: Path) -> Iterator[None]:
             shutil.rmtree(server.resolve(), ignore_errors=True)
             with contextlib.suppress(OSError):
                 server.unlink()
+
+
+def remove(folder: Path) -> None:
+    """Removes a folder of a run with all that is in it."""
+    shutil.rmtree(folder, ignore_errors=True)

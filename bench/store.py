@@ -1,6 +1,8 @@
 """The bench's own look into Postgres and Redis, past the application."""
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
@@ -8,12 +10,21 @@ from typing import Any, LiteralString
 import redis
 
 from app import db
-from app.db import Database, Role
+from app.db import AWAY, Database, Role
 
 DATA: LiteralString = (
     "appointments, checkpoint_blobs, checkpoint_writes, checkpoints, tool_calls, interrupts, turns, "
     "status_callbacks, outbox, inbox, conversations, contacts"
 )
+
+PATIENCE = 30.0
+
+UNFINISHED = """
+    select (select count(*) from conversations where pending > 0 or owner is not null)
+         + (select count(*) from outbox
+            where status in ('queued', 'sending', 'retrying', 'unknown') and parked_at is null) as open
+"""
+"""How much is in hand."""
 
 
 class Store:
@@ -25,9 +36,16 @@ class Store:
         self._redis = redis.Redis.from_url(redis_url, socket_timeout=2.0, socket_connect_timeout=1.0)
 
     async def rows(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
-        """All rows of a query."""
-        async with self._database.statement() as tx:
-            return await tx.all(dict, query, parameters)
+        """All rows of a query. Waits for a Postgres that is just starting again."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                async with self._database.statement() as tx:
+                    return await tx.all(dict, query, parameters)
+            except AWAY:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.2)
 
     async def value(self, query: LiteralString, **parameters: Any) -> Any:
         """The only column of the first row, or None."""

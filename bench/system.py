@@ -119,7 +119,7 @@ async def system(folder: Path, plan: Plan) -> AsyncIterator[System]:
     Everything ends with the block. Raises RecadoError or EmbeddedError when something does not start.
     """
     async with AsyncExitStack() as stack:
-        environment = {k: v for k, v in os.environ.items() if k not in _hidden()} | {"NO_PROXY": "127.0.0.1,localhost"}
+        environment = {k: v for k, v in os.environ.items() if k not in _hidden()}
         made = System(folder, environment | dict(plan.settings or {}), plan.twilio_url)
         _start_servers(stack, made)
         migrations_done = list(migrations.apply(made.database_url))

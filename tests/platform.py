@@ -210,7 +210,7 @@ class Platform:
     async def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
         """What a query finds, across tenants."""
         async with self.system.statement() as tx:
-            return await tx.all(dict, query, parameters)  # type: ignore[arg-type]
+            return await tx.all(dict, query, parameters)
 
     async def row(self, query: str, **parameters: Any) -> dict[str, Any]:
         """The one row that a query finds."""
@@ -277,9 +277,11 @@ async def _served(settings: Settings, clock: TestClock, listener: socket.socket)
     while not server.started:
         assert not serving.done(), "the API did not start"
         await asyncio.sleep(0.01)
-    yield
-    server.should_exit = True
-    await serving
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
 
 
 @asynccontextmanager

@@ -12,11 +12,12 @@ from bench.talk import Stalled
 from bench.traffic import contact_address
 
 MESSAGES, WITHIN = 5, 0.2
+BETWEEN_CONTACTS = 0.1
 TOKEN = re.compile(r"\bt\d+-\d+\b")
 
 
 async def folding(lab: Lab) -> list[Row]:
-    """Five messages of a contact within 200 ms, many contacts."""
+    """Five messages of a contact within 200 ms; many contacts, begun one after another."""
     await lab.ready(workers=1)
     count = lab.scaled(80, 40)
     replies: defaultdict[str, list[str]] = defaultdict(list)
@@ -28,6 +29,7 @@ async def folding(lab: Lab) -> list[Row]:
     async with asyncio.TaskGroup() as group:
         for contact in range(count):
             group.create_task(_write(lab, contact))
+            await asyncio.sleep(BETWEEN_CONTACTS)
     await asyncio.sleep(1.0)
     await lab.calm()
     answers = [len(replies[contact_address(contact)]) for contact in range(count)]

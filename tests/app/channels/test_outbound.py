@@ -1,0 +1,222 @@
+"""What becomes of a post at Twilio: certainly there, certainly not, refused for good, or nobody knows."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from app.channels.base import (
+    Accepted,
+    Credentials,
+    LookupFailed,
+    NotSent,
+    OutgoingMessage,
+    Refused,
+    SendResult,
+    Unknown,
+)
+from app.channels.whatsapp.outbound import TwilioGateway
+from tests.app.channels.scripted import DROP, HANG, Answer, ScriptedTwilio, refused, scripted_twilio
+from tests.platform import Log
+
+CREDENTIALS = Credentials("AC" + "0" * 31 + "1", "the-token-of-the-account")
+MESSAGE = OutgoingMessage(41, CREDENTIALS, "whatsapp:+551140000001", "whatsapp:+5511990000001", "Olá & até já! 👋\n+1")
+CALLBACK = "https://bot.example.com/api/v1/twilio/status"
+NOW = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+async def twilio() -> AsyncIterator[ScriptedTwilio]:
+    async with scripted_twilio() as running:
+        yield running
+
+
+@asynccontextmanager
+async def gateway(address: str, timeout: float = 5.0) -> AsyncIterator[TwilioGateway]:
+    made = TwilioGateway(api_url=address, callback_url=CALLBACK, timeout=timeout)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def sent(twilio: ScriptedTwilio, answer: Answer, timeout: float = 5.0) -> SendResult:
+    twilio.answers.append(answer)
+    async with gateway(twilio.address, timeout) as made:
+        return await made.send(MESSAGE)
+
+
+async def found(twilio: ScriptedTwilio, *messages: dict[str, Any]) -> list[str]:
+    twilio.listing = Answer(200, {"messages": messages, "page_size": 200})
+    async with gateway(twilio.address) as made:
+        return await made.find(MESSAGE, since=NOW)
+
+
+def listed(sid: str, body: str | None = MESSAGE.body, after: float = 1) -> dict[str, Any]:
+    return {"sid": sid, "body": body, "date_created": format_datetime(NOW + timedelta(seconds=after))}
+
+
+class TestSend:
+    async def test_what_is_posted(self, twilio: ScriptedTwilio) -> None:
+        assert await sent(twilio, Answer(201, {"sid": "SM1", "status": "queued"})) == Accepted("SM1")
+        (asked,) = twilio.asked
+        assert (asked.method, asked.path) == ("POST", f"/2010-04-01/Accounts/{CREDENTIALS.account_sid}/Messages.json")
+        assert asked.login == (CREDENTIALS.account_sid, CREDENTIALS.auth_token)
+        assert sorted(asked.form) == [
+            ("Body", MESSAGE.body),
+            ("From", MESSAGE.sender),
+            ("StatusCallback", f"{CALLBACK}?o=41"),
+            ("To", MESSAGE.recipient),
+        ]
+
+    @pytest.mark.parametrize(
+        ("header", "seconds"),
+        [({"Retry-After": "7"}, 7.0), ({}, None), ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, None)],
+        ids=["seconds", "nothing", "a date"],
+    )
+    async def test_a_rate_limit_is_not_sent(
+        self, twilio: ScriptedTwilio, header: dict[str, str], seconds: float | None
+    ) -> None:
+        answer = replace(refused(429, 20429), headers=header)
+        assert await sent(twilio, answer) == NotSent("rate limited", seconds)
+
+    @pytest.mark.parametrize(
+        ("status", "code"), [(400, 21211), (400, 21610), (400, 21617), (400, 63016), (403, 21408), (404, 20404)]
+    )
+    async def test_a_refusal_is_final(self, twilio: ScriptedTwilio, status: int, code: int) -> None:
+        assert await sent(twilio, refused(status, code)) == Refused(str(code))
+
+    @pytest.mark.parametrize(("status", "code"), [(401, 20003), (403, 20003), (400, 21611), (400, 63017), (400, 63018)])
+    async def test_what_passes_is_tried_again(self, twilio: ScriptedTwilio, status: int, code: int) -> None:
+        assert isinstance(await sent(twilio, refused(status, code)), NotSent)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            refused(500, 20500),
+            refused(503, 20503),
+            Answer(502, b"<html>Bad Gateway</html>"),
+            # A proxy's words, not Twilio's: nothing says that Twilio will never take the message.
+            Answer(400, b"<html>not Twilio</html>"),
+            Answer(403, b""),
+            Answer(408, {"error": "timeout"}),
+            Answer(302, b"", {"Location": "https://example.com"}),
+            Answer(201, b""),
+            Answer(201, b"<html>"),
+            Answer(201, b"\xff\xfe"),
+            Answer(201, {}),
+            Answer(201, {"sid": None}),
+            Answer(201, []),
+            Answer(201, None),
+            Answer(201, "SM1"),
+            Answer(200, 5),
+            DROP,
+        ],
+        ids=lambda answer: f"{answer.status} {answer.body!r}"[:40],
+    )
+    async def test_anything_else_is_unknown_and_never_an_exception(
+        self, twilio: ScriptedTwilio, answer: Answer
+    ) -> None:
+        assert isinstance(await sent(twilio, answer), Unknown)
+        assert len(twilio.asked) == 1, "posted again before anybody looked"
+
+    async def test_an_answer_that_does_not_come_is_unknown(self, twilio: ScriptedTwilio) -> None:
+        assert isinstance(await sent(twilio, HANG, timeout=0.1), Unknown)
+
+    @pytest.mark.parametrize(
+        "raw",
+        [b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 201 Created\r\nContent-Length: 500\r\n\r\n{", b""],
+        ids=["another protocol", "half an answer", "nothing"],
+    )
+    async def test_a_broken_connection_is_unknown(self, raw: bytes) -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(raw)
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        async with server, gateway(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as made:
+            assert isinstance(await made.send(MESSAGE), Unknown)
+
+    async def test_a_connection_that_was_never_made_is_not_sent(self) -> None:
+        async with gateway("http://127.0.0.1:1") as made:
+            assert isinstance(await made.send(MESSAGE), NotSent)
+
+    async def test_an_unresolvable_host_is_not_sent(self) -> None:
+        async with gateway("http://api.twilio.invalid") as made:
+            assert isinstance(await made.send(MESSAGE), NotSent)
+
+    async def test_a_redirect_is_not_followed_with_our_credentials(self, twilio: ScriptedTwilio) -> None:
+        async with scripted_twilio() as elsewhere:
+            answer = Answer(307, b"", {"Location": f"{elsewhere.address}/Messages.json"})
+            assert isinstance(await sent(twilio, answer), Unknown)
+            assert elsewhere.asked == []
+
+
+class TestFind:
+    async def test_who_is_asked_for(self, twilio: ScriptedTwilio) -> None:
+        assert await found(twilio) == []
+        (asked,) = twilio.asked
+        assert asked.method == "GET"
+        assert asked.query == {"To": MESSAGE.recipient, "From": MESSAGE.sender, "PageSize": "200"}
+        assert asked.login == (CREDENTIALS.account_sid, CREDENTIALS.auth_token)
+
+    async def test_the_same_text_is_found_newest_first(self, twilio: ScriptedTwilio) -> None:
+        listing = [listed("SM3"), listed("SM2", "outra coisa"), listed("SM1", None), listed("SM0")]
+        assert await found(twilio, *listing) == ["SM3", "SM0"]
+
+    async def test_white_space_may_have_changed_on_the_way(self, twilio: ScriptedTwilio) -> None:
+        assert await found(twilio, listed("SM1", re.sub(r"\s", "  ", MESSAGE.body) + "\n")) == ["SM1"]
+
+    async def test_older_messages_are_others(self, twilio: ScriptedTwilio) -> None:
+        listing = [listed("SM3", after=0), listed("SM2", after=-2), listed("SM1", after=-60)]
+        assert await found(twilio, *listing) == ["SM3", "SM2"]
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            refused(500, 20500),
+            refused(429, 20429),
+            refused(401, 20003),
+            Answer(200, b"<html>"),
+            Answer(200, []),
+            Answer(200, {}),
+            Answer(200, {"messages": None}),
+            DROP,
+        ],
+        ids=lambda answer: f"{answer.status} {answer.body!r}"[:40],
+    )
+    async def test_a_list_that_cannot_be_read_proves_nothing(self, twilio: ScriptedTwilio, answer: Answer) -> None:
+        twilio.listing = answer
+        async with gateway(twilio.address) as made:
+            with pytest.raises(LookupFailed):
+                await made.find(MESSAGE, since=NOW)
+
+    async def test_a_list_that_does_not_come_proves_nothing(self, twilio: ScriptedTwilio) -> None:
+        twilio.listing = HANG
+        async with gateway(twilio.address, timeout=0.1) as made:
+            with pytest.raises(LookupFailed):
+                await made.find(MESSAGE, since=NOW)
+
+    async def test_no_connection_proves_nothing(self) -> None:
+        async with gateway("http://127.0.0.1:1") as made:
+            with pytest.raises(LookupFailed):
+                await made.find(MESSAGE, since=NOW)
+
+
+async def test_neither_texts_nor_tokens_are_logged_or_shown(twilio: ScriptedTwilio, log: Log) -> None:
+    for answer in (refused(400, 21211), refused(500, 20500), Answer(201, b"<html>"), DROP):
+        result = await sent(twilio, answer)
+        for secret in (CREDENTIALS.auth_token, MESSAGE.body, MESSAGE.recipient):
+            assert secret not in repr(result)
+    for secret in (CREDENTIALS.auth_token, MESSAGE.body[:3], MESSAGE.recipient):
+        assert secret not in log.text
+    assert CREDENTIALS.auth_token not in repr(MESSAGE)

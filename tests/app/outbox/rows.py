@@ -1,0 +1,113 @@
+"""Rows of the outbox, put there as a turn's commit would."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from tests.app.channels.scripted import ScriptedTwilio, scripted_twilio
+from tests.platform import CONTACT, TENANT, Platform
+
+
+async def conversation(platform: Platform, contact: str = CONTACT, slug: str = TENANT) -> UUID:
+    """A fresh open conversation of the tenant's first channel; the contact's open one is closed."""
+    row = await platform.row(
+        """with channel as (
+               select ch.id, ch.tenant_id from channels ch join tenants t on t.id = ch.tenant_id
+               where t.slug = %(slug)s order by ch.created_at limit 1
+           ),
+           contact as (
+               insert into contacts (tenant_id, channel_id, address, last_inbound_at)
+               select tenant_id, id, %(contact)s, %(now)s from channel
+               on conflict (channel_id, address) do update set last_inbound_at = excluded.last_inbound_at
+               returning id, tenant_id, channel_id
+           )
+           select id, tenant_id, channel_id from contact""",
+        slug=slug,
+        contact=contact,
+        now=platform.clock(),
+    )
+    await platform.rows("update conversations set status = 'closed' where contact_id = %(id)s", id=row["id"])
+    made = await platform.row(
+        """insert into conversations (tenant_id, channel_id, contact_id)
+           values (%(tenant_id)s, %(channel_id)s, %(id)s) returning id""",
+        **row,
+    )
+    found: UUID = made["id"]
+    return found
+
+
+async def queue(platform: Platform, conversation_id: UUID, *bodies: str, **columns: Any) -> list[int]:
+    """Queued rows, oldest first, from a moment ago: a sweep takes them at once. `columns` says what else they are."""
+    then = platform.clock() - timedelta(seconds=5)
+    known: dict[str, Any] = {
+        "status": "queued",
+        "owner": None,
+        "attempts": 0,
+        "attempted_at": None,
+        "retry_at": None,
+        "parked_at": None,
+        "provider_sid": None,
+        "updated_at": then,
+    }
+    assert columns.keys() <= known.keys(), columns
+    made = []
+    for body in bodies:
+        row = await platform.row(
+            """insert into outbox (
+                   tenant_id, conversation_id, turn, author, body, status, owner, attempts, attempted_at, retry_at,
+                   parked_at, provider_sid, created_at, updated_at
+               )
+               select tenant_id, id, 1, 'assistant', %(body)s, %(status)s, %(owner)s, %(attempts)s,
+                   %(attempted_at)s, %(retry_at)s, %(parked_at)s, %(provider_sid)s, %(created_at)s, %(updated_at)s
+               from conversations where id = %(conversation_id)s
+               returning id""",
+            conversation_id=conversation_id,
+            body=body,
+            created_at=then,
+            **(known | columns),
+        )
+        made.append(int(row["id"]))
+    return made
+
+
+async def row(platform: Platform, outbox_id: int) -> dict[str, Any]:
+    """One row as it stands."""
+    return await platform.row("select * from outbox where id = %(id)s", id=outbox_id)
+
+
+async def statuses(platform: Platform, *outbox_ids: int) -> list[str]:
+    """Where the rows have got to."""
+    rows = await platform.rows("select id, status from outbox where id = any(%(ids)s)", ids=list(outbox_ids))
+    found = {each["id"]: each["status"] for each in rows}
+    return [found[outbox_id] for outbox_id in outbox_ids]
+
+
+async def until(platform: Platform, outbox_id: int, *wanted: str, hurry: float = 0.0) -> dict[str, Any]:
+    """Waits until a row has one of the statuses and nobody has it in hand; returns it.
+
+    `hurry`: seconds that pass with each look, for sweeps leave a row alone for a moment. Not where Twilio is to take a
+    message afterwards without an answer: its dates stay behind, and the look-up would not find it.
+    """
+
+    async def there() -> bool:
+        platform.clock.advance(hurry)
+        found = await row(platform, outbox_id)
+        return found["status"] in wanted and found["owner"] is None
+
+    await platform.until(there, f"row {outbox_id} to be {' or '.join(wanted)}")
+    return await row(platform, outbox_id)
+
+
+FAR = datetime.fromisoformat("2200-01-01T00:00:00+00:00")
+"""No sweep of these tests gets there."""
+
+
+@asynccontextmanager
+async def scripted_worker(platform: Platform, **changes: Any) -> AsyncIterator[ScriptedTwilio]:
+    """In place of the platform's worker, one that posts to a Twilio with a script."""
+    assert platform.engine is not None
+    await platform.engine.close()
+    async with scripted_twilio() as twilio, platform.worker(twilio_api_url=twilio.address, **changes):
+        yield twilio

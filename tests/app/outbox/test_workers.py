@@ -1,0 +1,217 @@
+"""Several workers, dead workers and late answers: a row is posted by one, and only if nobody may have posted it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from uuid import UUID
+
+import aiohttp
+import pytest
+
+from app.channels.whatsapp.outbound import TwilioGateway
+from app.db import Database
+from app.identity.service import Channels
+from app.identity.tokens import SecretBox
+from app.observability import Milestone
+from app.outbox import queries
+from app.outbox.queries import OutboxRow, Settlement
+from app.outbox.service import Sender, claimer
+from app.turns.registration import Registration
+from tests.app.outbox import rows
+from tests.app.outbox.test_faults import SETTLED, faulty, twilio_has
+from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, TOKEN, Platform
+
+LEASE = timedelta(seconds=300)
+
+
+async def dead_worker(platform: Platform) -> int:
+    """The id of a worker that is gone: nobody holds its lock."""
+    made = await platform.row(
+        "insert into workers (host, pid, started_at) values ('gone', 1, %(now)s) returning id", now=platform.clock()
+    )
+    return int(made["id"])
+
+
+async def left_behind(platform: Platform, *bodies: str, owner: int) -> list[int]:
+    """Rows of which the first was in a worker's hands: it may have posted it or not."""
+    conversation = await rows.conversation(platform)
+    now = platform.clock()
+    first = await rows.queue(
+        platform, conversation, bodies[0], status="sending", owner=owner, attempts=1, attempted_at=now, updated_at=now
+    )
+    return first + await rows.queue(platform, conversation, *bodies[1:])
+
+
+@pytest.fixture
+async def living(platform: Platform) -> AsyncIterator[list[Registration]]:
+    """Three workers that are alive and do nothing."""
+    made = [Registration(platform.settings.database_url, platform.system, platform.clock) for _ in range(3)]
+    for registration in made:
+        await registration.start()
+    yield made
+    for registration in made:
+        await registration.close()
+
+
+def worker_id(registration: Registration) -> int:
+    assert registration.worker_id is not None
+    return registration.worker_id
+
+
+class TestDeadWorker:
+    async def test_a_row_that_was_never_posted_is_posted_after_a_look(self, platform: Platform) -> None:
+        made = await left_behind(platform, "um", "dois", owner=await dead_worker(platform))
+        await rows.until(platform, made[0], "unknown")
+        assert await twilio_has(platform) == [], "it may have been posted, so it is not posted at once"
+        platform.clock.advance(SETTLED)
+        await rows.until(platform, made[1], "sent", "delivered", hurry=0.5)
+        assert await platform.delivered() == ["um", "dois"]
+
+    async def test_a_row_that_was_posted_is_found(self, platform: Platform) -> None:
+        await faulty(platform, "p_500", count=0, callbacks=False)
+        made = await left_behind(platform, "um", "dois", owner=await dead_worker(platform))
+        await post_by_hand(platform, "um")
+        await rows.until(platform, made[0], "unknown")
+        platform.clock.advance(SETTLED)
+        await rows.until(platform, made[1], "sent")
+        messages = await twilio_has(platform)
+        assert [body for _, body in messages] == ["um", "dois"]
+        assert (await rows.row(platform, made[0]))["provider_sid"] == messages[0][0]
+
+    async def test_a_worker_that_dies_with_a_posted_row_in_hand(self, platform: Platform) -> None:
+        """Between the post and its settlement: the last moment at which only the dead knew."""
+        assert platform.engine is not None
+        await platform.engine.close()
+        await faulty(platform, "p_500", count=0, callbacks=False)
+        died = asyncio.Event()
+
+        def die(milestone: Milestone) -> None:
+            if milestone is Milestone.ROW_POSTED and not died.is_set():
+                died.set()
+                raise asyncio.CancelledError
+
+        platform.at_milestone = die
+        async with platform.worker():
+            made = await rows.queue(platform, await rows.conversation(platform), "um", "dois")
+            await platform.until(lambda: _is_set(died), "the worker to die")
+            assert await rows.statuses(platform, *made) == ["sending", "queued"]
+        async with platform.worker():
+            await rows.until(platform, made[0], "unknown")
+            platform.clock.advance(SETTLED)
+            await rows.until(platform, made[1], "sent")
+        assert [body for _, body in await twilio_has(platform)] == ["um", "dois"]
+
+
+async def _is_set(event: asyncio.Event) -> bool:
+    return event.is_set()
+
+
+async def post_by_hand(platform: Platform, body: str) -> None:
+    """What the dead worker did last."""
+    url = f"{platform.servers.twilio}/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json"
+    form = {"To": CONTACT, "From": NUMBER, "Body": body}
+    headers = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT_SID, TOKEN)}
+    async with platform.http.post(url, data=form, headers=headers) as answer:
+        assert answer.status == 201
+
+
+class TestLivingWorker:
+    async def test_its_row_is_its_own_until_it_dies(self, platform: Platform, living: list[Registration]) -> None:
+        assert platform.engine is not None
+        made = await left_behind(platform, "um", "dois", owner=worker_id(living[0]))
+        for _ in range(3):
+            platform.clock.advance(20)
+            await platform.engine.sweep()
+        assert await rows.statuses(platform, *made) == ["sending", "queued"]
+        await living[0].close()
+        await rows.until(platform, made[1], "sent", "delivered", hurry=0.5)
+        assert await platform.delivered() == ["um", "dois"]
+
+    async def test_one_that_hangs_loses_it_with_its_lease(self, platform: Platform, living: list[Registration]) -> None:
+        made = await left_behind(platform, "um", owner=worker_id(living[0]))
+        platform.clock.advance(LEASE.total_seconds() + 1)
+        await rows.until(platform, made[0], "sent", "delivered", hurry=0.5)
+        assert await platform.delivered() == ["um"]
+
+    async def test_a_late_settlement_of_another_worker_changes_nothing(
+        self, platform: Platform, living: list[Registration]
+    ) -> None:
+        assert platform.engine is not None
+        await platform.engine.close()
+        first, second = map(worker_id, living[:2])
+        conversation = await rows.conversation(platform)
+        (outbox_id,) = await rows.queue(platform, conversation, "um")
+        now = platform.clock()
+        async with platform.system.statement() as tx:
+            row = await queries.claim_head(tx, conversation, claimer(first, now, LEASE))
+            assert row is not None
+            later = now + LEASE + timedelta(seconds=1)
+            assert await queries.claim_head(tx, conversation, claimer(second, later, LEASE)) is not None
+            before = await rows.row(platform, outbox_id)
+            for late in (Settlement("sent", "SM1"), Settlement("failed", error_code="1"), Settlement("retrying")):
+                await queries.settle(tx, row, late, claimer(first, later, LEASE))
+                assert await rows.row(platform, outbox_id) == before
+
+
+class TestSeveralWorkers:
+    async def test_of_many_claims_at_once_one_wins(self, platform: Platform, living: list[Registration]) -> None:
+        assert platform.engine is not None
+        await platform.engine.close()
+        owners = [worker_id(registration) for registration in living]
+        async with Database(platform.settings.database_url, size=12) as db:
+            tenant = await platform.row("select id from tenants")
+
+            async def claim(conversation: UUID, owner: int) -> OutboxRow | None:
+                async with db.statement(tenant["id"]) as tx:
+                    return await queries.claim_head(tx, conversation, claimer(owner, platform.clock(), LEASE))
+
+            for _ in range(5):
+                conversation = await rows.conversation(platform)
+                made = await rows.queue(platform, conversation, "um", "dois")
+                claims = await asyncio.gather(*(claim(conversation, owner) for owner in owners * 4))
+                assert [row.id for row in claims if row is not None] == [made[0]]
+
+    async def test_no_row_is_posted_twice_and_all_arrive_in_order(self, platform: Platform) -> None:
+        assert platform.engine is not None
+        await platform.engine.close()
+        contacts = [f"whatsapp:+55119960000{n:02}" for n in range(20)]
+        for contact in contacts:
+            await rows.queue(
+                platform, await rows.conversation(platform, contact), *(f"{contact} {n}" for n in range(4))
+            )
+        async with AsyncExitStack() as stack:
+            for _ in range(3):
+                await stack.enter_async_context(platform.worker(sweep_interval=0.01))
+
+            async def all_sent() -> bool:
+                return not await platform.rows("select 1 from outbox where provider_sid is null")
+
+            await platform.until(all_sent, "all rows to be sent")
+        for contact in contacts:
+            assert await platform.delivered(contact) == [f"{contact} {n}" for n in range(4)]
+        assert await platform.rows("select 1 from outbox where attempts <> 1") == []
+
+
+async def test_a_row_handed_over_is_not_forgotten_by_a_sweep_that_comes_at_the_same_time(
+    platform: Platform, living: list[Registration]
+) -> None:
+    """A turn's commit hands the row over already claimed; nobody else will look at it for a minute."""
+    assert platform.engine is not None
+    await platform.engine.close()
+    owner, settings = worker_id(living[0]), platform.settings
+    tenant = (await platform.row("select id from tenants"))["id"]
+    conversation = await rows.conversation(platform)
+    (outbox_id,) = await rows.queue(platform, conversation, "um")
+    gateway = TwilioGateway(api_url=settings.twilio_api_url, callback_url=f"{settings.public_url}/x", timeout=5)
+    async with Database(settings.database_url, size=2) as db:
+        channels = Channels(platform.system, SecretBox(settings.secret_key))
+        sender = Sender(db, channels, gateway, platform.clock, settings, lambda _: None)
+        async with db.statement(tenant) as tx:
+            claimed = await queries.claim_head(tx, conversation, claimer(owner, platform.clock(), LEASE))
+        for head in (None, claimed, None):
+            sender.deliver(tenant, conversation, owner, head)
+        await sender.close()
+    await gateway.close()
+    assert await rows.statuses(platform, outbox_id) == ["sent"]
+    assert await platform.delivered() == ["um"]

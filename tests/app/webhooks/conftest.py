@@ -1,0 +1,30 @@
+import uuid
+from collections.abc import AsyncIterator
+
+import aiohttp
+import psycopg
+import pytest
+import redis
+
+from app import embedded
+from tests.platform import Platform, Servers, running_platform
+
+
+@pytest.fixture(scope="module")
+async def lasting_platform(
+    embedded_servers: embedded.Servers, template_database: str, simulators: Servers
+) -> AsyncIterator[Platform]:
+    """One platform for a module of tests that leave nothing behind, or whose contacts are all their own."""
+    name = f"webhooks_{uuid.uuid4().hex}"
+    with psycopg.connect(embedded_servers.database_url, autocommit=True) as connection:
+        connection.execute(f"create database {name} template {template_database}".encode())
+    url = embedded_servers.database_url.replace("/recado", f"/{name}")
+    with redis.Redis.from_url(embedded_servers.redis_url) as client:
+        client.flushall()
+    async with aiohttp.ClientSession() as http:
+        async with http.post(f"{simulators.twilio}/control/reset", json={}) as answer:
+            assert answer.status == 200
+        async with running_platform(url, embedded_servers.redis_url, simulators, http) as running:
+            yield running
+    with psycopg.connect(embedded_servers.database_url, autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)".encode())

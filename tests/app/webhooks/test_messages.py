@@ -1,0 +1,180 @@
+"""What Twilio may send and we must take: stored before it is acknowledged, for the tenant whose number it is."""
+
+import asyncio
+import uuid
+
+import pytest
+
+from app.channels.base import Credentials
+from app.identity import service as identity
+from app.identity.tokens import SecretBox
+from simulators.twilio.signing import sign
+from tenants.loader import load_folder
+from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TENANTS, TOKEN, Log, Platform
+
+WEBHOOK = "/api/v1/twilio/webhook"
+OTHER_ACCOUNT = "AC" + "d" * 32
+ACK = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
+
+
+@pytest.fixture
+def platform(lasting_platform: Platform) -> Platform:
+    return lasting_platform
+
+
+@pytest.fixture
+def contact() -> str:
+    """Nobody that another test of this module knows."""
+    return f"whatsapp:+55{uuid.uuid4().int % 10**11:011}"
+
+
+async def inbox(platform: Platform, contact: str) -> list[dict[str, object]]:
+    return await platform.rows(
+        """select t.slug, i.account_sid, i.body, i.payload, c.profile_name, v.pending from inbox i
+           join conversations v on v.id = i.conversation_id join contacts c on c.id = v.contact_id
+           join tenants t on t.id = i.tenant_id
+           where c.address = %(contact)s order by i.id""",
+        contact=contact,
+    )
+
+
+async def test_the_answer_is_an_empty_twiml_after_the_commit(platform: Platform, contact: str) -> None:
+    parameters = platform.webhook("oi", contact=contact)
+    url = platform.settings.public_url + WEBHOOK
+    headers = {"X-Twilio-Signature": sign(url, parameters, TOKEN)}
+    async with platform.http.post(url, data=parameters, headers=headers) as answer:
+        assert [row["body"] for row in await inbox(platform, contact)] == ["oi"]
+        assert (answer.status, await answer.text()) == (200, ACK)
+        assert answer.headers["Content-Type"].startswith("text/xml")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        " espaços \r\n e\tlinhas ",
+        "ação 👋🏽 ñ 中文 العربية",
+        "%41&Body=x+y;z",
+        "\x01\x7f\u200b\ufeff",
+        "x" * 4096,
+        "👋" * 4096,
+    ],
+    ids=["empty", "white space", "unicode", "escapes", "control characters", "longest", "longest emoji"],
+)
+async def test_text_is_stored_as_it_was_written(platform: Platform, contact: str, body: str) -> None:
+    await platform.say(body, contact=contact)
+    (row,) = await inbox(platform, contact)
+    assert row["body"] == body
+
+
+async def test_unknown_and_blank_parameters_are_signed_but_not_stored(platform: Platform, contact: str) -> None:
+    await platform.say("oi", contact=contact, Brandnew="", ReferralCtwaClid="abc", ChannelMetadata='{"type":"x"}')
+    (row,) = await inbox(platform, contact)
+    assert (row["body"], row["payload"]) == ("oi", {})
+
+
+async def test_a_parameter_may_come_twice(platform: Platform, contact: str) -> None:
+    parameters = [("X", "b"), *platform.webhook("oi", contact=contact), ("X", "a"), ("X", "b"), ("Body", "tudo bem")]
+    assert await platform.post(parameters) == (200, ACK)
+    (row,) = await inbox(platform, contact)
+    assert row["body"] == "tudo bem"
+
+
+async def test_many_parameters_are_still_a_message(platform: Platform, contact: str) -> None:
+    await platform.say("oi", contact=contact, **{f"P{i}": str(i) for i in range(130)})
+    assert len(await inbox(platform, contact)) == 1
+
+
+async def test_a_nameless_sender_and_one_who_gets_a_name(platform: Platform, contact: str) -> None:
+    parameters = [pair for pair in platform.webhook("oi", contact=contact) if pair[0] != "ProfileName"]
+    assert await platform.post(parameters) == (200, ACK)
+    (row,) = await inbox(platform, contact)
+    assert row["profile_name"] is None
+    await platform.say("oi de novo", contact=contact, ProfileName="Ana")
+    await platform.post([pair for pair in platform.webhook("e de novo", contact=contact) if pair[0] != "ProfileName"])
+    assert {row["profile_name"] for row in await inbox(platform, contact)} == {"Ana"}
+
+
+async def test_a_button_and_a_location_arrive_with_their_payload(platform: Platform, contact: str) -> None:
+    await platform.say("Confirmar", contact=contact, MessageType="button", ButtonPayload="confirm_1")
+    await platform.say("", contact=contact, MessageType="location", Latitude="-23.5", Longitude="-46.6")
+    assert [row["payload"] for row in await inbox(platform, contact)] == [
+        {"button": "confirm_1"},
+        {"location": {"latitude": "-23.5", "longitude": "-46.6"}},
+    ]
+
+
+@pytest.mark.parametrize("sender", ["whatsapp:US.ABC123xyz", "whatsapp:BR." + "Z9" * 64, "whatsapp:US.ENT.77aB"])
+async def test_a_sender_without_a_number_is_answered_at_its_id(platform: Platform, sender: str) -> None:
+    await platform.say("oi", contact=sender, WaId="")
+    await platform.nudge()
+    assert await platform.replies(1, sender) == ["eco: oi"]
+
+
+async def test_a_number_that_two_accounts_claim_serves_both(platform: Platform, contact: str) -> None:
+    """A number that moved, or a sandbox's: the account decides whose message it is."""
+    await platform.publish("outra", load_folder(TENANTS / TENANT).files)
+    await identity.add_channel(
+        platform.system,
+        SecretBox(platform.settings.secret_key),
+        "outra",
+        Credentials(OTHER_ACCOUNT, "another-token"),
+        NUMBER,
+    )
+    # The API has read this number before, and looks again when somebody it does not know signs.
+    theirs = platform.webhook("para a outra", contact=contact, AccountSid=OTHER_ACCOUNT)
+
+    async def taken() -> bool:
+        return (await platform.post(theirs, token="another-token"))[0] == 200
+
+    await platform.until(taken, "the new owner's message to be taken")
+    await platform.say("para a clínica", contact=contact)
+    assert {(row["slug"], row["account_sid"], row["body"]) for row in await inbox(platform, contact)} == {
+        ("outra", OTHER_ACCOUNT, "para a outra"),
+        (TENANT, ACCOUNT_SID, "para a clínica"),
+    }
+    crossed = platform.webhook("cruzada", contact=contact, AccountSid=OTHER_ACCOUNT)
+    assert (await platform.post(crossed, token=TOKEN))[0] == 403
+
+
+async def test_a_new_token_is_picked_up_and_the_old_one_is_refused_then(
+    platform: Platform, contact: str, log: Log
+) -> None:
+    number, account, tokens = "whatsapp:+551140000055", "AC" + "e" * 32, ("token-before", "token-after")
+
+    async def status(token: str) -> int:
+        message = platform.webhook("oi", contact=contact, To=number, AccountSid=account)
+        return (await platform.post(message, token=token))[0]
+
+    async def new_one_works() -> bool:
+        return await status(tokens[1]) == 200
+
+    await platform.add_channel(TENANT, number, account, tokens[0])
+    assert [await status(token) for token in tokens] == [200, 403]
+    await platform.add_channel(TENANT, number, account, tokens[1])
+    await platform.until(new_one_works, "the new token to be accepted")
+    assert [await status(token) for token in tokens] == [403, 200]
+    assert len(await inbox(platform, contact)) == 3
+    assert not any(token in log.text for token in tokens)
+
+
+async def test_a_message_before_anything_is_published_waits_for_it(platform: Platform, contact: str) -> None:
+    slug, number, account = "futura", "whatsapp:+551140000066", "AC" + "f" * 32
+    await identity.ensure_tenant(platform.system, slug, "Futura")
+    await platform.add_channel(slug, number, account, "the-future-token")
+    message = platform.webhook("oi", contact=contact, To=number, AccountSid=account)
+    assert await platform.post(message, token="the-future-token") == (200, ACK)
+    await platform.nudge()
+    await platform.quiet()
+    assert await platform.delivered(contact) == []
+    assert [row["pending"] for row in await inbox(platform, contact)] == [1]
+    await platform.publish(slug, load_folder(TENANTS / TENANT).files)
+    platform.clock.advance(32)
+    assert await platform.replies(1, contact) == ["eco: oi"]
+
+
+async def test_contacts_who_write_at_once_are_kept_apart(platform: Platform) -> None:
+    contacts = [f"whatsapp:+5521{n:09}" for n in range(30)]
+    await asyncio.gather(*(platform.say(f"oi {n}", contact=contact) for n, contact in enumerate(contacts)))
+    for n, contact in enumerate(contacts):
+        assert [row["body"] for row in await inbox(platform, contact)] == [f"oi {n}"]

@@ -1,0 +1,116 @@
+"""What the migrations make: LangGraph's own tables as LangGraph makes them, and every tenant's rows apart."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psycopg
+import pytest
+from langgraph.checkpoint.postgres import PostgresSaver
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+import migrations
+from app import embedded
+from tests.platform import Servers, running_platform
+
+LANGGRAPHS = ["checkpoint_blobs", "checkpoint_migrations", "checkpoint_writes", "checkpoints"]
+SHARED = {"schema_migrations", "checkpoint_migrations", "workers"}
+"""Tables that belong to no tenant."""
+
+COLUMNS = """
+    select table_name, column_name, data_type, is_nullable, column_default
+    from information_schema.columns
+    where table_schema = 'public' and table_name = any(%s) and column_name <> 'tenant_id'
+    order by table_name, ordinal_position
+"""
+INDEXES = "select tablename, indexname, indexdef from pg_indexes where tablename = any(%s) order by 1, 2"
+CONSTRAINTS = """
+    select conrelid::regclass::text as target, conname, pg_get_constraintdef(oid) as definition
+    from pg_constraint where conrelid::regclass::text = any(%s) and contype <> 'n' order by 1, 2
+"""
+
+
+def shape(connection: Connection[Any]) -> dict[str, list[Any]]:
+    """Columns, indexes and constraints of LangGraph's tables, and which of its migrations are done."""
+    made = {query: connection.execute(query, [LANGGRAPHS]).fetchall() for query in (COLUMNS, INDEXES, CONSTRAINTS)}
+    return {**made, "done": connection.execute("select v from checkpoint_migrations order by v").fetchall()}
+
+
+def test_langgraphs_tables_are_as_langgraph_makes_them(empty: str, database_url: str) -> None:
+    with PostgresSaver.from_conn_string(empty) as saver:
+        saver.setup()
+    with psycopg.connect(empty) as theirs, psycopg.connect(database_url) as ours:
+        assert shape(ours) == shape(theirs)
+        assert len(shape(theirs)[COLUMNS]) > 15, "nothing was compared"
+
+
+def test_langgraphs_own_setup_finds_nothing_to_do(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        before = shape(connection)
+        with PostgresSaver.from_conn_string(database_url) as saver:
+            saver.setup()
+            assert before["done"][-1] == (len(saver.MIGRATIONS) - 1,)
+        assert shape(connection) == before
+
+
+def test_every_table_that_is_not_shared_keeps_tenants_apart(database_url: str) -> None:
+    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        found = connection.execute(
+            """select c.relname, c.relrowsecurity and c.relforcerowsecurity as forced,
+                   array(select polname from pg_policy p where p.polrelid = c.oid order by 1)::text[] as policies
+               from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'"""
+        ).fetchall()
+    assert {row["relname"] for row in found} >= SHARED
+    apart = [row for row in found if row["relname"] not in SHARED]
+    assert len(apart) > 10
+    assert [row for row in apart if not row["forced"] or row["policies"] != ["all_tenants", "one_tenant"]] == []
+
+
+@pytest.mark.parametrize("role", ["recado_app", "recado_system"])
+def test_the_roles_own_nothing_and_stand_above_nothing(database_url: str, role: str) -> None:
+    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        found = connection.execute(
+            """select rolsuper or rolcreaterole or rolcreatedb or rolbypassrls or rolcanlogin as above,
+                   exists (select from pg_class where relowner = r.oid) as owns
+               from pg_roles r where rolname = %s""",
+            [role],
+        ).fetchone()
+    assert found == {"above": False, "owns": False}
+
+
+# A login that is no superuser: the usual one at whoever hosts a Postgres.
+
+
+@pytest.fixture
+def hosted(tmp_path: Path) -> Iterator[embedded.Postgres]:
+    """A cluster of its own, where nobody has made our roles, with two databases of an ordinary login."""
+    server = embedded.Postgres(tmp_path, durable=False)
+    server.start()
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("create role clinic login createrole password 'clinic'")
+        for name in ("one", "two"):
+            connection.execute(f"create database {name} owner clinic")
+    yield server
+    server.stop()
+
+
+async def test_a_login_that_is_no_superuser_is_enough(
+    hosted: embedded.Postgres, redis_url: str, simulators: Servers
+) -> None:
+    everything = [migration.name for migration in migrations.available()]
+    for name in ("one", "two"):
+        url = f"postgresql://clinic:clinic@127.0.0.1:{hosted.port}/{name}"
+        assert [migration.name for migration in migrations.apply(url)] == everything
+        assert list(migrations.apply(url)) == []
+    async with aiohttp.ClientSession() as http:
+        for address in (simulators.twilio, simulators.model):
+            async with http.post(f"{address}/control/reset", json={}):
+                pass
+        async with running_platform(url, redis_url, simulators, http) as platform:
+            await platform.say("quero marcar agora")
+            await platform.nudge()
+            (reply,) = await platform.replies(1)
+            assert reply.startswith("marcado sala@")
+            assert await platform.rows("select 1 from checkpoints")
