@@ -48,8 +48,8 @@ SETTINGS = {
 }
 TENANT_EDITS = {"timeout: 20s": "timeout: 4s"}
 MODEL_FAULTS = {
-    "latency_ms": 250,
-    "jitter_ms": 200,
+    "latency_ms": 400,
+    "jitter_ms": 350,
     "p_429": 0.002,
     "p_500": 0.004,
     "p_drop": 0.002,
@@ -235,6 +235,7 @@ def show(outcome: Outcome) -> str:
         *((f"  kill -9: {name}", f"{count}") for name, count in sorted(toll.external.items())),
         *((f"  at milestone: {name}", f"{count}") for name, count in toll.milestones.most_common()),
         ("redis flushed", f"{toll.flushes}"),
+        ("connections to Postgres cut", _counts(toll.cuts) or "none"),
         ("starts that failed", _counts(toll.failed_starts) or "none"),
         ("faults of the model", f"{outcome.faults['model']['injected']}"),
         *((f"faults of Twilio: {name}", _counts(part["applied"])) for name, part in _sections(outcome.faults)),

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 
+import psycopg
 import redis
 
 from app import db
@@ -18,6 +19,14 @@ DATA: LiteralString = (
 )
 
 PATIENCE = 30.0
+
+CUT: LiteralString = """
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and application_name = 'recado' and pid <> pg_backend_pid() and {connections}
+"""
+LOCKS: LiteralString = "pid in (select pid from pg_locks where locktype = 'advisory')"
+"""By their locks workers are known to live: without them they go on, and others believe them dead."""
+HALF: LiteralString = "random() < 0.5"
 
 UNFINISHED = """
     select (select count(*) from conversations where pending > 0 or owner is not null)
@@ -58,6 +67,15 @@ class Store:
         async with connection:
             await connection.execute(f"truncate {DATA}")
         self.flush()
+
+    async def cut(self, connections: LiteralString) -> int:
+        """Ends sessions of Recado's processes, as a broken network would; says how many. 0 while Postgres is away."""
+        with contextlib.suppress(psycopg.Error, OSError):
+            connection = await db.connect(self._database_url)
+            async with connection:
+                cut = await connection.execute(CUT.format(connections=connections))
+                return cut.rowcount
+        return 0
 
     def flush(self) -> bool:
         """Empties Redis; False when it is away."""

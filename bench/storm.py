@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, LiteralString
 
 from app.embedded import EmbeddedError
 from app.observability import Milestone
 from bench.mortal import LAST_WORDS
-from bench.store import Store
+from bench.store import HALF, LOCKS, Store
 from bench.system import System, listen
 
 USUAL_ODDS = 0.04
@@ -29,8 +29,8 @@ ELSEWHERE = 0.001
 API_MILESTONES = {Milestone.MESSAGE_STORED}
 
 VICTIMS = {"worker": 6, "api": 3, "scheduler": 1}
-PER_POSTGRES, PER_VALKEY, PER_FLUSH = 30, 25, 12
-"""Process kills for each kill of a server, and for each flush."""
+PER_POSTGRES, PER_VALKEY, PER_FLUSH, PER_CUT = 30, 25, 12, 2
+"""Kills for each kill of a server, each flush of Redis, and each cut of connections to Postgres."""
 STRUCK = 0.4
 """The share of all kills that comes from outside, at any moment."""
 OUTAGE = (0.0, 3.0)
@@ -47,6 +47,7 @@ class Toll:
     milestones: Counter[str] = field(default_factory=Counter)
     external: Counter[str] = field(default_factory=Counter)
     flushes: int = 0
+    cuts: Counter[str] = field(default_factory=Counter)
     failed_starts: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -187,6 +188,8 @@ class Storm:
         """Kills of servers, and flushes, each at its point of the progress."""
         acts = [
             *[self._flush] * max(2, self._kills // PER_FLUSH),
+            *[self._cut_locks] * max(2, self._kills // PER_CUT),
+            *[self._cut_half] * max(1, self._kills // PER_CUT // 2),
             *([self._kill_valkey] * max(1, self._kills // PER_VALKEY) if self._system.valkey else []),
             *([self._kill_postgres] * max(1, self._kills // PER_POSTGRES) if self._system.postgres else []),
         ]
@@ -196,6 +199,17 @@ class Storm:
         if self._store.flush():
             self.toll.flushes += 1
             self._note("redis flushed")
+
+    async def _cut_locks(self) -> None:
+        await self._cut("the workers' locks", LOCKS)
+
+    async def _cut_half(self) -> None:
+        await self._cut("half of all", HALF)
+
+    async def _cut(self, which: str, connections: LiteralString) -> None:
+        if count := await self._store.cut(connections):
+            self.toll.cuts[which] += count
+            self._note(f"{count} connections to Postgres cut: {which}")
 
     async def _kill_valkey(self) -> None:
         assert self._system.valkey is not None

@@ -6,7 +6,7 @@ import pytest
 
 from app.observability import Milestone
 from app.turns.service import RETRY_AFTER
-from tests.app.turns.steps import ask, decide, done, once, pending_interrupt, said
+from tests.app.turns.steps import ask, decide, once, said
 from tests.platform import Platform
 
 APOLOGY = "Desculpe, tive um problema."
@@ -72,7 +72,7 @@ async def test_after_a_turn_was_given_up_the_conversation_goes_on(platform: Plat
     assert turns == [{"turn": 1, "well": True}, {"turn": 2, "well": False}, {"turn": 3, "well": True}]
 
 
-@pytest.mark.parametrize("point", [Milestone.LEG_COMMITTED, Milestone.TOOL_RUN, Milestone.TOOL_COMMITTED])
+@pytest.mark.parametrize("point", [Milestone.TOOL_RUN, Milestone.TOOL_COMMITTED])
 async def test_a_turn_given_up_among_its_tools_does_not_wedge_the_conversation(
     platform: Platform, point: Milestone
 ) -> None:
@@ -126,18 +126,27 @@ def _break() -> None:
     raise Broken
 
 
-async def test_a_decision_that_was_given_up_can_be_made_again(platform: Platform) -> None:
-    await said(platform, "quero um atendente")
+async def test_after_a_decision_was_given_up_the_assistant_answers_again(platform: Platform) -> None:
+    await said(platform, "socorro")
     platform.at_milestone = always(Milestone.TURN_RUN)
     await decide(platform, "return", "já volto")
     await tried_until_given_up(platform)
     platform.at_milestone = None
-    again = await pending_interrupt(platform)
-    assert (again["decision"], again["decided_at"]) == (None, None)
-    await decide(platform, "return", "pronto")
-    await done(platform)
-    assert (await platform.delivered())[-1] == "pronto"
-    assert await platform.row("select status from conversations") == {"status": "bot"}
+    assert (await platform.delivered())[-1] == APOLOGY
+    assert await platform.row("select status, wake_for from conversations") == {"status": "bot", "wake_for": "idle"}
+    assert await platform.rows("select 1 from interrupts where resolved_at is null") == []
+    (reply,) = await ask(platform, "e agora?")
+    assert reply.endswith("e agora?")
+
+
+async def test_a_turn_that_needs_more_tries_than_it_has_attempts_is_not_given_up_while_it_gets_on(
+    platform: Platform,
+) -> None:
+    """Each try ends with its worker, but one leg further."""
+    platform.at_milestone = always(Milestone.LEG_COMMITTED)
+    await tried_until_given_up(platform, "quero marcar agora")
+    (reply,) = await platform.delivered()
+    assert reply.startswith("marcado sala@")
 
 
 async def test_a_tenant_that_has_published_nothing_loses_no_message(platform: Platform) -> None:

@@ -1,0 +1,246 @@
+"""The door to Postgres: whose rows a statement sees, what a transaction keeps, and how an outage is waited out."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+from psycopg_pool import PoolTimeout
+
+from app import db
+from app.db import Database, Role, Transaction
+from app.errors import ConfigurationError
+
+Names = list[str]
+
+
+@dataclass(frozen=True)
+class Tenant:
+    id: UUID
+    slug: str
+
+
+@dataclass
+class Doors:
+    """Both roles, and two tenants who see only themselves."""
+
+    url: str
+    app: Database
+    system: Database
+    one: UUID
+    two: UUID
+
+
+@pytest.fixture
+async def doors(database_url: str) -> AsyncIterator[Doors]:
+    one, two = uuid.uuid4(), uuid.uuid4()
+    async with Database(database_url, size=2) as app, Database(database_url, role=Role.SYSTEM, size=2) as system:
+        async with system.transaction() as tx:
+            for tenant_id, slug in ((one, "um"), (two, "dois")):
+                await add(tx, tenant_id, slug)
+        yield Doors(database_url, app, system, one, two)
+
+
+async def add(tx: Transaction, tenant_id: UUID, slug: str) -> None:
+    await tx.run("insert into tenants (id, slug, name) values (%(id)s, %(slug)s, '')", {"id": tenant_id, "slug": slug})
+
+
+async def slugs(tx: Transaction) -> Names:
+    return [row["slug"] for row in await tx.all(dict, "select slug from tenants order by slug", {})]
+
+
+class TestTenant:
+    async def test_a_statement_sees_its_tenant_and_the_system_sees_all(self, doors: Doors) -> None:
+        async with doors.app.statement(doors.one) as tx:
+            assert await slugs(tx) == ["um"]
+        async with doors.app.transaction(doors.two) as tx:
+            assert await slugs(tx) == ["dois"]
+        async with doors.system.statement() as tx:
+            assert await slugs(tx) == ["dois", "um"]
+
+    async def test_the_next_user_of_a_connection_does_not_inherit_the_tenant(self, doors: Doors) -> None:
+        async with Database(doors.url, size=1) as single:
+            for _ in range(3):
+                async with single.statement(doors.one) as tx:
+                    assert await slugs(tx) == ["um"]
+                async with single.statement() as tx:
+                    assert await slugs(tx) == []
+                async with single.transaction(doors.two) as tx:
+                    assert await slugs(tx) == ["dois"]
+                async with single.transaction() as tx:
+                    assert await slugs(tx) == []
+
+    async def test_not_even_after_an_error(self, doors: Doors) -> None:
+        async with Database(doors.url, size=1) as single:
+            for open_ in (single.statement, single.transaction):
+                with pytest.raises(psycopg.errors.DivisionByZero):
+                    async with open_(doors.one) as tx:
+                        await tx.all(dict, "select 1 / 0", {})
+                async with single.statement() as tx:
+                    assert await slugs(tx) == []
+                async with single.statement(doors.two) as tx:
+                    assert await slugs(tx) == ["dois"]
+
+    async def test_statements_at_once_keep_to_their_tenants(self, doors: Doors) -> None:
+        async def seen(tenant_id: UUID) -> Names:
+            async with doors.app.statement(tenant_id) as tx:
+                return await slugs(tx)
+
+        found = await asyncio.gather(*(seen(tenant_id) for tenant_id in [doors.one, doors.two] * 50))
+        assert found == [["um"], ["dois"]] * 50
+
+    async def test_a_statement_cannot_write_for_another_tenant(self, doors: Doors) -> None:
+        async with doors.app.statement(doors.one) as tx:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                await add(tx, uuid.uuid4(), "tres")
+            assert await slugs(tx) == ["um"], "and the connection still works"
+
+
+class TestTransaction:
+    async def test_all_or_nothing(self, doors: Doors) -> None:
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            async with doors.system.transaction() as tx:
+                await add(tx, uuid.uuid4(), "tres")
+                await add(tx, uuid.uuid4(), "um")
+        async with doors.system.transaction() as tx:
+            await add(tx, uuid.uuid4(), "quatro")
+            async with doors.system.statement() as other:
+                assert await slugs(other) == ["dois", "um"], "nothing is seen before it is committed"
+        async with doors.system.statement() as tx:
+            assert await slugs(tx) == ["dois", "quatro", "um"]
+
+    async def test_a_cancelled_one_is_undone(self, doors: Doors) -> None:
+        written = asyncio.Event()
+
+        async def never_ends() -> None:
+            async with doors.system.transaction() as tx:
+                await add(tx, uuid.uuid4(), "tres")
+                written.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(never_ends())
+        await written.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with doors.system.statement() as tx:
+            assert await slugs(tx) == ["dois", "um"]
+
+    async def test_each_statement_stands_for_itself(self, doors: Doors) -> None:
+        async with doors.system.statement() as tx:
+            await add(tx, uuid.uuid4(), "tres")
+            with pytest.raises(psycopg.errors.UniqueViolation):
+                await add(tx, uuid.uuid4(), "tres")
+            assert await slugs(tx) == ["dois", "tres", "um"]
+
+
+class TestValues:
+    async def test_rows_come_as_the_class_that_was_asked_for(self, doors: Doors) -> None:
+        async with doors.app.statement(doors.one) as tx:
+            query = "select id, slug from tenants where slug = %(slug)s"
+            assert await tx.one(Tenant, query, {"slug": "um"}) == Tenant(doors.one, "um")
+            assert await tx.one(Tenant, query, {"slug": "dois"}) is None
+            assert await tx.one(dict, query, {"slug": "um"}) == {"id": doors.one, "slug": "um"}
+
+    async def test_a_name_may_be_used_often_and_values_may_be_spare(self, doors: Doors) -> None:
+        async with doors.app.statement(doors.one) as tx:
+            query = "select %(b)s::int + %(a)s::int * %(b)s::int as sum, '100%%' as share, %(a)s::text as text"
+            found = await tx.one(dict, query, {"a": "3", "b": 7, "unused": object()})
+        assert found == {"sum": 28, "share": "100%%", "text": "3"}
+
+    async def test_a_value_is_never_sql(self, doors: Doors) -> None:
+        hostile = "'; delete from tenants; -- %(id)s $1"
+        async with doors.system.statement() as tx:
+            assert await tx.one(dict, "select %(text)s::text as text", {"text": hostile}) == {"text": hostile}
+            assert await slugs(tx) == ["dois", "um"]
+
+    async def test_what_goes_in_comes_out(self, doors: Doors) -> None:
+        values = {
+            "document": Jsonb({"a": [1, 2.5, None, True], "ção": "👋"}),
+            "at": datetime(2026, 5, 4, 12, 0, 0, 123456, tzinfo=UTC),
+            "list": ["a", None, "ç,{}\"'\\"],
+            "bytes": b"\x00\xff",
+        }
+        query = """select %(document)s::jsonb as document, %(at)s::timestamptz as at, %(list)s::text[] as list,
+            %(bytes)s::bytea as bytes"""
+        async with doors.app.statement(doors.one) as tx:
+            found = await tx.one(dict, query, values)
+        assert found == {**values, "document": {"a": [1, 2.5, None, True], "ção": "👋"}}
+
+
+class TestAway:
+    @pytest.mark.parametrize("error", [psycopg.OperationalError(), PoolTimeout()])
+    async def test_an_outage_is_waited_out(self, error: Exception) -> None:
+        tries = 0
+
+        async def attempt() -> str:
+            nonlocal tries
+            tries += 1
+            if tries < 3:
+                raise error
+            return "done"
+
+        assert await db.patiently(attempt, within=60) == "done"
+        assert tries == 3
+
+    async def test_but_not_for_ever(self) -> None:
+        async def attempt() -> None:
+            raise psycopg.OperationalError("still away")
+
+        with pytest.raises(psycopg.OperationalError, match="still away"):
+            await db.patiently(attempt, within=0.01)
+
+    @pytest.mark.parametrize("error", [psycopg.errors.UniqueViolation(), ValueError(), asyncio.CancelledError()])
+    async def test_what_trying_again_cannot_mend_is_raised_at_once(self, error: BaseException) -> None:
+        tries = 0
+
+        async def attempt() -> None:
+            nonlocal tries
+            tries += 1
+            raise error
+
+        with pytest.raises(type(error)):
+            await db.patiently(attempt, within=60)
+        assert tries == 1
+
+
+class TestProblem:
+    async def test_a_database_that_is_ready_has_none(self, database_url: str) -> None:
+        assert await db.problem(database_url) is None
+
+    async def test_one_without_our_tables_says_what_to_do(self, database_url: str) -> None:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("drop table schema_migrations")
+        assert "recado migrate" in (await db.problem(database_url) or "")
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "postgresql://recado:geheim@127.0.0.1:1/recado",
+            "postgresql://recado:geheim@127.0.0.1:port/recado",
+            "postgresql://recado:geheim@[::1/recado",
+            "postgres//recado:geheim@127.0.0.1/recado",
+            "recado:geheim@127.0.0.1/recado",
+            "postgresql://recado:geheim/x@127.0.0.1:1/recado",
+            "host=127.0.0.1 port=1 password=geheim nonsense",
+        ],
+    )
+    async def test_whatever_is_wrong_with_the_address_the_password_is_not_shown(self, url: str) -> None:
+        found = await db.problem(url)
+        assert found
+        assert "geheim" not in found
+
+    async def test_a_wrong_password_is_named_but_not_shown(self, database_url: str) -> None:
+        password = database_url.split("@")[0].rpartition(":")[2]
+        found = await db.problem(database_url.replace(password, "geheim"))
+        assert "password" in (found or "")
+        assert "geheim" not in (found or "")
+
+    def test_a_process_does_not_start_without_it(self) -> None:
+        with pytest.raises(ConfigurationError):
+            db.require("postgresql://127.0.0.1:1/recado")
