@@ -1,9 +1,10 @@
 """Settings from the environment, read once, frozen. No secret has a default: a missing one stops the start."""
 
+import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Self
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from app.errors import ConfigurationError
@@ -51,9 +52,9 @@ class Settings:
         public_url = env.get("RECADO_PUBLIC_URL", "").rstrip("/")
         if public_url and (problem := _public_url_problem(public_url)):
             problems.append(problem)
+        problems += _order_problems({**{f.name: f.default for f in fields(cls)}, **_given(numbers)})
         if problems:
             raise ConfigurationError("\n".join(problems))
-        given = {name: value for name, value in numbers.items() if value is not None}
         return cls(
             database_url=env.get("DATABASE_URL", ""),
             redis_url=env.get("REDIS_URL", ""),
@@ -62,7 +63,7 @@ class Settings:
             twilio_api_url=env.get("RECADO_TWILIO_API_URL", cls.twilio_api_url).rstrip("/"),
             providers=_providers(env),
             log_format=env.get("RECADO_LOG_FORMAT", cls.log_format),
-            **given,  # type: ignore[arg-type]
+            **_given(numbers),
         )
 
 
@@ -85,18 +86,35 @@ NUMBERS = {
 }
 
 
+WHOLE = ("RECADO_TURNS_IN_FLIGHT", "RECADO_TURN_ATTEMPTS")
+
+
 def _number(env: Mapping[str, str], name: str, problems: list[str]) -> int | float | None:
     text = env.get(name)
     if not text:
         return None
+    kind: Callable[[str], int | float] = int if name in WHOLE else float
     try:
-        value = float(text)
+        value = kind(text)
     except ValueError:
-        value = 0.0
-    if value <= 0:
-        problems.append(f"{name} must be a number above 0, not {text!r}")
+        value = 0
+    if not 0 < value < math.inf:
+        problems.append(f"{name} must be a {'whole ' if name in WHOLE else ''}number above 0, not {text!r}")
         return None
-    return int(value) if value.is_integer() else value
+    return value
+
+
+def _given(numbers: Mapping[str, int | float | None]) -> dict[str, Any]:
+    return {name: value for name, value in numbers.items() if value is not None}
+
+
+def _order_problems(values: Mapping[str, Any]) -> list[str]:
+    """Durations that must not overtake each other, or a message would be sent or answered twice."""
+    return [
+        f"{NUMBERS[longer]} must be longer than {NUMBERS[shorter]}"
+        for shorter, longer in (("send_timeout", "unknown_settle"), ("turn_timeout", "lease"))
+        if values[shorter] >= values[longer]
+    ]
 
 
 def _public_url_problem(url: str) -> str | None:

@@ -50,6 +50,14 @@ CONNECTION: dict[str, Any] = {
 }
 
 
+SERVER_KEEPALIVE = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+
+
 class Role(StrEnum):
     """Whom row-level security takes a connection for."""
 
@@ -91,6 +99,18 @@ class Transaction:
             else:
                 await cursor.execute(statement, values, binary=True)
             return await cursor.fetchall() if cursor.description else []
+
+    async def after[R](self, change: LiteralString, row: type[R], query: LiteralString, params: Params) -> list[R]:
+        """The rows of a query that sees what `change`, sent just before it in the same round trip, has waited for."""
+        make_row: Any = dict_row if row is dict else class_row(row)
+        first, second = _numbered(change), _numbered(query)
+        async with AsyncRawCursor[R](self._connection, row_factory=make_row) as cursor:
+            async with self._connection.pipeline():
+                await self._connection.execute(SET_TENANT, (self._tenant,))
+                async with AsyncRawCursor(self._connection) as changing:
+                    await changing.execute(first[0], [params[name] for name in first[1]])
+                await cursor.execute(second[0], [params[name] for name in second[1]], binary=True)
+            return await cursor.fetchall()
 
     async def one[R](self, row: type[R], query: LiteralString, params: Params) -> R | None:
         """The first row, or None."""
@@ -166,8 +186,15 @@ async def patiently[T](attempt: Callable[[], Awaitable[T]], *, within: float) ->
 
 
 async def connect(url: str) -> AsyncConnection[Any]:
-    """One connection outside any pool, in the login's own role: for what holds a session, such as an advisory lock."""
-    return await psycopg.AsyncConnection.connect(url, **CONNECTION)
+    """One connection outside any pool, in the login's own role: for what holds a session, such as an advisory lock.
+
+    Postgres, too, looks whether we are still there: what a vanished machine holds is free after some seconds.
+    """
+    connection = await psycopg.AsyncConnection.connect(url, **CONNECTION)
+    if connection.info.host and not connection.info.host.startswith("/"):
+        for name, value in SERVER_KEEPALIVE.items():
+            await connection.execute("select set_config(%s, %s, false)", (name, value))
+    return connection
 
 
 async def problem(url: str) -> str | None:
@@ -177,6 +204,9 @@ async def problem(url: str) -> str | None:
             await connection.execute("select from schema_migrations limit 1")
     except psycopg.errors.UndefinedTable:
         return "Postgres answers, but has none of our tables: run `recado migrate`"
+    except psycopg.ProgrammingError:
+        # Its text quotes the URL, and with it the password.
+        return "DATABASE_URL is malformed: it must look like postgresql://user:password@host/recado"
     except (OSError, psycopg.Error, TimeoutError) as error:
         return f"Postgres does not answer: {error or type(error).__name__}"
     return None

@@ -213,8 +213,8 @@ def _stay(running: Running) -> None:
   Logs      {running.logs}
 
   Operators: `recado interrupts list`, with
-    export DATABASE_URL='{running.environment["DATABASE_URL"]}'
-    export REDIS_URL='{running.environment["REDIS_URL"]}'
+    export DATABASE_URL={_shown("DATABASE_URL", running.environment)}
+    export REDIS_URL={_shown("REDIS_URL", running.environment)}
 
 Ctrl-C ends it.""")
     ended = threading.Event()
@@ -224,6 +224,11 @@ Ctrl-C ends it.""")
         dead = [child for child in running.children if not child.alive]
         if dead:
             raise RecadoError(f"{dead[0].name} has ended: see {running.logs / dead[0].name}.log")
+
+
+def _shown(name: str, environment: Mapping[str, str]) -> str:
+    # The demo's own passwords guard a demo; one that was given to us is not ours to show.
+    return "…  (as you have set it)" if name in os.environ else f"'{environment[name]}'"
 
 
 @click.command()

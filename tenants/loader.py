@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -74,7 +75,7 @@ class Loaded:
     assistant: Assistant
     files: Files
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
         """SHA-256 over the files' names and texts, in hexadecimal."""
         return hashlib.sha256(json.dumps(self.files, sort_keys=True).encode()).hexdigest()

@@ -22,6 +22,10 @@ class SlotUnavailable(Exception):
     """The slot does not exist, or somebody has it. The text is for the model."""
 
 
+class ToolBroke(Exception):
+    """A tool failed in a way that it did not foresee; nothing of what it began remains."""
+
+
 @runtime_checkable
 class Appointments(Protocol):
     """The tenant's calendars."""
@@ -61,12 +65,12 @@ class ToolRunner(Protocol):
     """Where tools run: gives them their context, and makes effects happen once."""
 
     async def read(self, effect: Effect) -> JSON:
-        """Runs a tool that changes nothing."""
+        """Runs a tool that changes nothing. Raises ToolBroke."""
         ...
 
     async def write_once(self, call: ToolCall, effect: Effect) -> JSON:
         """Runs a tool that changes something, together with its entry in the journal: wholly, once, or not at all.
 
-        A call whose entry is already there is not run: its recorded result is returned.
+        A call whose entry is already there is not run: its recorded result is returned. Raises ToolBroke.
         """
         ...

@@ -1,6 +1,6 @@
 """Looks for free appointment times."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from pydantic import BaseModel, Field
 
@@ -8,6 +8,8 @@ from tools.base import Tool
 from tools.context import JSON, Slot, ToolContext
 
 SLOTS_SHOWN = 6
+HORIZON = timedelta(days=366)
+"""Nobody books further ahead."""
 
 
 class FindSlots(BaseModel):
@@ -25,7 +27,7 @@ def describe(slot: Slot) -> dict[str, str]:
 async def find_slots(context: ToolContext, arguments: FindSlots) -> JSON:
     """The earliest free slots."""
     today = context.now.astimezone(context.timezone).date()
-    first = max(arguments.first_day or today, today)
+    first = min(max(arguments.first_day or today, today), today + HORIZON)
     slots = await context.appointments.free_slots(first, arguments.days, SLOTS_SHOWN)
     return {"slots": [describe(slot) for slot in slots]}
 

@@ -11,6 +11,9 @@ from app.db import Transaction
 from graphs.config import Calendar
 from tools.context import Slot, SlotUnavailable
 
+HORIZON = timedelta(days=400)
+"""Slots are looked up no further from today."""
+
 
 @dataclass(frozen=True)
 class Booker:
@@ -74,7 +77,7 @@ class TenantAppointments:
             day = datetime.fromisoformat(start).date()
         except ValueError:
             return None
-        calendar = self._calendars.get(name)
+        calendar = self._calendars.get(name) if abs(day - self._now.date()) <= HORIZON else None
         return next((s for s in self._slots(calendar, day) if s.id == slot_id), None) if calendar else None
 
     def _slots(self, calendar: Calendar, day: date) -> Iterator[Slot]:

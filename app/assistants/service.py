@@ -15,29 +15,36 @@ from tenants.loader import Loaded
 
 
 class Assistants:
-    """Versions by id, remembered for good: they never change."""
+    """Versions by id, remembered for good: they never change. Many who ask for one at once wait for one load."""
 
     REMEMBERED = 500
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._versions: OrderedDict[int, Loaded] = OrderedDict()
+        self._versions: OrderedDict[int, asyncio.Task[Loaded]] = OrderedDict()
 
     async def version(self, tenant_id: UUID, version_id: int) -> Loaded:
         """One version of the tenant's assistant. Raises NotFoundError, InvalidAssistant."""
-        known = self._versions.get(version_id)
-        if known is not None:
-            self._versions.move_to_end(version_id)
-            return known
+        loading = self._versions.get(version_id)
+        if loading is None or (loading.done() and (loading.cancelled() or loading.exception())):
+            loading = asyncio.create_task(self._read(tenant_id, version_id))
+            self._versions[version_id] = loading
+            if len(self._versions) > self.REMEMBERED:
+                self._versions.popitem(last=False)
+        self._versions.move_to_end(version_id)
+        # One who gives up waiting does not take the load from the others.
+        return await asyncio.shield(loading)
+
+    async def current(self, tenant_id: UUID) -> Loaded:
+        """The version that new conversations of the tenant get. Raises NotFoundError, InvalidAssistant."""
+        return await current(self._db, tenant_id)
+
+    async def _read(self, tenant_id: UUID, version_id: int) -> Loaded:
         async with self._db.statement(tenant_id) as tx:
             row = await queries.version(tx, version_id)
         if row is None:
             raise NotFoundError(f"there is no version {version_id} of this tenant's assistant")
-        loaded = await _load(row)
-        self._versions[version_id] = loaded
-        if len(self._versions) > self.REMEMBERED:
-            self._versions.popitem(last=False)
-        return loaded
+        return await _load(row)
 
 
 async def _load(row: queries.VersionRow) -> Loaded:
@@ -64,9 +71,9 @@ async def publish(system: Database, slug: str, loaded: Loaded, clock: Clock) -> 
         )
 
 
-async def current(system: Database, tenant_id: UUID) -> Loaded:
-    """The version that new conversations of the tenant get. Raises NotFoundError."""
-    async with system.statement() as tx:
+async def current(db: Database, tenant_id: UUID) -> Loaded:
+    """The version that new conversations of the tenant get. Raises NotFoundError, InvalidAssistant."""
+    async with db.statement(tenant_id) as tx:
         row = await queries.current_version(tx, tenant_id)
     if row is None:
         raise NotFoundError("this tenant has published nothing yet: `recado tenants publish FOLDER` does")

@@ -27,7 +27,6 @@ class StatusUpdate:
     """What the provider says became of one outgoing message. `status` is one of the outbox's words."""
 
     outbox_id: int
-    account_sid: str
     provider_sid: str
     status: str
     error_code: str

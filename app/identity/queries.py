@@ -43,11 +43,6 @@ async def tenant_by_slug(tx: Transaction, slug: str) -> TenantRow | None:
     return await tx.one(TenantRow, "select id, slug, name from tenants where slug = %(slug)s", {"slug": slug})
 
 
-async def tenant_slugs(tx: Transaction) -> list[TenantRow]:
-    """Every tenant, by slug."""
-    return await tx.all(TenantRow, "select id, slug, name from tenants order by slug", {})
-
-
 async def channels_of_address(tx: Transaction, address: str) -> list[ChannelRow]:
     """Every channel with that address: several accounts may claim the same one."""
     return await tx.all(

@@ -90,10 +90,17 @@ async def add_decision(tx: Transaction, interrupt_id: str, decision: dict[str, A
     """Puts an operator's decision into the inbox of the conversation that waits for it; None when nothing waits."""
     return await tx.one(
         Received,
-        """with decided as (
-               update interrupts set decision = %(decision)s, decided_at = %(now)s
-               where id = %(interrupt_id)s and resolved_at is null and decision is null
-               returning conversation_id, tenant_id
+        # The conversation is locked before its interrupt, as a turn's commit does.
+        """with target as (
+               select c.id from conversations c join interrupts i on i.conversation_id = c.id
+               where i.id = %(interrupt_id)s for update of c
+           ),
+           decided as (
+               update interrupts i set decision = %(decision)s, decided_at = %(now)s
+               from target
+               where i.id = %(interrupt_id)s and i.conversation_id = target.id
+                   and i.resolved_at is null and i.decision is null
+               returning i.conversation_id, i.tenant_id
            ),
            conversation as (
                update conversations c set pending = c.pending + 1,
@@ -125,7 +132,9 @@ async def fire_timers(tx: Transaction, now: datetime, limit: int) -> list[TimerF
     return await tx.all(
         TimerFired,
         """with due as (
-               select id, wake_for from conversations where wake_at <= %(now)s
+               select id, wake_for from conversations
+               -- Somebody whose message waits, or is being answered, is not idle.
+               where wake_at <= %(now)s and (wake_for <> 'idle' or pending = 0)
                order by wake_at limit %(limit)s for update skip locked
            ),
            fired as (

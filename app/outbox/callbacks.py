@@ -4,12 +4,16 @@ from uuid import UUID
 
 import structlog
 
+from app import db
 from app.channels.base import StatusUpdate
 from app.clock import Clock
 from app.db import Database
 from app.outbox import queries
 
 log = structlog.get_logger()
+
+STORE_WITHIN = 9.0
+"""Seconds to keep trying while Postgres is away; Twilio waits 15 in all."""
 
 
 class StatusCallbacks:
@@ -21,8 +25,12 @@ class StatusCallbacks:
 
     async def apply(self, tenant_id: UUID, update: StatusUpdate) -> None:
         """Moves the row forward. A callback for a row that is not there is logged and forgotten."""
-        async with self._db.statement(tenant_id) as tx:
-            known = await queries.apply_status(tx, tenant_id, update, self._clock())
+
+        async def store() -> bool:
+            async with self._db.statement(tenant_id) as tx:
+                return await queries.apply_status(tx, tenant_id, update, self._clock())
+
+        known = await db.patiently(store, within=STORE_WITHIN)
         if not known:
             log.warning("status callback for no row of ours", outbox_id=update.outbox_id)
         elif update.status == "failed":

@@ -68,7 +68,8 @@ with settled as (
         parked_at = case when %(parked)s then %(now)s::timestamptz end,
         owner = null,
         updated_at = %(now)s
-    where id = %(id)s and owner = %(owner)s
+    -- That Twilio has it is true whoever asks.
+    where id = %(id)s and (owner = %(owner)s or %(provider_sid)s::text is not null)
 ),
 {_CLAIM_HEAD}
 """
@@ -125,6 +126,17 @@ async def settle(tx: Transaction, row: OutboxRow, settlement: Settlement, claime
     )
 
 
+async def renew(tx: Transaction, row_id: int, owner: int, now: datetime) -> bool:
+    """Claims a row anew that has waited since its claim; False when it is no longer this worker's to post."""
+    row = await tx.one(
+        dict,
+        """update outbox set attempted_at = %(now)s, updated_at = %(now)s
+           where id = %(id)s and owner = %(owner)s and status = 'sending' returning id""",
+        {"id": row_id, "owner": owner, "now": now},
+    )
+    return row is not None
+
+
 async def taken_sids(tx: Transaction, provider_sids: list[str]) -> set[str]:
     """Those of the provider's ids that already belong to a row."""
     rows = await tx.all(
@@ -160,7 +172,7 @@ async def sweep(tx: Transaction, claimer: Claimer, before: datetime, limit: int)
                    or (owner = %(owner)s and updated_at < %(lost)s)
                )
                and (status = 'sending' or retry_at is null or retry_at <= %(now)s)
-           limit %(limit)s""",
+           order by updated_at limit %(limit)s""",
         {**vars(claimer), "before": before, "limit": limit},
     )
 

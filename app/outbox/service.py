@@ -43,8 +43,8 @@ PATIENCE = 30.0
 """Seconds to wait for Postgres to come back with a posted row in hand."""
 
 FRESH = timedelta(seconds=1)
-LOST_AFTER = timedelta(seconds=60)
-"""Longer than a claimed row can be under way in one task."""
+LOST_AFTER = timedelta(seconds=120)
+"""After this a row claimed by this worker, of which no task of it knows, was lost with a broken connection."""
 
 POSTS_AT_ONCE = 100
 
@@ -68,21 +68,22 @@ class Sender:
         self._lease = timedelta(seconds=settings.lease)
         self._settle_after = timedelta(seconds=settings.unknown_settle)
         self._give_up_unknown = timedelta(seconds=settings.unknown_window)
+        self._fresh = timedelta(seconds=(settings.unknown_settle - settings.send_timeout) / 2)
         self._reached = reached
         self._posts = asyncio.Semaphore(POSTS_AT_ONCE)
         self._draining: dict[UUID, asyncio.Task[None]] = {}
-        self._next_heads: dict[UUID, OutboxRow | None] = {}
+        self._next: dict[UUID, tuple[int, OutboxRow | None]] = {}
 
     def deliver(self, tenant_id: UUID, conversation_id: UUID, owner: int, head: OutboxRow | None = None) -> None:
         """Starts draining a conversation's outbox, from a row that is already claimed if there is one.
 
         While a drain of the same conversation runs, it is told to go on from there instead.
         """
-        if conversation_id in self._draining:
-            self._next_heads[conversation_id] = head
-        else:
+        if conversation_id not in self._draining:
             drain = self._drain(tenant_id, conversation_id, owner, head)
             self._draining[conversation_id] = asyncio.create_task(drain)
+        elif head is not None or conversation_id not in self._next:
+            self._next[conversation_id] = (owner, head)
 
     async def close(self) -> None:
         """Waits for what is on its way."""
@@ -91,22 +92,19 @@ class Sender:
 
     async def _drain(self, tenant_id: UUID, conversation_id: UUID, owner: int, head: OutboxRow | None) -> None:
         try:
-            while True:
-                row = head or await self._claim(tenant_id, conversation_id, owner)
-                while row is not None:
-                    row = await self._one(tenant_id, owner, row)
-                if conversation_id not in self._next_heads:
-                    return
-                head = self._next_heads.pop(conversation_id)
+            row = head or await self._claim(tenant_id, conversation_id, owner)
+            while row is not None:
+                row = await self._one(tenant_id, owner, row)
         except AWAY as error:
-            # The row stays as it is; a sweep takes it up when its owner is gone or its lease is over.
+            # The row stays as it is; a sweep takes it up when its owner is gone or has lost it.
             log.warning("delivery interrupted", conversation_id=str(conversation_id), error=type(error).__name__)
         except Exception:
             log.exception("delivery failed", conversation_id=str(conversation_id))
         finally:
-            # No await since the last look, so a call of `deliver` finds either a drain that will look, or none.
-            self._next_heads.pop(conversation_id, None)
+            # No await since the last look, so a call of `deliver` finds either a drain to leave word with, or none.
             del self._draining[conversation_id]
+            if waiting := self._next.pop(conversation_id, None):
+                self.deliver(tenant_id, conversation_id, *waiting)
 
     async def _claim(self, tenant_id: UUID, conversation_id: UUID, owner: int) -> OutboxRow | None:
         async with self._db.statement(tenant_id) as tx:
@@ -120,17 +118,15 @@ class Sender:
             message = OutgoingMessage(row.id, channel.credentials, channel.address, row.recipient, row.body)
             if row.status == "sending":
                 async with self._posts:
+                    if not await self._still_ours(tenant_id, owner, row):
+                        return None
                     settlement = self._after_post(row, await self._gateway.send(message))
                 self._reached(Milestone.ROW_POSTED)
             else:
                 settlement = await self._look_up(tenant_id, row, message)
         except RecadoError as error:
             log.error("channel unusable", channel_id=str(row.channel_id), reason=str(error))
-            settlement = Settlement(
-                "retrying" if row.status == "sending" else "unknown",
-                error_code="channel unusable",
-                retry_at=self._later(len(BACKOFF), None),
-            )
+            settlement = self._try_later(row, "channel unusable", at_least=BACKOFF[-1])
         if settlement.status in ("failed", "unknown"):
             log.warning("message not delivered", outbox_id=row.id, **vars(settlement))
         # Once a row is posted, its outcome should not be forgotten because Postgres restarts.
@@ -149,9 +145,7 @@ class Sender:
             case Refused(error_code):
                 return Settlement("failed", error_code=error_code)
             case NotSent(reason, retry_after):
-                if self._clock() - row.created_at > GIVE_UP_AFTER:
-                    return Settlement("failed", error_code=reason)
-                return Settlement("retrying", error_code=reason, retry_at=self._later(row.attempts, retry_after))
+                return self._try_later(row, reason, at_least=retry_after)
             case Unknown(reason):
                 return Settlement("unknown", error_code=reason, retry_at=self._clock() + self._settle_after)
 
@@ -174,7 +168,29 @@ class Sender:
         free = [sid for sid in found if sid not in taken]
         if free:
             return Settlement("sent", provider_sid=free[-1])
-        return Settlement("retrying", retry_at=now)
+        if row.attempts == 1:
+            return Settlement("retrying", retry_at=now)
+        return self._try_later(row, "never answered, and not there")
+
+    async def _still_ours(self, tenant_id: UUID, owner: int, row: OutboxRow) -> bool:
+        """Whether this worker may post a row that it claimed a while ago.
+
+        Others look a row up once it could have been posted and listed, and then post it themselves. So what has waited
+        for its turn is claimed anew before it goes.
+        """
+        now = self._clock()
+        if now - row.attempted_at < self._fresh:
+            return True
+        async with self._db.statement(tenant_id) as tx:
+            return await queries.renew(tx, row.id, owner, now)
+
+    def _try_later(self, row: OutboxRow, reason: str, at_least: float | None = None) -> Settlement:
+        """Once more after a while; no more when the reply is too old to be allowed."""
+        if self._clock() - row.created_at > GIVE_UP_AFTER:
+            return Settlement("failed", error_code=reason)
+        if row.status == "unknown" and reason == "channel unusable":
+            return Settlement("unknown", error_code=reason, retry_at=self._later(row.attempts, at_least))
+        return Settlement("retrying", error_code=reason, retry_at=self._later(row.attempts, at_least))
 
     def _later(self, attempts: int, at_least: float | None) -> datetime:
         seconds = max(BACKOFF[min(attempts, len(BACKOFF)) - 1], at_least or 0.0)

@@ -127,7 +127,7 @@ class Engine:
                 return
             self._nudged_again.discard(address)
             taken = await self._turns.take(tenant_id, conversation_id, owner)
-            if taken.head is not None:
+            if taken.spoke:
                 self._sender.deliver(tenant_id, conversation_id, owner, taken.head)
             if taken.pending and taken.due_at is not None:
                 wait = (taken.due_at - self._clock()).total_seconds()
@@ -146,6 +146,9 @@ class Engine:
                 await self.sweep()
             except (*AWAY, OSError) as error:
                 log.warning("sweep failed", error=type(error).__name__)
+            except Exception:
+                # Whatever it was: a worker that no longer sweeps leaves the dead ones' turns lying.
+                log.exception("sweep failed")
 
     async def sweep(self) -> None:
         """Takes up what was missed: lost nudges, dead workers' turns, retries that are due, unsent replies."""

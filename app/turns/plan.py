@@ -1,7 +1,7 @@
 """What a turn is to do with the waiting rows. Pure, so that every case can be read, and tested, at a glance."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from app.turns.queries import Claim, InboxItem
@@ -27,37 +27,54 @@ class Plan:
     messages: Sequence[InboxItem] = ()
     decision: InboxItem | None = None
 
+    @property
+    def passes_on(self) -> str | None:
+        """What an operator wants said, although no graph runs with the decision."""
+        said = self.decision.payload.get("reply") if self.decision and self.run in (Run.NOT_AT_ALL, Run.PARK) else None
+        return str(said) if said else None
+
 
 def plan(claim: Claim, max_attempts: int) -> Plan:
     """What to do. Rows that are left out stay in the inbox for the next turn."""
-    if claim.attempts > max_attempts:
-        return Plan(Run.PARK, {item.id: "parked" for item in claim.inbox})
+    found = _plan(claim)
+    if claim.attempts > max_attempts and found.run is not Run.NOT_AT_ALL:
+        return replace(found, run=Run.PARK, dispositions=dict.fromkeys(found.dispositions, "parked"))
+    return found
+
+
+def _plan(claim: Claim) -> Plan:
     begun = [item for item in claim.inbox if item.turn == claim.next_turn]
     if begun:
-        return Plan(Run.GO_ON, _disposed(begun, decision=_decision(begun)))
+        decision = next((item for item in begun if _decides(item, claim)), None)
+        return Plan(Run.GO_ON, _disposed(begun, decision), decision=decision)
     if claim.status in ("waiting", "human"):
-        return _while_waiting(claim.inbox)
-    if claim.status == "closed":
-        return Plan(Run.NOT_AT_ALL, {item.id: "superseded" for item in claim.inbox})
+        return _while_waiting(claim)
+    late = next((item for item in claim.inbox if item.kind == "decision" and item.payload.get("reply")), None)
+    if late is not None:
+        # The conversation went on without the operator, whose words are owed to the contact all the same.
+        return Plan(Run.NOT_AT_ALL, {late.id: "superseded"}, decision=late)
     messages = [item for item in claim.inbox if item.kind == "message"]
-    if messages:
+    if messages and claim.status != "closed":
         return Plan(Run.MESSAGES, _disposed(claim.inbox), messages)
-    idle = [item for item in claim.inbox if item.payload.get("timer") == "idle"]
-    if idle:
-        return Plan(Run.CLOSE, _disposed(claim.inbox, decision=idle[0]))
-    return Plan(Run.NOT_AT_ALL, {item.id: "superseded" for item in claim.inbox})
+    idle = next((item for item in claim.inbox if item.payload.get("timer") == "idle"), None)
+    if idle is not None and claim.status != "closed":
+        return Plan(Run.CLOSE, _disposed(claim.inbox, idle))
+    return Plan(Run.NOT_AT_ALL, dict.fromkeys((item.id for item in claim.inbox), "superseded"))
 
 
-def _while_waiting(items: Sequence[InboxItem]) -> Plan:
-    decision = _decision(items)
+def _while_waiting(claim: Claim) -> Plan:
+    decision = next((item for item in claim.inbox if _decides(item, claim)), None)
+    before = [item for item in claim.inbox if decision is None or item.id < decision.id]
+    heard = {item.id: "human" if item.kind == "message" else "superseded" for item in before}
     if decision is None:
-        return Plan(Run.NOT_AT_ALL, {i.id: "human" if i.kind == "message" else "superseded" for i in items})
-    before = {i.id: "human" if i.kind == "message" else "superseded" for i in items if i.id < decision.id}
-    return Plan(Run.RESUME, {**before, decision.id: "resolved"}, decision=decision)
+        return Plan(Run.NOT_AT_ALL, heard)
+    return Plan(Run.RESUME, {**heard, decision.id: "resolved"}, decision=decision)
 
 
-def _decision(items: Sequence[InboxItem]) -> InboxItem | None:
-    return next((i for i in items if i.kind == "decision" or i.payload.get("timer") == "handoff_timeout"), None)
+def _decides(item: InboxItem, claim: Claim) -> bool:
+    if item.kind == "decision":
+        return item.payload.get("interrupt_id") in claim.interrupts
+    return item.payload.get("timer") == "handoff_timeout"
 
 
 def _disposed(items: Sequence[InboxItem], decision: InboxItem | None = None) -> dict[int, str]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from app.db import Transaction
-from app.turns.statements import CLAIM, COMMIT, COMMIT_LEG, COMMIT_WITHOUT_CHECKPOINT, CONSUME
+from app.turns.statements import CLAIM, CLAIMED, COMMIT, COMMIT_LEG, COMMIT_WITHOUT_CHECKPOINT, CONSUME
 from graphs.state import Reply, Route, Usage
 
 
@@ -27,7 +27,7 @@ class InboxItem:
 
 @dataclass(frozen=True)
 class Claim:
-    """A conversation that this worker has, and all that a turn needs."""
+    """A conversation that this worker has, and all that a turn needs. `interrupts`: what it waits for, by id."""
 
     id: UUID
     tenant_id: UUID
@@ -43,6 +43,7 @@ class Claim:
     owner: int
     claimed_at: datetime
     inbox: Sequence[InboxItem]
+    interrupts: Sequence[str]
     checkpoints: Sequence[Mapping[str, Any]]
 
     @property
@@ -117,11 +118,12 @@ async def claim(
     tx: Transaction, conversation_id: UUID, owner: int, now: datetime, stale: datetime
 ) -> Claim | Unclaimed:
     """Takes the conversation if something is due there and no live worker has it."""
-    rows = await tx.all(dict, CLAIM, {"conversation_id": conversation_id, "owner": owner, "now": now, "stale": stale})
+    parameters = {"conversation_id": conversation_id, "owner": owner, "now": now, "stale": stale}
+    rows = await tx.after(CLAIM, dict, CLAIMED, parameters)
     if not rows:
         return Unclaimed(0, None)
     row = rows[0]
-    if row["id"] is None:
+    if not row["claimed"]:
         return Unclaimed(row["pending"], row["due_at"])
     columns = ("id", "tenant_id", "channel_id", "contact_id", "contact_address", "contact_name", "version_id", "status")
     return Claim(
@@ -132,6 +134,7 @@ async def claim(
         owner=owner,
         claimed_at=now,
         inbox=[InboxItem(**item) for item in row["inbox"]],
+        interrupts=row["interrupts"] or [],
         checkpoints=[saved for saved in rows if saved["checkpoint_id"] is not None],
     )
 
@@ -184,6 +187,7 @@ class Line:
     id: str
     author: str
     body: str
+    payload: Mapping[str, Any]
 
 
 async def said_meanwhile(tx: Transaction, conversation_id: UUID, before: int) -> list[Line]:
@@ -198,13 +202,13 @@ async def said_meanwhile(tx: Transaction, conversation_id: UUID, before: int) ->
                select coalesce(max(id), 0) as id from inbox
                where conversation_id = %(conversation_id)s and disposition in ('answered', 'parked', 'resolved')
            )
-           select id, author, body from (
-               select provider_sid as id, 'contact' as author, body, received_at as at
+           select id, author, body, payload from (
+               select provider_sid as id, 'contact' as author, body, payload, received_at as at
                from inbox, seen
                where conversation_id = %(conversation_id)s and kind = 'message'
                    and inbox.id > seen.id and inbox.id < %(before)s
                union all
-               select 'outbox-' || id, author, body, created_at from outbox, stopped
+               select 'outbox-' || id, author, body, '{}', created_at from outbox, stopped
                where conversation_id = %(conversation_id)s and author = 'operator' and created_at >= stopped.at
            ) lines
            order by at""",

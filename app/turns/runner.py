@@ -5,13 +5,17 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from app.appointments.service import Booker, TenantAppointments
-from app.db import Database, Transaction
+from app.db import AWAY, Database, Transaction
 from app.observability import Milestone, Reached
 from app.turns import queries
 from app.turns.queries import Claim
 from graphs.config import Assistant
-from tools.context import JSON, Effect, ToolCall, ToolContext
+from tools.context import JSON, Effect, ToolBroke, ToolCall, ToolContext
+
+log = structlog.get_logger()
 
 
 class JournalingToolRunner:
@@ -27,7 +31,7 @@ class JournalingToolRunner:
     async def read(self, effect: Effect) -> JSON:
         """Runs a tool that changes nothing."""
         async with self._db.statement(self._claim.tenant_id) as tx:
-            return await effect(self._context(tx))
+            return await self._run(effect, tx)
 
     async def write_once(self, call: ToolCall, effect: Effect) -> JSON:
         """Runs a tool and writes the journal in one transaction.
@@ -44,10 +48,20 @@ class JournalingToolRunner:
         async with self._transaction() as tx:
             if not await queries.journal_call(tx, key, call.name, call.arguments, self._now):
                 return await queries.journaled_result(tx, key)
-            result = await effect(self._context(tx))
+            result = await self._run(effect, tx)
             await queries.journal_result(tx, key, result)
             self._reached(Milestone.TOOL_RUN)
             return result
+
+    async def _run(self, effect: Effect, tx: Transaction) -> JSON:
+        try:
+            return await effect(self._context(tx))
+        except AWAY:
+            raise
+        except Exception as error:
+            # Run again it would fail again, and in the end take the turn with it: the model is told instead.
+            log.exception("tool broke", conversation_id=str(self._claim.id))
+            raise ToolBroke(type(error).__name__) from error
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Transaction]:

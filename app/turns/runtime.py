@@ -11,10 +11,10 @@ from langgraph.types import Command
 from app.turns.queries import InboxItem, Interrupt
 from app.turns.saver import BufferingSaver
 from graphs.builder import LEG_ENDS_BEFORE, Graph, build, leg_ended
-from graphs.config import Assistant
 from graphs.context import Context
 from graphs.nodes.handoff import Decision
 from graphs.state import State, new_turn
+from tenants.loader import Loaded
 
 STEPS_PER_LEG = 50
 
@@ -30,20 +30,21 @@ class Finished:
 
 
 class Graphs:
-    """Compiled graphs by version: building one takes milliseconds, copying it with a saver microseconds."""
+    """Compiled graphs by their assistant's content: building one takes milliseconds, copying it microseconds."""
 
     REMEMBERED = 500
 
     def __init__(self) -> None:
-        self._by_version: dict[int, Graph] = {}
+        self._by_content: dict[str, Graph] = {}
 
-    def get(self, version_id: int, assistant: Assistant) -> Graph:
+    def get(self, loaded: Loaded) -> Graph:
         """The graph of a version."""
-        graph = self._by_version.get(version_id)
+        graph = self._by_content.get(loaded.content_hash)
         if graph is None:
-            if len(self._by_version) >= self.REMEMBERED:
-                self._by_version.clear()
-            graph = self._by_version[version_id] = build(assistant, interrupt_before=LEG_ENDS_BEFORE)
+            if len(self._by_content) >= self.REMEMBERED:
+                self._by_content.clear()
+            graph = build(loaded.assistant, interrupt_before=LEG_ENDS_BEFORE)
+            self._by_content[loaded.content_hash] = graph
         return graph
 
 
@@ -72,7 +73,7 @@ async def run_legs(
 
 def messages_input(items: Sequence[InboxItem]) -> GraphInput:
     """A turn that begins with what the contact wrote. Message ids are the provider's, so none can count twice."""
-    texts = [as_text(item) for item in items]
+    texts = [as_text(item.body, item.payload) for item in items]
     buttons = [str(item.payload["button"]) for item in items if "button" in item.payload]
     messages = [HumanMessage(text, id=item.provider_sid) for item, text in zip(items, texts, strict=True)]
     turn = new_turn("message", said="\n".join(texts), button=buttons[-1] if buttons else None)
@@ -89,9 +90,9 @@ def resume_input(decision: Decision) -> GraphInput:
     return Command(resume=decision)
 
 
-def as_text(item: InboxItem) -> str:
-    """A message as models read it: its text, and what came with it by kind only."""
-    extras = [f"[{media.get('content_type') or 'attachment'}]" for media in item.payload.get("media", ())]
-    if location := item.payload.get("location"):
+def as_text(body: str, payload: Mapping[str, Any]) -> str:
+    """A contact's message as models read it: its text, and what came with it by kind only."""
+    extras = [f"[{media.get('content_type') or 'attachment'}]" for media in payload.get("media", ())]
+    if location := payload.get("location"):
         extras.append(f"[location {location['latitude']}, {location['longitude']}]")
-    return "\n".join(part for part in [item.body.strip(), *extras] if part) or "[empty message]"
+    return "\n".join(part for part in [body.strip(), *extras] if part) or "[empty message]"

@@ -136,10 +136,13 @@ class BufferingSaver(BasePostgresSaver):
     def commit_parameters(self) -> dict[str, Any]:
         """What the commit writes, column by column; `kept_*` name what must stay of the rows already there."""
         new = [(namespace, saved) for namespace, saved in self._latest.items() if saved.new]
-        latest = self._latest.values()
-        kept_ids = {saved.id for saved in latest}
-        kept_versions = {str(v) for saved in latest for v in saved.checkpoint["channel_versions"].values()}
-        blobs = [(key, value) for key, value in self._blobs.items() if key[2] in kept_versions]
+        kept_ids = {saved.id for saved in self._latest.values()}
+        kept = {
+            (namespace, channel, str(version))
+            for namespace, saved in self._latest.items()
+            for channel, version in saved.checkpoint["channel_versions"].items()
+        }
+        blobs = [(key, value) for key, value in self._blobs.items() if key in kept]
         writes = [(key, value) for key, value in self._writes.items() if key[1] in kept_ids]
         return {
             "checkpoint_ns": [namespace for namespace, _ in new],
@@ -161,7 +164,9 @@ class BufferingSaver(BasePostgresSaver):
             "write_types": [value[2] for _, value in writes],
             "writes": [value[3] for _, value in writes],
             "kept_ids": list(kept_ids),
-            "kept_versions": list(kept_versions),
+            "kept_ns": [namespace for namespace, _, _ in kept],
+            "kept_channels": [channel for _, channel, _ in kept],
+            "kept_versions": [version for _, _, version in kept],
         }
 
     def _config(self, namespace: str, checkpoint_id: str) -> RunnableConfig:

@@ -26,6 +26,7 @@ from graphs.context import Context
 from graphs.models import Models
 from graphs.nodes.handoff import Decision
 from graphs.state import Reply
+from tenants.loader import InvalidAssistant, Loaded
 
 log = structlog.get_logger()
 
@@ -40,13 +41,15 @@ UNPUBLISHED_RETRY = 30.0
 class Taken:
     """What a try to take a turn left: a row to post at once, and how much waits until when.
 
-    `claimable` is False when somebody else has the conversation, or when trying again at once makes no sense.
+    `spoke`: there are replies to deliver. `claimable` is False when somebody else has the conversation, or when trying
+    again at once makes no sense.
     """
 
     head: OutboxRow | None
     pending: int
     due_at: datetime | None
     claimable: bool = False
+    spoke: bool = False
 
 
 class Fenced(Exception):
@@ -92,6 +95,10 @@ class Turns:
         except asyncio.CancelledError:
             await self._release(claimed, "interrupted", 0.0, forgive=True)
             raise
+        except AWAY as error:
+            log.warning("turn interrupted", conversation_id=str(conversation_id), error=type(error).__name__)
+            await self._release(claimed, type(error).__name__, RETRY_AFTER[0], forgive=True)
+            return Taken(None, len(claimed.inbox), self._clock() + timedelta(seconds=RETRY_AFTER[0]))
         except Exception as error:
             # The rim of a turn: whatever a graph, a tool or Postgres threw, the turn is undone and tried again.
             log.exception("turn failed", conversation_id=str(conversation_id), attempts=claimed.attempts)
@@ -101,24 +108,32 @@ class Turns:
 
     async def _run(self, claim: Claim) -> Taken:
         if not claim.inbox:
-            # The claim waited for a row lock, and saw the inbox as it was before: give back, and claim again at once.
-            await self._release(claim, None, 0.0, forgive=True)
-            return Taken(None, 1, self._clock(), claimable=True)
+            log.error("nothing waits where something should", conversation_id=str(claim.id))
+            await self._release(claim, "the inbox is empty", UNPUBLISHED_RETRY, forgive=True)
+            return Taken(None, 0, None)
         if claim.version_id is None:
             log.warning("tenant has no published assistant", tenant_id=str(claim.tenant_id))
             await self._release(claim, "no assistant is published", UNPUBLISHED_RETRY, forgive=True)
             return Taken(None, 0, None)
         todo = plan(claim, self._settings.turn_attempts)
         if todo.run is Run.NOT_AT_ALL:
-            return await self._commit(claim, Settlement(claim.status, todo.dispositions, keep_timer=True))
-        loaded = await self._assistants.version(claim.tenant_id, claim.version_id)
+            return await self._commit(claim, _passed_on(claim, todo))
+        loaded = await self._loaded(claim)
         if todo.run is Run.PARK:
             return await self._commit(claim, _parked(claim, todo, loaded.assistant, self._clock()))
-        return await self._commit(claim, await self._run_graph(claim, todo, loaded.assistant))
+        return await self._commit(claim, await self._run_graph(claim, todo, loaded))
 
-    async def _run_graph(self, claim: Claim, todo: Plan, assistant: Assistant) -> Settlement:
-        now = self._clock()
+    async def _loaded(self, claim: Claim) -> Loaded:
+        """The version that the conversation opened with; the current one, if that one no longer loads."""
         assert claim.version_id is not None
+        try:
+            return await self._assistants.version(claim.tenant_id, claim.version_id)
+        except InvalidAssistant:
+            log.exception("version unusable", tenant_id=str(claim.tenant_id), version_id=claim.version_id)
+            return await self._assistants.current(claim.tenant_id)
+
+    async def _run_graph(self, claim: Claim, todo: Plan, loaded: Loaded) -> Settlement:
+        now, assistant = self._clock(), loaded.assistant
         saver = BufferingSaver(str(claim.id), claim.checkpoints)
         runner = JournalingToolRunner(self._db, claim, assistant, now, self._reached)
         context = Context(now, claim.contact_name, self._models, runner)
@@ -135,7 +150,7 @@ class Turns:
             self._reached(Milestone.LEG_COMMITTED)
 
         finished = await runtime.run_legs(
-            self._graphs.get(claim.version_id, assistant),
+            self._graphs.get(loaded),
             saver,
             str(claim.id),
             await self._input(claim, todo, assistant),
@@ -161,18 +176,32 @@ class Turns:
     async def _decision(self, claim: Claim, item: queries.InboxItem, assistant: Assistant) -> Decision:
         async with self._db.statement(claim.tenant_id) as tx:
             lines = await queries.said_meanwhile(tx, claim.id, item.id)
-        said: Any = [{"id": line.id, "author": line.author, "body": line.body} for line in lines]
+        said: Any = [
+            {
+                "id": line.id,
+                "author": line.author,
+                "body": runtime.as_text(line.body, line.payload) if line.author == "contact" else line.body,
+            }
+            for line in lines
+        ]
         if item.kind == "timer":
-            return Decision(action=assistant.handoff.on_timeout, said=said)
+            return Decision(action=assistant.handoff.on_timeout, said=said, unattended=True)
         return Decision(action=item.payload["action"], reply=item.payload.get("reply"), said=said)
 
     async def _commit(self, claim: Claim, settlement: Settlement) -> Taken:
+        now = self._clock()
         async with self._db.statement(claim.tenant_id) as tx:
-            committed = await queries.commit(tx, claim, settlement, self._clock())
+            committed = await queries.commit(tx, claim, settlement, now)
         if committed is None:
             raise Fenced
         self._reached(Milestone.TURN_COMMITTED)
-        return Taken(_head(claim, settlement, committed), committed.pending, committed.due_at, claimable=True)
+        return Taken(
+            _head(claim, settlement, committed, now),
+            committed.pending,
+            committed.due_at,
+            claimable=True,
+            spoke=settlement.record is not None and bool(settlement.record.replies),
+        )
 
     async def _release(self, claim: Claim, error: str | None, wait: float, *, forgive: bool = False) -> None:
         due_at = self._clock() + timedelta(seconds=wait)
@@ -208,15 +237,24 @@ def _settled(
     )
 
 
+def _passed_on(claim: Claim, todo: Plan) -> Settlement:
+    """No graph runs; what an operator said too late for one is said all the same."""
+    said = todo.passes_on
+    record = Record(replies=_split([Reply(author="operator", body=said)])) if said else None
+    return Settlement(claim.status, todo.dispositions, keep_timer=True, record=record)
+
+
 def _parked(claim: Claim, todo: Plan, assistant: Assistant, now: datetime) -> Settlement:
     """Gives the rows up, visibly. The conversation goes on with the assistant, from its last good checkpoint."""
     log.error("turn parked", conversation_id=str(claim.id), attempts=claim.attempts - 1)
+    said = todo.passes_on
+    reply = Reply(author="operator", body=said) if said else Reply(author="assistant", body=assistant.apology)
     return Settlement(
         status="bot",
         dispositions=todo.dispositions,
         timer=_timer("bot", assistant, now),
         record=Record(
-            replies=_split([Reply(author="assistant", body=assistant.apology)]),
+            replies=_split([reply]),
             error=f"parked after {claim.attempts - 1} attempts that ended with the worker, or with an error",
         ),
     )
@@ -231,10 +269,9 @@ def _split(replies: list[Reply]) -> list[Reply]:
     return [Reply(author=r["author"], body=part) for r in replies for part in split_body(r["body"])]
 
 
-def _head(claim: Claim, settlement: Settlement, committed: Committed) -> OutboxRow | None:
+def _head(claim: Claim, settlement: Settlement, committed: Committed, now: datetime) -> OutboxRow | None:
     if committed.head_id is None or settlement.record is None:
         return None
-    now = claim.claimed_at
     return OutboxRow(
         id=committed.head_id,
         conversation_id=claim.id,

@@ -7,43 +7,45 @@ from langgraph.checkpoint.postgres.base import SELECT_SQL
 BATCH = 50
 """Inbox rows that one turn takes."""
 
-# Always returns the conversation as it stands; the claim's columns are null when it was not to be had: nothing waits,
-# it is not due yet, or a live worker has it. A conversation with a live owner whose lease is over may be taken, too:
-# that worker hangs, and its commit will meet a higher epoch. So may one of this worker's own: it runs one turn of a
-# conversation at a time, so this claim means that it lost an earlier one with a broken connection.
-CLAIM: LiteralString = f"""
-with target as (
-    select id, pending, due_at from conversations where id = %(conversation_id)s
-),
-claimed as (
-    update conversations c set
-        owner = %(owner)s, epoch = c.epoch + 1, attempts = least(c.attempts + 1, 1000), claimed_at = %(now)s,
-        version_id = coalesce(c.version_id, (select version_id from assistants a where a.tenant_id = c.tenant_id))
-    where c.id = %(conversation_id)s and c.pending > 0 and c.due_at <= %(now)s
-        and (
-            c.owner is null or c.owner = %(owner)s or c.claimed_at < %(stale)s
-            or c.owner not in (select id from live_workers)
-        )
-    returning c.id, c.tenant_id, c.channel_id, c.contact_id, c.version_id, c.status, c.turn, c.epoch, c.attempts
-)
-select target.pending, target.due_at,
-    claimed.id, claimed.tenant_id, claimed.channel_id, claimed.contact_id, claimed.version_id, claimed.status,
-    claimed.turn, claimed.epoch, claimed.attempts,
+# A conversation is to be had when something is due there and no live worker has it. One whose owner lives may be taken
+# when the owner's lease is over: that worker hangs, and its commit will meet a higher epoch. So may one that this
+# worker has: it runs one turn of a conversation at a time, so an earlier claim was lost with a broken connection.
+CLAIM: LiteralString = """
+update conversations c set
+    owner = %(owner)s, epoch = c.epoch + 1, attempts = least(c.attempts + 1, 1000), claimed_at = %(now)s,
+    version_id = coalesce(c.version_id, (select version_id from assistants a where a.tenant_id = c.tenant_id))
+where c.id = %(conversation_id)s and c.pending > 0 and c.due_at <= %(now)s
+    and (
+        c.owner is null or c.owner = %(owner)s or c.claimed_at < %(stale)s
+        or c.owner not in (select id from live_workers)
+    )
+"""
+
+# A statement of its own after the claim: one that waited for the row lock has the snapshot from before it waited, and
+# would show an inbox and a checkpoint that another worker has since left behind. Read now, under the lock, they are
+# the truth. The conversation itself is always shown, claimed or not.
+CLAIMED: LiteralString = f"""
+select c.id, c.tenant_id, c.channel_id, c.contact_id, c.version_id, c.status, c.turn, c.epoch, c.attempts,
+    c.pending, c.due_at, mine.claimed,
     contacts.address as contact_address, contacts.profile_name as contact_name,
     (
         select coalesce(jsonb_agg(to_jsonb(i) order by i.id), '[]')
         from (
             select id, kind, provider_sid, body, payload, turn from inbox
-            where conversation_id = claimed.id and disposition is null
+            where conversation_id = c.id and disposition is null and mine.claimed
             order by id limit {BATCH}
         ) i
     ) as inbox,
+    case when c.status in ('waiting', 'human') then array(
+        select id from interrupts where conversation_id = c.id and resolved_at is null
+    ) end as interrupts,
     saved.checkpoint_ns, saved.checkpoint_id, saved.parent_checkpoint_id, saved.checkpoint, saved.metadata,
     saved.channel_values, saved.pending_writes
-from target
-left join claimed on claimed.id = target.id
-left join contacts on contacts.id = claimed.contact_id
-left join lateral ({SELECT_SQL} where thread_id = claimed.id::text) saved on true
+from conversations c
+join contacts on contacts.id = c.contact_id
+cross join lateral (select c.owner = %(owner)s and c.claimed_at = %(now)s as claimed) mine
+left join lateral ({SELECT_SQL} where thread_id = c.id::text) saved on mine.claimed
+where c.id = %(conversation_id)s
 """
 
 _CHECKPOINT: LiteralString = """
@@ -84,7 +86,9 @@ superseded_writes as (
 ),
 superseded_blobs as (
     delete from checkpoint_blobs using fenced
-    where thread_id = fenced.id::text and not (version = any(%(kept_versions)s))
+    where thread_id = fenced.id::text and (checkpoint_ns, channel, version) not in (
+        select * from unnest(%(kept_ns)s::text[], %(kept_channels)s::text[], %(kept_versions)s::text[])
+    )
 )
 """
 
@@ -109,7 +113,7 @@ fenced as (
         turn = c.turn + %(turns)s, attempts = 0, last_error = null,
         owner = null, epoch = c.epoch + 1, claimed_at = null,
         pending = c.pending - %(consumed)s,
-        pending_since = case when c.pending > %(consumed)s then c.pending_since end,
+        pending_since = case when c.pending > %(consumed)s then %(now)s::timestamptz end,
         due_at = case when c.pending > %(consumed)s then c.due_at end,
         -- Somebody who writes while we say goodbye is not sent away.
         status = case when %(status)s = 'closed' and c.pending > %(consumed)s then 'bot' else %(status)s end,

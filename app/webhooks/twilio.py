@@ -9,6 +9,7 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.status_codes import HTTP_200_OK
 
+from app import db
 from app.channels.whatsapp import inbound
 from app.errors import WebhookRefused
 from app.identity.service import Channel, Channels
@@ -44,16 +45,19 @@ class TwilioWebhooks:
     ) -> Channel:
         """The channel. Raises WebhookRefused: 404 for an unknown number, 403 for a wrong owner or signature."""
         url, signature = self.called_url(request), request.headers.get("X-Twilio-Signature")
-        channel = self._owned(await self._channels.of_address(address), account_sid)
+        channel = self._owned(await self._channels_of(address), account_sid)
         if channel and inbound.signature_is_valid(channel.auth_tokens, url, parameters, signature):
             return channel
         if self._channels.age(address) > ASK_AGAIN_AFTER:
-            channel = self._owned(await self._channels.of_address(address, fresh=True), account_sid)
+            channel = self._owned(await self._channels_of(address, fresh=True), account_sid)
             if channel and inbound.signature_is_valid(channel.auth_tokens, url, parameters, signature):
                 return channel
         if channel is None:
             raise WebhookRefused(403, "the account does not own this number")
         raise WebhookRefused(403, "the signature is missing or wrong")
+
+    async def _channels_of(self, address: str, *, fresh: bool = False) -> list[Channel]:
+        return await db.patiently(lambda: self._channels.of_address(address, fresh=fresh), within=ANSWER_WITHIN)
 
     @staticmethod
     def _owned(channels: list[Channel], account_sid: str) -> Channel | None:

@@ -1,6 +1,9 @@
 """Asks the agent's model."""
 
-from langchain_core.messages import SystemMessage
+from collections.abc import Sequence
+from uuid import uuid4
+
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from langgraph.runtime import Runtime
 
 from graphs import prompts
@@ -35,6 +38,17 @@ def make_call_model(assistant: Assistant) -> NodeWithRuntime[Update]:
         turn = changed(turn, usage=[*turn["usage"], answer.usage])
         if not answer.message.tool_calls:
             turn = saying(turn, answer.message.text.strip())
-        return {"messages": [answer.message], "turn": turn}
+        return {"messages": [with_fresh_ids(answer.message, state["messages"])], "turn": turn}
 
     return call_model
+
+
+def with_fresh_ids(message: AIMessage, earlier: Sequence[BaseMessage]) -> AIMessage:
+    """The message with ids of its own for its tool calls: some servers count them from zero in every answer."""
+    taken = {call["id"] for said in earlier if isinstance(said, AIMessage) for call in said.tool_calls}
+    calls = []
+    for call in message.tool_calls:
+        fresh = f"{call['id']}-{uuid4().hex[:12]}" if call["id"] in taken else call["id"]
+        taken.add(fresh)
+        calls.append({**call, "id": fresh})
+    return message.model_copy(update={"tool_calls": calls})

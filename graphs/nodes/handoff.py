@@ -10,7 +10,7 @@ from graphs.config import Assistant
 from graphs.nodes.base import Node
 from graphs.state import State, new_turn, saying
 
-Next = Command[Literal["close", "__end__"]]
+Next = Command[Literal["route", "close", "__end__"]]
 
 
 class Said(TypedDict):
@@ -22,9 +22,10 @@ class Said(TypedDict):
 
 
 class Decision(TypedDict):
-    """What the graph is resumed with."""
+    """What the graph is resumed with. `unattended`: nobody took the conversation in time."""
 
     action: Literal["return", "close"]
+    unattended: NotRequired[bool]
     reply: NotRequired[str | None]
     said: NotRequired[Sequence[Said]]
 
@@ -54,10 +55,20 @@ def make_handoff(assistant: Assistant) -> Node[Next]:
         messages = [*_superseded(state["messages"]), *_attributed(decision.get("said", ()))]
         if reply:
             messages.append(AIMessage(f"[operator] {reply}"))
+        unanswered = _unanswered(decision)
+        if unanswered and decision["action"] == "return":
+            update = {"messages": messages, "turn": new_turn(said="\n".join(unanswered))}
+            return Command(goto="route", update=update)
         update = {"messages": messages, "turn": turn}
         return Command(goto="close" if decision["action"] == "close" else "__end__", update=update)
 
     return handoff
+
+
+def _unanswered(decision: Decision) -> list[str]:
+    """What the contact said while nobody was there to answer it."""
+    said = decision.get("said", ()) if decision.get("unattended") else ()
+    return [line["body"] for line in said if line["author"] == "contact"]
 
 
 def _superseded(messages: Sequence[BaseMessage]) -> list[BaseMessage]:

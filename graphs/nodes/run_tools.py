@@ -11,7 +11,7 @@ from graphs.context import Context
 from graphs.nodes.base import NodeWithRuntime
 from graphs.state import State, Update, changed, saying
 from tools.base import InvalidArguments
-from tools.context import JSON, ToolCall, ToolContext, ToolRunner
+from tools.context import JSON, ToolBroke, ToolCall, ToolContext, ToolRunner
 from tools.registry import BUILTIN
 
 LONGEST_RESULT = 8_000
@@ -60,9 +60,12 @@ async def _run(agent: Agent, call: ModelToolCall, runner: ToolRunner) -> JSON:
     async def effect(context: ToolContext) -> JSON:
         return await tool.run(context, arguments)
 
-    if tool.effects == "write":
-        return await runner.write_once(ToolCall(str(call["id"]), tool.name, call["args"]), effect)
-    return await runner.read(effect)
+    try:
+        if tool.effects == "write":
+            return await runner.write_once(ToolCall(str(call["id"]), tool.name, call["args"]), effect)
+        return await runner.read(effect)
+    except ToolBroke:
+        raise _Failed("the tool is out of order") from None
 
 
 def _message(call: ModelToolCall, text: str, status: str) -> ToolMessage:

@@ -103,10 +103,13 @@ class TestTenant:
 
 class TestTransaction:
     async def test_all_or_nothing(self, doors: Doors) -> None:
-        with pytest.raises(psycopg.errors.UniqueViolation):
+        async def adds_one_too_many() -> None:
             async with doors.system.transaction() as tx:
                 await add(tx, uuid.uuid4(), "tres")
                 await add(tx, uuid.uuid4(), "um")
+
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            await adds_one_too_many()
         async with doors.system.transaction() as tx:
             await add(tx, uuid.uuid4(), "quatro")
             async with doors.system.statement() as other:

@@ -103,7 +103,6 @@ def parse_status(outbox_id: str | None, parameters: Parameters) -> StatusUpdate:
         raise WebhookRefused(400, "MessageStatus is missing or unknown")
     return StatusUpdate(
         outbox_id=int(outbox_id),
-        account_sid=_matching(fields, "AccountSid", ACCOUNT_SID),
         provider_sid=_matching(fields, "MessageSid", SID),
         status=status,
         error_code=re.sub(r"[^0-9]", "", fields.get("ErrorCode", ""))[:10],

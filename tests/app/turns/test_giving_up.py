@@ -139,10 +139,7 @@ async def test_after_a_decision_was_given_up_the_assistant_answers_again(platfor
     assert reply.endswith("e agora?")
 
 
-async def test_a_turn_that_needs_more_tries_than_it_has_attempts_is_not_given_up_while_it_gets_on(
-    platform: Platform,
-) -> None:
-    """Each try ends with its worker, but one leg further."""
+async def test_a_turn_whose_every_try_gets_one_leg_further_comes_to_its_end(platform: Platform) -> None:
     platform.at_milestone = always(Milestone.LEG_COMMITTED)
     await tried_until_given_up(platform, "quero marcar agora")
     (reply,) = await platform.delivered()

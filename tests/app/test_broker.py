@@ -1,0 +1,164 @@
+"""The nudge: ids through Redis to a worker, and never anything that would be missed."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import dramatiq
+import redis
+
+from app import broker
+from app.broker import Nudger
+from app.turns import actors
+from app.worker import QUEUE_POLL_MS
+from tests.app.webhooks.cable import cable_to
+from tests.platform import ACCOUNT_SID, CONTACT, TOKEN, Log, Platform
+
+TENANT, CONVERSATION = uuid.uuid4(), uuid.uuid4()
+
+
+@asynccontextmanager
+async def fed_by_the_queue(platform: Platform) -> AsyncIterator[None]:
+    """In place of the platform's worker, one that never sweeps: what it does, a nudge made it do."""
+    assert platform.engine is not None
+    await platform.engine.close()
+    queue = broker.make_broker(platform.settings.redis_url)
+    async with platform.worker(sweep_interval=100_000) as engine:
+        actors.declare(queue, engine, asyncio.get_running_loop())
+        consumer = dramatiq.Worker(queue, worker_threads=1, worker_timeout=QUEUE_POLL_MS)
+        consumer.start()
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(consumer.stop, 5_000)
+    queue.close()
+
+
+@contextmanager
+def nudger(url: str) -> Iterator[Nudger]:
+    queue = broker.make_broker(url)
+    made = Nudger(queue)
+    made.start()
+    yield made
+    made.close()
+    queue.close()
+
+
+def stored(url: str) -> dict[str, Any]:
+    """Everything that Redis holds, as text."""
+    with redis.Redis.from_url(url) as client:
+        found: dict[str, Any] = {}
+        for key in client.scan_iter():
+            kind = client.type(key)
+            read = {b"list": lambda k: client.lrange(k, 0, -1), b"hash": client.hgetall, b"zset": client.zscan}
+            found[key.decode()] = repr(read[kind](key)) if kind in read else kind.decode()
+        return found
+
+
+async def test_a_nudge_brings_a_worker_that_does_not_sweep(platform: Platform) -> None:
+    async with fed_by_the_queue(platform):
+        await platform.say("oi")
+        assert await platform.replies(1) == ["eco: oi"]
+        await platform.say("de novo")
+        assert await platform.replies(2) == ["eco: oi", "eco: de novo"]
+
+
+async def test_a_nudge_that_comes_early_is_kept_until_it_is_time(platform: Platform) -> None:
+    await platform.republish("lifecycle:\n", "lifecycle:\n  debounce: 400ms\n")
+    async with fed_by_the_queue(platform):
+        for body in ("um", "dois", "três"):
+            await platform.say(body)
+        assert await platform.replies(1) == ["eco: um\ndois\ntrês"]
+
+
+async def test_a_message_that_no_worker_can_read_is_dropped_and_the_next_one_is_taken(platform: Platform) -> None:
+    poison: dramatiq.Message[None] = dramatiq.Message(
+        queue_name=broker.TURNS, actor_name=broker.RUN_TURN, args=("no", "ids", "at all"), kwargs={}, options={}
+    )
+    async with fed_by_the_queue(platform):
+        with nudger(platform.settings.redis_url) as sender:
+            sender.send(poison)
+        await platform.say("oi")
+        assert await platform.replies(1) == ["eco: oi"]
+
+        async def nothing_left() -> bool:
+            return not any("ids" in text for text in stored(platform.settings.redis_url).values())
+
+        await platform.until(nothing_left, "the poison to be gone")
+
+
+async def test_redis_holds_ids_and_no_words(platform: Platform) -> None:
+    assert platform.engine is not None
+    await platform.engine.close()
+    await platform.say("um segredo")
+    url = platform.settings.redis_url
+
+    async def nudged() -> bool:
+        return bool(stored(url))
+
+    await platform.until(nudged, "the nudge")
+    held = repr(stored(url))
+    conversation = await platform.row("select id, tenant_id from conversations")
+    assert str(conversation["id"]) in held
+    assert str(conversation["tenant_id"]) in held
+    for secret in ("segredo", CONTACT, TOKEN, ACCOUNT_SID, "Ana"):
+        assert secret not in held
+
+
+async def test_only_the_first_waiting_message_nudges(platform: Platform) -> None:
+    assert platform.engine is not None
+    await platform.engine.close()
+    for _ in range(5):
+        await platform.say("oi")
+    url = platform.settings.redis_url
+
+    async def nudged() -> bool:
+        return "recado:turns" in stored(url)
+
+    await platform.until(nudged, "the nudge")
+    # A second contact's nudge comes through the same thread, so those of the first have come before it.
+    await platform.say("oi", contact="whatsapp:+5511990000002")
+
+    async def second() -> bool:
+        with redis.Redis.from_url(url) as client:
+            return bool(client.llen("recado:turns") == 2)
+
+    await platform.until(second, "the second contact's nudge")
+
+
+async def test_nudges_go_on_when_redis_comes_back(redis_url: str, log: Log) -> None:
+    async with cable_to(redis_url) as (cable, url):
+        cable.pull()
+        with nudger(url) as sender:
+            sender.send(broker.nudge(TENANT, CONVERSATION, 0.0))
+            await _until(lambda: any(line["event"] == "nudge lost" for line in log.lines))
+            cable.plug()
+            sender.send(broker.nudge(TENANT, CONVERSATION, 1.0))
+            await _until(lambda: str(CONVERSATION) in repr(stored(redis_url)))
+    assert str(CONVERSATION) not in log.text
+    assert "@" not in log.text, "an address with its password"
+
+
+async def _until(condition: Any) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def test_what_waits_at_the_end_is_sent(redis_url: str) -> None:
+    sent = [uuid.uuid4() for _ in range(200)]
+    with nudger(redis_url) as sender:
+        for conversation in sent:
+            sender.send(broker.nudge(TENANT, conversation, 0.0))
+    held = repr(stored(redis_url))
+    assert all(str(conversation) in held for conversation in sent)
+
+
+def test_more_nudges_than_fit_are_dropped_and_nobody_waits(log: Log) -> None:
+    full = Nudger(broker.make_broker("redis://127.0.0.1:1/0"))
+    message = broker.nudge(TENANT, CONVERSATION, 0.0)
+    for _ in range(Nudger.CAPACITY + 2):
+        full.send(message)
+    assert [line["event"] for line in log.lines] == ["nudge dropped"] * 2
