@@ -133,8 +133,8 @@ async def fire_timers(tx: Transaction, now: datetime, limit: int) -> list[TimerF
         TimerFired,
         """with due as (
                select id, wake_for from conversations
-               -- Somebody whose message waits, or is being answered, is not idle.
-               where wake_at <= %(now)s and (wake_for <> 'idle' or pending = 0)
+               -- While something waits or is at work, time is not up: it counts anew from there.
+               where wake_at <= %(now)s and pending = 0
                order by wake_at limit %(limit)s for update skip locked
            ),
            fired as (

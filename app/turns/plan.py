@@ -63,7 +63,9 @@ def _plan(claim: Claim) -> Plan:
 
 
 def _while_waiting(claim: Claim) -> Plan:
-    decision = next((item for item in claim.inbox if _decides(item, claim)), None)
+    decisions = [item for item in claim.inbox if _decides(item, claim)]
+    # An operator who came just after the time was up has come all the same.
+    decision = next((item for item in decisions if item.kind == "decision"), next(iter(decisions), None))
     before = [item for item in claim.inbox if decision is None or item.id < decision.id]
     heard = {item.id: "human" if item.kind == "message" else "superseded" for item in before}
     if decision is None:

@@ -113,8 +113,16 @@ fenced as (
         turn = c.turn + %(turns)s, attempts = 0, last_error = null,
         owner = null, epoch = c.epoch + 1, claimed_at = null,
         pending = c.pending - %(consumed)s,
+        -- What came during the turn waits its own time, and not what was left of the burst before.
         pending_since = case when c.pending > %(consumed)s then %(now)s::timestamptz end,
-        due_at = case when c.pending > %(consumed)s then c.due_at end,
+        due_at = case when c.pending > %(consumed)s then coalesce(
+            (
+                select least(max(received_at) + c.debounce, min(received_at) + c.debounce_cap) from inbox
+                where conversation_id = c.id and disposition is null and not (id = any(%(inbox_ids)s))
+                having bool_and(kind = 'message')
+            ),
+            c.due_at
+        ) end,
         -- Somebody who writes while we say goodbye is not sent away.
         status = case when %(status)s = 'closed' and c.pending > %(consumed)s then 'bot' else %(status)s end,
         closed_at = case when %(status)s = 'closed' and c.pending = %(consumed)s then %(now)s::timestamptz end,

@@ -38,10 +38,14 @@ def kept_short_and_valid(messages: Sequence[BaseMessage], window: int) -> list[B
 
 
 def window_start(messages: Sequence[BaseMessage], window: int) -> int:
-    """Where the last `window` messages begin, moved on to a contact's message: no call is parted from its result."""
+    """Where the last `window` messages begin, moved on to a contact's message: no call is parted from its result.
+
+    What the contact has just said is never cut, however much it is.
+    """
     if len(messages) <= window:
         return 0
-    start = len(messages) - window
+    just_said = next((i for i in range(len(messages), 0, -1) if not isinstance(messages[i - 1], HumanMessage)), 0)
+    start = min(len(messages) - window, just_said)
     turns = (i for i in range(start, len(messages)) if isinstance(messages[i], HumanMessage))
     return next(turns, start)
 

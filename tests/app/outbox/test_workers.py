@@ -134,7 +134,7 @@ class TestLivingWorker:
         await rows.until(platform, made[0], "sent", "delivered", hurry=0.5)
         assert await platform.delivered() == ["um"]
 
-    async def test_a_late_settlement_of_another_worker_changes_nothing(
+    async def test_a_late_settlement_of_another_worker_tells_only_what_is_certain(
         self, platform: Platform, living: list[Registration]
     ) -> None:
         assert platform.engine is not None
@@ -149,9 +149,14 @@ class TestLivingWorker:
             later = now + LEASE + timedelta(seconds=1)
             assert await queries.claim_head(tx, conversation, claimer(second, later, LEASE)) is not None
             before = await rows.row(platform, outbox_id)
-            for late in (Settlement("sent", "SM1"), Settlement("failed", error_code="1"), Settlement("retrying")):
+            for late in (Settlement("failed", error_code="1"), Settlement("retrying")):
                 await queries.settle(tx, row, late, claimer(first, later, LEASE))
                 assert await rows.row(platform, outbox_id) == before
+            await queries.settle(tx, row, Settlement("sent", "SM1"), claimer(first, later, LEASE))
+            known = await rows.row(platform, outbox_id)
+            assert (known["status"], known["provider_sid"]) == ("sent", "SM1"), (
+                "that Twilio has it, is true whoever says so"
+            )
 
 
 class TestSeveralWorkers:

@@ -14,7 +14,7 @@ from app.turns.queries import Claim, InboxItem
 ATTEMPTS = 5
 ROWS = {
     "message": ("message", {}),
-    "decision": ("decision", {"action": "return"}),
+    "decision": ("decision", {"action": "return", "interrupt_id": "asked"}),
     "idle": ("timer", {"timer": "idle"}),
     "handoff_timeout": ("timer", {"timer": "handoff_timeout"}),
 }
@@ -33,7 +33,7 @@ def claim(inbox: list[InboxItem], status: str = "bot", **changes: Any) -> Claim:
     """A claimed conversation after its third turn."""
     some = UUID(int=1)
     moment = datetime(2026, 1, 1, tzinfo=UTC)
-    claimed = Claim(some, some, some, some, "whatsapp:+1", "Ana", 1, status, 3, 7, 1, 9, moment, inbox, ())
+    claimed = Claim(some, some, some, some, "whatsapp:+1", "Ana", 1, status, 3, 7, 1, 9, moment, inbox, ["asked"], ())
     return replace(claimed, **changes)
 
 
@@ -140,9 +140,14 @@ def test_rows_that_another_turn_began_are_new_again() -> None:
 # Poison.
 
 
-@pytest.mark.parametrize("status", ["bot", "waiting", "human"])
-@pytest.mark.parametrize("names", ["message", "message message idle", "decision", "idle"])
-@pytest.mark.parametrize("turn", [None, 4])
+@pytest.mark.parametrize(
+    ("status", "names", "turn"),
+    [
+        *[("bot", names, turn) for names in ("message", "message message idle", "idle") for turn in (None, 4)],
+        *[(status, names, 4) for status in ("waiting", "human") for names in ("message", "decision")],
+        *[(status, "decision", None) for status in ("waiting", "human")],
+    ],
+)
 def test_after_too_many_attempts_a_turn_is_given_up_with_all_its_rows(
     status: str, names: str, turn: int | None
 ) -> None:
@@ -151,6 +156,12 @@ def test_after_too_many_attempts_a_turn_is_given_up_with_all_its_rows(
     todo = plan(claim(inbox, status, attempts=ATTEMPTS + 1), ATTEMPTS)
     assert (todo.run, set(todo.dispositions.values())) == (Run.PARK, {"parked"})
     assert set(todo.dispositions) == {item.id for item in inbox}
+
+
+@pytest.mark.parametrize(("status", "names"), [("waiting", "message"), ("human", "message idle"), ("bot", "decision")])
+def test_what_no_graph_runs_for_is_never_given_up(status: str, names: str) -> None:
+    inbox = items(*names.split())
+    assert plan(claim(inbox, status, attempts=ATTEMPTS + 1), ATTEMPTS) == plan(claim(inbox, status), ATTEMPTS)
 
 
 # All cases at once.

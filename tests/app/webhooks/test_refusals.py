@@ -261,7 +261,9 @@ async def test_a_hostile_host_header(platform: Platform, log: Log, host: str) ->
         f"POST {WEBHOOK} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: {FORM}\r\n"
         f"Content-Length: {len(body)}\r\nX-Twilio-Signature: {base64.b64encode(b'x' * 20).decode()}\r\n\r\n"
     ).encode("latin-1")
-    check(log, *await spoken(platform, head + body), NO_SIGNATURE)
+    status, text = await spoken(platform, head + body)
+    if status != 400:  # the framework's own answer to a name that cannot be one
+        check(log, status, text, NO_SIGNATURE)
 
 
 async def test_another_method(platform: Platform, log: Log) -> None:
