@@ -37,6 +37,8 @@ NEEDS = ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
 def create_app(settings: Settings, *, clock: Clock = utc_now, reached: Reached = nobody_listens) -> Litestar:
     """The application. Connects when it is started, not before."""
 
+    box = SecretBox(settings.secret_key)
+
     @asynccontextmanager
     async def running(app: Litestar) -> AsyncIterator[None]:
         nudger = Nudger(broker.make_broker(settings.redis_url))
@@ -44,7 +46,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, reached: Reached =
             Database(settings.database_url) as tenants,
             Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
         ):
-            channels = Channels(system, SecretBox(settings.secret_key))
+            channels = Channels(system, box)
             app.state.twilio = TwilioWebhooks(settings.public_url, channels)
             app.state.inbox = Inbox(tenants, system, nudger, clock, reached)
             app.state.status_callbacks = StatusCallbacks(tenants, clock)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
@@ -118,10 +119,16 @@ def _order_problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def _public_url_problem(url: str) -> str | None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        return f"RECADO_PUBLIC_URL must look like https://bot.example.com, not {url!r}"
-    return None
+    if re.fullmatch(r"https?://(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?(/[^\s?#]*)?", url) and _has_port(url):
+        return None
+    return f"RECADO_PUBLIC_URL must look like https://bot.example.com, not {url!r}"
+
+
+def _has_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _providers(env: Mapping[str, str]) -> dict[str, ModelProvider]:

@@ -39,7 +39,9 @@ def _where(_: object, __: str, event: structlog.typing.EventDict) -> structlog.t
     if error is True:
         error = sys.exception()
     chain: list[str] = []
-    while isinstance(error, BaseException):
+    seen: set[int] = set()
+    while isinstance(error, BaseException) and id(error) not in seen:
+        seen.add(id(error))
         sqlstate = getattr(error, "sqlstate", None)
         name = f"{type(error).__name__} {sqlstate}" if sqlstate else type(error).__name__
         chain.append(" < ".join([name, *_places(traceback.extract_tb(error.__traceback__))]))

@@ -100,7 +100,7 @@ async def fire_timers_elsewhere(platform: Platform) -> int:
 # What happens elsewhere while this process stands still.
 
 
-def elsewhere(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def elsewhere(work: Callable[[], Coroutine[Any, Any, object]]) -> None:
     """Runs to its end in a loop of its own. Called at a milestone, it happens between two instants of this process."""
     THREADS.submit(asyncio.run, work()).result(60)
 

@@ -284,7 +284,7 @@ async def test_a_decision_and_the_timeout_at_once_are_one_return(platform: Platf
 async def test_the_operators_words_are_not_lost_to_a_timeout_just_before_them(platform: Platform) -> None:
     await said(platform, "quero um atendente")
     platform.clock.advance(2 * 3600 + 60)
-    assert await fire_timers(platform) == 1
+    await fire_timers(platform)
     await decide(platform, "close", "cheguei")
     await done(platform)
     assert await platform.delivered() == [HANDOFF, "cheguei", "Até logo!"]

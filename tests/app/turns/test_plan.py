@@ -32,9 +32,27 @@ def items(*names: str, turn: int | None = None) -> list[InboxItem]:
 def claim(inbox: list[InboxItem], status: str = "bot", **changes: Any) -> Claim:
     """A claimed conversation after its third turn."""
     some = UUID(int=1)
-    moment = datetime(2026, 1, 1, tzinfo=UTC)
-    claimed = Claim(some, some, some, some, "whatsapp:+1", "Ana", 1, status, 3, 7, 1, 9, moment, inbox, ["asked"], ())
-    return replace(claimed, **changes)
+    return replace(
+        Claim(
+            id=some,
+            tenant_id=some,
+            channel_id=some,
+            contact_id=some,
+            contact_address="whatsapp:+1",
+            contact_name="Ana",
+            version_id=1,
+            status=status,
+            turn=3,
+            epoch=7,
+            attempts=1,
+            owner=9,
+            claimed_at=datetime(2026, 1, 1, tzinfo=UTC),
+            inbox=inbox,
+            interrupts=["i"] if status in ("waiting", "human") else [],
+            checkpoints=(),
+        ),
+        **changes,
+    )
 
 
 def outcome(names: str, status: str = "bot") -> tuple[Run, str]:
@@ -60,6 +78,9 @@ def outcome(names: str, status: str = "bot") -> tuple[Run, str]:
         ("decision message", Run.MESSAGES, "superseded answered"),
         ("handoff_timeout message", Run.MESSAGES, "superseded answered"),
         ("idle handoff_timeout", Run.CLOSE, "resolved superseded"),
+        # Words of an operator that came too late for a handoff are said all the same, and then the turns go on.
+        ("words", Run.NOT_AT_ALL, "superseded"),
+        ("message words", Run.NOT_AT_ALL, "- superseded"),
     ],
 )
 def test_with_the_assistant(names: str, run: Run, dispositions: str) -> None:
@@ -81,6 +102,10 @@ def test_with_the_assistant(names: str, run: Run, dispositions: str) -> None:
         ("message message handoff_timeout message", Run.RESUME, "human human resolved -"),
         ("idle decision", Run.RESUME, "superseded resolved"),
         ("decision handoff_timeout", Run.RESUME, "resolved -"),
+        ("handoff_timeout words", Run.RESUME, "superseded resolved"),
+        # A decision about something else decides nothing.
+        ("other", Run.NOT_AT_ALL, "superseded"),
+        ("other message decision", Run.RESUME, "superseded human resolved"),
     ],
 )
 def test_while_a_human_has_the_conversation(status: str, names: str, run: Run, dispositions: str) -> None:
@@ -93,6 +118,24 @@ def test_an_operators_decision_wins_over_the_timer_that_came_just_before_it() ->
     todo = plan(claim(inbox, "waiting"), ATTEMPTS)
     assert todo.run is Run.RESUME
     assert todo.decision == inbox[1]
+
+
+@pytest.mark.parametrize("words", [None, "até amanhã"])
+@pytest.mark.parametrize("status", ["bot", "closed"])
+def test_words_that_came_too_late_are_passed_on(status: str, words: str | None) -> None:
+    (late,) = items("decision")
+    late = replace(late, payload={"interrupt_id": "gone", "action": "return", "reply": words})
+    assert plan(claim([late], status), ATTEMPTS).passes_on == words
+
+
+def test_words_that_the_graph_says_are_not_passed_on_as_well() -> None:
+    todo = plan(claim(items("words"), "waiting"), ATTEMPTS)
+    assert (todo.run, todo.passes_on) == (Run.RESUME, None)
+
+
+def test_words_of_a_turn_that_is_given_up_are_passed_on() -> None:
+    todo = plan(claim(items("message", "words"), "waiting", attempts=ATTEMPTS + 1), ATTEMPTS)
+    assert (todo.run, todo.passes_on) == (Run.PARK, "oi")
 
 
 @pytest.mark.parametrize("names", ["message", "decision", "idle", "handoff_timeout", "message idle decision"])
@@ -140,28 +183,28 @@ def test_rows_that_another_turn_began_are_new_again() -> None:
 # Poison.
 
 
+@pytest.mark.parametrize("turn", [None, 4])
 @pytest.mark.parametrize(
-    ("status", "names", "turn"),
-    [
-        *[("bot", names, turn) for names in ("message", "message message idle", "idle") for turn in (None, 4)],
-        *[(status, names, 4) for status in ("waiting", "human") for names in ("message", "decision")],
-        *[(status, "decision", None) for status in ("waiting", "human")],
-    ],
+    ("status", "names"), [("bot", "message"), ("bot", "message message idle"), ("bot", "idle"), ("waiting", "decision")]
 )
 def test_after_too_many_attempts_a_turn_is_given_up_with_all_its_rows(
     status: str, names: str, turn: int | None
 ) -> None:
     inbox = items(*names.split(), turn=turn)
-    assert plan(claim(inbox, status, attempts=ATTEMPTS), ATTEMPTS).run is not Run.PARK
-    todo = plan(claim(inbox, status, attempts=ATTEMPTS + 1), ATTEMPTS)
-    assert (todo.run, set(todo.dispositions.values())) == (Run.PARK, {"parked"})
-    assert set(todo.dispositions) == {item.id for item in inbox}
+    todo = plan(claim(inbox, status, attempts=ATTEMPTS), ATTEMPTS)
+    assert todo.run is not Run.PARK
+    given_up = plan(claim(inbox, status, attempts=ATTEMPTS + 1), ATTEMPTS)
+    assert (given_up.run, set(given_up.dispositions.values())) == (Run.PARK, {"parked"})
+    assert set(given_up.dispositions) == set(todo.dispositions)
 
 
-@pytest.mark.parametrize(("status", "names"), [("waiting", "message"), ("human", "message idle"), ("bot", "decision")])
-def test_what_no_graph_runs_for_is_never_given_up(status: str, names: str) -> None:
-    inbox = items(*names.split())
-    assert plan(claim(inbox, status, attempts=ATTEMPTS + 1), ATTEMPTS) == plan(claim(inbox, status), ATTEMPTS)
+def test_what_came_after_a_decision_is_not_given_up_with_it() -> None:
+    given_up = plan(claim(items("decision", "message"), "waiting", attempts=ATTEMPTS + 1), ATTEMPTS)
+    assert given_up.dispositions == {1: "parked"}
+
+
+def test_what_needs_no_graph_is_never_given_up() -> None:
+    assert plan(claim(items("message"), "human", attempts=ATTEMPTS + 1), ATTEMPTS).dispositions == {1: "human"}
 
 
 # All cases at once.
@@ -176,8 +219,6 @@ def test_every_mix_of_rows_makes_progress_and_only_says_what_the_table_allows(st
             assert todo.dispositions, f"{names} would be claimed for ever"
             assert set(todo.dispositions.values()) <= DISPOSITIONS
             assert set(todo.dispositions) <= {item.id for item in inbox}
-            kept = [item.id for item in inbox if item.id not in todo.dispositions]
-            assert not kept or min(kept) > min(todo.dispositions), "what stays came after what goes"
             assert (todo.run is Run.MESSAGES) == bool(todo.messages)
             answered = {id_ for id_, disposition in todo.dispositions.items() if disposition == "answered"}
             assert answered == {item.id for item in todo.messages}
