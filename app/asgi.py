@@ -1,8 +1,9 @@
 """The API process: what machines and people call over HTTP. Imports no model client and no graph."""
 
+import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import click
@@ -106,13 +107,19 @@ def _unexpected(request: AnyRequest, error: Exception) -> Response[dict[str, str
 
 
 class _AnnouncedServer(uvicorn.Server):
-    """Says in one line when it is ready."""
+    """Says in one line when it is ready, and ends with code 0 when it is asked to end."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.handle_exit)
+        yield
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
         if self.started:
-            address = f"http://{self.config.host}:{self.config.port}"
-            print(f"recado api ready on {address}", flush=True)
+            port = self.servers[0].sockets[0].getsockname()[1]
+            print(f"recado api ready on http://{self.config.host}:{port}", flush=True)
 
 
 def serve(settings: Settings, host: str, port: int, *, reached: Reached = nobody_listens) -> None:

@@ -33,7 +33,7 @@ async def fed_by_the_queue(platform: Platform) -> AsyncIterator[None]:
             yield
         finally:
             await asyncio.to_thread(consumer.stop, 5_000)
-    queue.close()
+    queue.client.connection_pool.disconnect()
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def nudger(url: str) -> Iterator[Nudger]:
     made.start()
     yield made
     made.close()
-    queue.close()
+    queue.client.connection_pool.disconnect()
 
 
 def stored(url: str) -> dict[str, Any]:

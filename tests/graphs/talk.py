@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import aiohttp
@@ -108,7 +109,12 @@ class Runner:
 
 def assistant(**changes: Any) -> Assistant:
     """The tests' assistant, under the name that the script above answers to."""
-    return replace(load_folder(TENANTS / TENANT).assistant, **{"name": NAME, **changes})
+    return replace(_loaded(), **{"name": NAME, **changes})
+
+
+@cache
+def _loaded() -> Assistant:
+    return load_folder(TENANTS / TENANT).assistant
 
 
 @dataclass

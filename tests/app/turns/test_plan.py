@@ -14,7 +14,9 @@ from app.turns.queries import Claim, InboxItem
 ATTEMPTS = 5
 ROWS = {
     "message": ("message", {}),
-    "decision": ("decision", {"action": "return", "interrupt_id": "asked"}),
+    "decision": ("decision", {"interrupt_id": "i", "action": "return", "reply": None}),
+    "words": ("decision", {"interrupt_id": "i", "action": "return", "reply": "oi"}),
+    "other": ("decision", {"interrupt_id": "another", "action": "return", "reply": None}),
     "idle": ("timer", {"timer": "idle"}),
     "handoff_timeout": ("timer", {"timer": "handoff_timeout"}),
 }
