@@ -125,13 +125,14 @@ async def test_connections_that_break_before_the_commit_lose_no_turn(platform: P
 async def reconnected(platform: Platform) -> None:
     """Waits until the broken connections are out of the pools."""
 
-    assert platform.engine is not None
+    engine = platform.engine
+    assert engine is not None
 
     async def answers() -> bool:
         try:
             for _ in range(4):
                 await platform.rows("select 1")
-                await platform.engine.sweep()
+                await engine.sweep()
         except psycopg.OperationalError:
             return False
         return True

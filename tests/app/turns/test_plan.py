@@ -12,7 +12,7 @@ from app.turns.plan import Run, plan
 from app.turns.queries import Claim, InboxItem
 
 ATTEMPTS = 5
-ROWS = {
+ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "message": ("message", {}),
     "decision": ("decision", {"interrupt_id": "i", "action": "return", "reply": None}),
     "words": ("decision", {"interrupt_id": "i", "action": "return", "reply": "oi"}),
