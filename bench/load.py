@@ -16,6 +16,7 @@ from app.embedded import EmbeddedError
 from app.errors import RecadoError
 from bench import report, running, usage
 from bench.lab import Lab, lab
+from bench.measures.crowd import crowd
 from bench.measures.folding import folding
 from bench.measures.growth import growth
 from bench.measures.recovery import recovery
@@ -31,6 +32,7 @@ MEASURES: dict[str, Callable[[Lab], Awaitable[list[Row]]]] = {
     "idle-latency": idle_latency,
     "throughput": throughput,
     "growth": growth,
+    "crowd": crowd,
     "two-hundred": two_hundred,
     "thousand": thousand,
     "folding": folding,

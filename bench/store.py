@@ -63,18 +63,17 @@ class Store:
 
     async def empty(self) -> None:
         """Removes every conversation and nudge. Only while no worker runs."""
-        connection = await db.connect(self._database_url)
-        async with connection:
-            await connection.execute(f"truncate {DATA}")
+        await self._as_owner(f"truncate {DATA}")
         self.flush()
+
+    async def analyze(self) -> None:
+        """Lets Postgres count its rows now, as it does by itself after a while."""
+        await self._as_owner("analyze")
 
     async def cut(self, connections: LiteralString) -> int:
         """Ends sessions of Recado's processes, as a broken network would; says how many. 0 while Postgres is away."""
         with contextlib.suppress(psycopg.Error, OSError):
-            connection = await db.connect(self._database_url)
-            async with connection:
-                cut = await connection.execute(CUT.format(connections=connections))
-                return cut.rowcount
+            return await self._as_owner(CUT.format(connections=connections))
         return 0
 
     def flush(self) -> bool:
@@ -82,6 +81,10 @@ class Store:
         with contextlib.suppress(redis.RedisError):
             return bool(self._redis.flushall())
         return False
+
+    async def _as_owner(self, statement: LiteralString) -> int:
+        async with await db.connect(self._database_url) as connection:
+            return (await connection.execute(statement)).rowcount
 
 
 @asynccontextmanager

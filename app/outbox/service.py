@@ -9,6 +9,7 @@ import random
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import psycopg
 import structlog
 
 from app import db
@@ -135,8 +136,15 @@ class Sender:
         return following
 
     async def _settle(self, tenant_id: UUID, owner: int, row: OutboxRow, settlement: Settlement) -> OutboxRow | None:
-        async with self._db.statement(tenant_id) as tx:
-            return await queries.settle(tx, row, settlement, claimer(owner, self._clock(), self._lease))
+        by = claimer(owner, self._clock(), self._lease)
+        try:
+            async with self._db.statement(tenant_id) as tx:
+                return await queries.settle(tx, row, settlement, by)
+        except psycopg.errors.UniqueViolation:
+            # Another row with the same text has just been given the message that the look-up found: look again.
+            again = Settlement("unknown", retry_at=self._clock())
+            async with self._db.statement(tenant_id) as tx:
+                return await queries.settle(tx, row, again, by)
 
     def _after_post(self, row: OutboxRow, result: SendResult) -> Settlement:
         match result:

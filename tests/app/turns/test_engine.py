@@ -1,0 +1,231 @@
+"""The engine: nudges and sweeps, one task for each conversation, an orderly end; and the worker's registration."""
+
+import asyncio
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from app.observability import Milestone
+from tests.app.turns.steps import ask, elsewhere, receive
+from tests.app.turns.test_exactly_once import CUT_THE_LOCK, elsewhere_sql
+from tests.platform import CONTACT, Platform
+
+OTHER_CONTACT = "whatsapp:+5511990000002"
+
+
+async def address(platform: Platform) -> tuple[UUID, UUID]:
+    """Tenant and id of the one conversation."""
+    row = await platform.row("select tenant_id, id from conversations")
+    return row["tenant_id"], row["id"]
+
+
+async def workers(platform: Platform) -> list[int]:
+    """Those that Postgres takes for alive."""
+    return [row["id"] for row in await platform.rows("select id from live_workers order by id")]
+
+
+# Nudges and sweeps.
+
+
+async def test_a_lost_nudge_is_found_by_a_sweep(platform: Platform) -> None:
+    assert platform.engine is not None
+    await platform.say("oi")
+    platform.clock.advance(2)
+    await platform.engine.sweep()
+    assert await platform.replies(1) == ["eco: oi"]
+
+
+async def test_what_is_fresh_is_left_to_its_nudge(platform: Platform) -> None:
+    """Or every worker's sweep would race the worker that the queue has chosen."""
+    assert platform.engine is not None
+    platform.clock.advance(-30)
+    await receive(platform, "oi")
+    await platform.engine.sweep()
+    assert platform.engine.in_flight == 0
+
+
+async def test_a_nudge_that_comes_early_waits_for_its_time(platform: Platform) -> None:
+    assert platform.engine is not None
+    await platform.republish("idle: 24h", "idle: 24h\n  debounce: 300ms")
+    await platform.say("oi")
+    due = (await platform.row("select due_at from conversations"))["due_at"]
+    await platform.nudge()
+    assert platform.engine.in_flight == 0
+    assert await platform.replies(1) == ["eco: oi"]
+    assert (await platform.row("select claimed_at from turns"))["claimed_at"] >= due
+
+
+async def test_any_number_of_nudges_is_one_turn(platform: Platform) -> None:
+    assert platform.engine is not None
+    await platform.say("lento, por favor")
+    tenant_id, conversation_id = await address(platform)
+    for _ in range(50):
+        platform.engine.nudge(tenant_id, conversation_id)
+    assert platform.engine.in_flight == 1
+    assert await platform.replies(1) == ["cheguei - lento, por favor"]
+    assert platform.reached.count(Milestone.TURN_CLAIMED) == 1
+
+
+async def test_a_nudge_for_nothing_does_nothing(platform: Platform) -> None:
+    assert platform.engine is not None
+    await ask(platform, "oi")
+    tenant_id, conversation_id = await address(platform)
+    platform.engine.nudge(tenant_id, conversation_id)
+    platform.engine.nudge(tenant_id, UUID(int=7))
+    await platform.until(lambda: idle(platform), "the engine to look")
+    assert await platform.delivered() == ["eco: oi"]
+    assert await platform.row("select turn, epoch from conversations") == {"turn": 1, "epoch": 2}
+
+
+async def idle(platform: Platform) -> bool:
+    assert platform.engine is not None
+    return platform.engine.in_flight == 0
+
+
+async def test_a_nudge_in_the_name_of_another_tenant_does_nothing(platform: Platform) -> None:
+    assert platform.engine is not None
+    platform.clock.advance(-30)
+    await receive(platform, "oi")
+    _, conversation_id = await address(platform)
+    platform.engine.nudge(UUID(int=7), conversation_id)
+    await platform.until(lambda: idle(platform), "the engine to look")
+    assert await platform.row("select pending, epoch from conversations") == {"pending": 1, "epoch": 0}
+
+
+async def test_no_more_turns_run_at_once_than_the_worker_has_room_for(platform: Platform) -> None:
+    assert platform.engine is not None
+    await platform.engine.close()
+    async with platform.worker(turns_in_flight=1) as narrow:
+        for contact in (CONTACT, OTHER_CONTACT):
+            await platform.say("lento, por favor", contact=contact)
+        for row in await platform.rows("select tenant_id, id from conversations"):
+            narrow.nudge(row["tenant_id"], row["id"])
+        assert narrow.in_flight == 2
+        await platform.replies(1)
+        await platform.replies(1, OTHER_CONTACT)
+    claims = await platform.rows("select claimed_at, finished_at from turns order by finished_at")
+    assert claims[0]["finished_at"] <= claims[1]["claimed_at"]
+
+
+# The end.
+
+
+async def test_an_engine_that_ends_finishes_what_it_has_begun_with_its_reply(platform: Platform) -> None:
+    assert platform.engine is not None
+    await platform.say("lento, por favor")
+    await platform.nudge()
+    await platform.until(lambda: claimed(platform), "the turn to begin")
+    await platform.engine.close()
+    assert await platform.delivered() == ["cheguei - lento, por favor"]
+    assert platform.engine.in_flight == 0
+
+
+async def claimed(platform: Platform) -> bool:
+    return Milestone.TURN_CLAIMED in platform.reached
+
+
+async def test_an_engine_that_ends_takes_nothing_new(platform: Platform) -> None:
+    assert platform.engine is not None
+    await platform.engine.close()
+    await platform.say("oi")
+    await platform.nudge()
+    assert platform.engine.in_flight == 0
+    assert await platform.row("select pending from conversations") == {"pending": 1}
+
+
+async def test_an_engine_that_runs_out_of_time_gives_its_turns_back(platform: Platform) -> None:
+    """Not as a failed attempt: nothing is wrong with them."""
+    assert platform.engine is not None
+    await platform.control(platform.servers.model, "faults", {"latency_ms": 60_000})
+    await platform.say("oi")
+    await platform.nudge()
+    await platform.until(lambda: claimed(platform), "the turn to begin")
+    await platform.engine.close(0)
+    row = await platform.row("select owner, attempts, pending, last_error from conversations")
+    assert row == {"owner": None, "attempts": 0, "pending": 1, "last_error": "interrupted"}
+    await platform.control(platform.servers.model, "faults", {})
+    async with platform.worker() as successor:
+        successor.nudge(*await address(platform))
+        assert await platform.replies(1) == ["eco: oi"]
+
+
+async def test_a_turn_that_takes_too_long_is_tried_again(platform: Platform) -> None:
+    assert platform.engine is not None
+    await platform.engine.close()
+    await platform.control(platform.servers.model, "faults", {"latency_ms": 60_000})
+    async with platform.worker(turn_timeout=0.2) as hasty:
+        await platform.say("oi")
+        hasty.nudge(*await address(platform))
+        await platform.until(lambda: failed(platform), "the time limit")
+        await platform.control(platform.servers.model, "faults", {})
+    row = await platform.row("select owner, attempts, last_error from conversations")
+    assert row == {"owner": None, "attempts": 1, "last_error": "TimeoutError"}
+
+
+async def failed(platform: Platform) -> bool:
+    return bool(await platform.rows("select 1 from conversations where last_error is not null"))
+
+
+# The registration.
+
+
+async def test_a_worker_is_alive_from_its_start_to_its_end(platform: Platform) -> None:
+    (first,) = await workers(platform)
+    async with platform.worker():
+        known, second = await workers(platform)
+        assert (known, second > first) == (first, True)
+    assert await workers(platform) == [first]
+
+
+async def test_a_worker_whose_connection_is_cut_comes_back_under_a_new_id(platform: Platform) -> None:
+    """Ids of the dead are never used again: what they had in hand may have been taken."""
+    (before,) = await workers(platform)
+    elsewhere_sql(platform, CUT_THE_LOCK)
+    await platform.until(lambda: alive_again(platform, before), "the worker to register again")
+    (after,) = await workers(platform)
+    assert after > before
+    assert await ask(platform, "oi") == ["eco: oi"]
+
+
+async def alive_again(platform: Platform, before: int) -> bool:
+    return await workers(platform) not in ([], [before])
+
+
+@pytest.mark.parametrize("ahead", [0, 3600])
+async def test_a_live_owner_within_its_lease_is_left_alone(platform: Platform, ahead: int) -> None:
+    await platform.control(platform.servers.model, "faults", {"latency_ms": 400})
+    await platform.say("oi")
+    await platform.nudge()
+    await platform.until(lambda: claimed(platform), "the turn to begin")
+    async with platform.worker(lease=ahead + 60) as other:
+        platform.clock.advance(ahead)
+        await other.sweep()
+        other.nudge(*await address(platform))
+        await asyncio.sleep(0)
+        assert await platform.replies(1) == ["eco: oi"]
+    assert platform.reached.count(Milestone.TURN_CLAIMED) == 1
+    assert (await platform.row("select owner from conversations"))["owner"] is None
+
+
+async def test_a_leg_extends_the_lease(platform: Platform) -> None:
+    """A turn of many legs is at work, however long ago it began."""
+    start = platform.clock()
+    claims: list[datetime] = []
+
+    async def look() -> None:
+        async with await psycopg.AsyncConnection.connect(platform.settings.database_url) as connection:
+            cursor = await connection.execute("select claimed_at from conversations")
+            claims.extend(claimed_at for (claimed_at,) in await cursor.fetchall())
+
+    def reached(milestone: Milestone) -> None:
+        if milestone is Milestone.LEG_RUN:
+            platform.clock.advance(200)
+        if milestone is Milestone.LEG_COMMITTED:
+            elsewhere(look)
+
+    platform.at_milestone = reached
+    await ask(platform, "quero marcar")
+    (claimed_at,) = claims
+    assert claimed_at - start >= timedelta(seconds=200)

@@ -1,0 +1,197 @@
+"""Tool calls with side effects: wholly, once, or not at all."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+import pytest
+
+from app.db import Database
+from app.observability import Milestone
+from app.turns.queries import Claim
+from app.turns.runner import JournalingToolRunner
+from tenants.loader import load_folder
+from tests.app.turns.steps import ask
+from tests.platform import TENANT, TENANTS, Platform
+from tools.context import JSON, ToolBroke, ToolCall, ToolContext
+
+CALL = ToolCall("call-1", "book_slot", {"slot_id": "a", "patient": "Ana"})
+
+
+@dataclass
+class Effect:
+    """A booking that counts how often it was made."""
+
+    slot: str
+    made: int = 0
+    fails: BaseException | None = None
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
+    may_go: asyncio.Event | None = None
+
+    async def __call__(self, context: ToolContext) -> JSON:
+        """Books."""
+        self.made += 1
+        slot = await context.appointments.book(self.slot, "Ana")
+        self.entered.set()
+        if self.may_go is not None:
+            await self.may_go.wait()
+        if self.fails is not None:
+            raise self.fails
+        return {"booked": True, "number": self.made, "para": "José", "at": slot.id}
+
+
+class Runners:
+    """Makes runners for the turns of one conversation."""
+
+    def __init__(self, db: Database, claim: Claim) -> None:
+        self.db = db
+        self.claim = claim
+        self.reached: list[Milestone] = []
+        self.slots: list[str] = []
+
+    def runner(self, **changes: Any) -> JournalingToolRunner:
+        """The runner of a turn."""
+        assistant = load_folder(TENANTS / TENANT).assistant
+        claim = replace(self.claim, **changes)
+        return JournalingToolRunner(self.db, claim, assistant, self.claim.claimed_at, self.reached.append)
+
+
+@pytest.fixture
+async def runners(platform: Platform) -> AsyncIterator[Runners]:
+    """A conversation that has had one turn, and a worker's connections."""
+    await ask(platform, "oi")
+    row = await platform.row("select id, tenant_id, channel_id, contact_id, version_id, turn, epoch from conversations")
+    claim = Claim(
+        **row,
+        contact_address="",
+        contact_name=None,
+        status="bot",
+        attempts=1,
+        owner=1,
+        claimed_at=platform.clock(),
+        inbox=[],
+        interrupts=[],
+        checkpoints=[],
+    )
+    async with Database(platform.settings.database_url, size=4) as db:
+        made = Runners(db, claim)
+
+        async def free(context: ToolContext) -> JSON:
+            made.slots = [slot.id for slot in await context.appointments.free_slots(context.now.date(), 7, 20)]
+            return {}
+
+        await made.runner().read(free)
+        yield made
+
+
+async def journal(platform: Platform) -> list[dict[str, Any]]:
+    """What is on record."""
+    return await platform.rows("select turn, tool_call_id, name, arguments, result from tool_calls order by 1, 2")
+
+
+async def appointments(platform: Platform) -> int:
+    """How many there are."""
+    return len(await platform.rows("select 1 from appointments"))
+
+
+async def test_the_same_call_twice_is_one_effect_and_one_result(platform: Platform, runners: Runners) -> None:
+    effect = Effect(runners.slots[0])
+    first = await runners.runner().write_once(CALL, effect)
+    second = await runners.runner().write_once(CALL, effect)
+    assert effect.made == 1
+    assert first == second == {"booked": True, "number": 1, "para": "José", "at": runners.slots[0]}
+    assert await journal(platform) == [
+        {"turn": 2, "tool_call_id": "call-1", "name": "book_slot", "arguments": CALL.arguments, "result": first}
+    ]
+    assert await appointments(platform) == 1
+
+
+async def test_two_workers_at_once_make_one_effect(platform: Platform, runners: Runners) -> None:
+    first, second = Effect(runners.slots[0], may_go=asyncio.Event()), Effect(runners.slots[1])
+    beginning = asyncio.create_task(runners.runner().write_once(CALL, first))
+    await first.entered.wait()
+    waiting = asyncio.create_task(runners.runner().write_once(CALL, second))
+    await platform.until(lambda: blocked(platform), "the second to wait for the first")
+    assert not waiting.done()
+    assert first.may_go is not None
+    first.may_go.set()
+    assert await beginning == await waiting
+    assert (first.made, second.made) == (1, 0)
+    assert await appointments(platform) == 1
+
+
+async def blocked(platform: Platform) -> bool:
+    return bool(await platform.rows("select 1 from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0"))
+
+
+async def test_when_the_first_worker_dies_within_the_effect_the_second_makes_it(
+    platform: Platform, runners: Runners
+) -> None:
+    first, second = Effect(runners.slots[0], may_go=asyncio.Event()), Effect(runners.slots[1])
+    beginning = asyncio.create_task(runners.runner().write_once(CALL, first))
+    await first.entered.wait()
+    waiting = asyncio.create_task(runners.runner().write_once(CALL, second))
+    await platform.until(lambda: blocked(platform), "the second to wait for the first")
+    beginning.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await beginning
+    assert (await waiting)["at"] == runners.slots[1]
+    booked = await platform.row("select count(*) as n, min(patient) as patient from appointments")
+    assert booked == {"n": 1, "patient": "Ana"}
+
+
+async def test_a_tool_that_breaks_leaves_nothing_and_may_run_again(platform: Platform, runners: Runners) -> None:
+    effect = Effect(runners.slots[0], fails=ValueError("a secret"))
+    with pytest.raises(ToolBroke) as raised:
+        await runners.runner().write_once(CALL, effect)
+    assert "secret" not in str(raised.value), "what a tool says when it breaks may quote a contact"
+    assert (await journal(platform), await appointments(platform)) == ([], 0)
+    effect.fails = None
+    assert (await runners.runner().write_once(CALL, effect))["booked"]
+    assert await appointments(platform) == 1
+
+
+async def test_postgres_going_away_is_no_broken_tool(platform: Platform, runners: Runners) -> None:
+    """The turn is tried again; the model must not be told that its tool is out of order."""
+    effect = Effect(runners.slots[0], fails=psycopg.OperationalError("gone"))
+    with pytest.raises(psycopg.OperationalError):
+        await runners.runner().write_once(CALL, effect)
+    assert (await journal(platform), await appointments(platform)) == ([], 0)
+
+
+@pytest.mark.parametrize("other", [{"turn": 2}, {}])
+async def test_another_turn_or_another_call_is_another_effect(
+    platform: Platform, runners: Runners, other: dict[str, Any]
+) -> None:
+    await runners.runner().write_once(CALL, Effect(runners.slots[0]))
+    call = CALL if other else replace(CALL, id="call-2")
+    assert (await runners.runner(**other).write_once(call, Effect(runners.slots[1])))["at"] == runners.slots[1]
+    assert len(await journal(platform)) == 2
+    assert await appointments(platform) == 2
+
+
+async def test_the_milestones_say_when_an_effect_is_there_to_stay(platform: Platform, runners: Runners) -> None:
+    await runners.runner().write_once(CALL, Effect(runners.slots[0]))
+    assert runners.reached == [Milestone.TOOL_RUN, Milestone.TOOL_COMMITTED]
+
+
+async def test_what_breaks_while_it_reads_is_a_broken_tool_as_well(runners: Runners) -> None:
+    async def break_(_: ToolContext) -> JSON:
+        raise KeyError("a secret")
+
+    with pytest.raises(ToolBroke) as raised:
+        await runners.runner().read(break_)
+    assert "secret" not in str(raised.value)
+
+
+async def test_reading_leaves_no_record(platform: Platform, runners: Runners) -> None:
+    async def look(context: ToolContext) -> JSON:
+        return {"zone": str(context.timezone), "now": context.now.isoformat()}
+
+    assert await runners.runner().read(look) == {
+        "zone": "America/Sao_Paulo",
+        "now": runners.claim.claimed_at.isoformat(),
+    }
+    assert await journal(platform) == []
