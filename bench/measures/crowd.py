@@ -68,7 +68,7 @@ async def crowd(lab: Lab) -> list[Row]:
         f"Postgres {alone['postgres']:.2f} and {among['postgres']:.2f} ms"
     )
     what = f"a turn among {count:,} other conversations, against few"
-    return [at_most(what, 1.1, after / before, "x", notes)]
+    return [at_most(what, 1.2, after / before, "x", notes)]
 
 
 async def _cost(lab: Lab, talk: Talk) -> dict[str, float]:
