@@ -14,7 +14,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from app import broker, db, observability
+from app import broker, collector, db, observability
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
@@ -26,7 +26,7 @@ from app.inbox.service import Inbox
 from app.observability import Reached, nobody_listens
 from app.outbox.callbacks import StatusCallbacks
 from app.webhooks import twilio
-from app.webhooks.twilio import TwilioWebhooks
+from app.webhooks.twilio import Doors, TwilioWebhooks
 
 log = structlog.get_logger()
 
@@ -48,25 +48,24 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, reached: Reached =
             Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
         ):
             channels = Channels(system, box)
-            app.state.twilio = TwilioWebhooks(settings.public_url, channels)
-            app.state.inbox = Inbox(tenants, system, nudger, clock, reached)
-            app.state.status_callbacks = StatusCallbacks(tenants, clock)
+            app.state.doors = Doors(
+                TwilioWebhooks(settings.public_url, channels),
+                Inbox(tenants, system, nudger, clock, reached),
+                StatusCallbacks(tenants, clock),
+            )
             nudger.start()
             yield
             nudger.close()
 
-    def from_state(name: str) -> Provide:
-        def provide(state: State) -> Any:
-            return state[name]
-
-        return Provide(provide, sync_to_thread=False)
+    def provide_doors(state: State) -> Any:
+        return state.doors
 
     return Litestar(
         route_handlers=[
             Router("/api/v1/twilio", route_handlers=[twilio.receive_message, twilio.receive_status]),
             healthy,
         ],
-        dependencies={name: from_state(name) for name in ("twilio", "inbox", "status_callbacks")},
+        dependencies={"doors": Provide(provide_doors, sync_to_thread=False)},
         exception_handlers={
             WebhookRefused: _refused,
             HTTPException: _http_error,
@@ -118,6 +117,7 @@ class _AnnouncedServer(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
         if self.started:
+            collector.spare()
             port = self.servers[0].sockets[0].getsockname()[1]
             print(f"recado api ready on http://{self.config.host}:{port}", flush=True)
 

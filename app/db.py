@@ -163,6 +163,9 @@ class Database:
     async def _configure(self, connection: AsyncConnection[Any]) -> None:
         connection.prepare_threshold = 0
         await connection.execute(sql.SQL("set role {}").format(sql.Identifier(self._role)))
+        # Every statement is prepared once and is as good for one row as for another; planning the commit of a turn
+        # anew for its values takes longer than running it.
+        await connection.execute("set plan_cache_mode = force_generic_plan")
 
 
 async def patiently[T](attempt: Callable[[], Awaitable[T]], *, within: float) -> T:

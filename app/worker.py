@@ -15,7 +15,7 @@ import dramatiq
 import structlog
 import uvloop
 
-from app import broker, db, observability
+from app import broker, collector, db, observability
 from app.assistants.service import Assistants
 from app.channels.whatsapp.outbound import TwilioGateway
 from app.clock import Clock, utc_now
@@ -86,6 +86,7 @@ async def run(settings: Settings, *, announce: bool, reached: Reached = nobody_l
         actors.declare(queue, running, loop)
         consumer = dramatiq.Worker(queue, worker_threads=QUEUE_THREADS, worker_timeout=QUEUE_POLL_MS)
         consumer.start()
+        collector.spare()
         if announce:
             print("recado worker ready", flush=True)
         await stop.wait()

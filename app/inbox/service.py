@@ -6,8 +6,8 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from app import broker, db
-from app.broker import Nudger
+from app import db
+from app.broker import Nudge, Nudger
 from app.channels.base import InboundMessage
 from app.clock import Clock
 from app.db import Database
@@ -72,8 +72,8 @@ class Inbox:
         async with self._system.statement() as tx:
             fired = await queries.fire_timers(tx, now, TIMERS_AT_ONCE)
         for timer in fired:
-            self._nudger.send(broker.nudge(timer.tenant_id, timer.conversation_id, now.timestamp()))
+            self._nudger.send(Nudge(timer.tenant_id, timer.conversation_id, now.timestamp()))
         return len(fired)
 
     def _nudge(self, tenant_id: UUID, received: Received) -> None:
-        self._nudger.send(broker.nudge(tenant_id, received.conversation_id, received.due_at.timestamp()))
+        self._nudger.send(Nudge(tenant_id, received.conversation_id, received.due_at.timestamp()))

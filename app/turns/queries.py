@@ -118,7 +118,13 @@ async def claim(
     tx: Transaction, conversation_id: UUID, owner: int, now: datetime, stale: datetime
 ) -> Claim | Unclaimed:
     """Takes the conversation if something is due there and no live worker has it."""
-    parameters = {"conversation_id": conversation_id, "owner": owner, "now": now, "stale": stale}
+    parameters = {
+        "conversation_id": conversation_id,
+        "thread_id": str(conversation_id),
+        "owner": owner,
+        "now": now,
+        "stale": stale,
+    }
     rows = await tx.after(CLAIM, dict, CLAIMED, parameters)
     if not rows:
         return Unclaimed(0, None)
@@ -302,7 +308,7 @@ async def add_worker(tx: Transaction, host: str, pid: int, now: datetime) -> int
 
 
 def _fence(claim: Claim) -> dict[str, Any]:
-    return {"conversation_id": claim.id, "owner": claim.owner, "epoch": claim.epoch}
+    return {"conversation_id": claim.id, "thread_id": str(claim.id), "owner": claim.owner, "epoch": claim.epoch}
 
 
 def _recorded(record: Record, claim: Claim) -> dict[str, Any]:

@@ -14,7 +14,8 @@ CLAIM: LiteralString = """
 update conversations c set
     owner = %(owner)s, epoch = c.epoch + 1, attempts = least(c.attempts + 1, 1000), claimed_at = %(now)s,
     version_id = coalesce(c.version_id, (select version_id from assistants a where a.tenant_id = c.tenant_id))
-where c.id = %(conversation_id)s and c.pending > 0 and c.due_at <= %(now)s
+-- In a form that no index serves: of thousands of due conversations, this one is found by its key.
+where c.id = %(conversation_id)s and coalesce(c.due_at <= %(now)s, false)
     and (
         c.owner is null or c.owner = %(owner)s or c.claimed_at < %(stale)s
         or c.owner not in (select id from live_workers)
@@ -44,14 +45,16 @@ select c.id, c.tenant_id, c.channel_id, c.contact_id, c.version_id, c.status, c.
 from conversations c
 join contacts on contacts.id = c.contact_id
 cross join lateral (select c.owner = %(owner)s and c.claimed_at = %(now)s as claimed) mine
-left join lateral ({SELECT_SQL} where thread_id = c.id::text) saved on mine.claimed
+left join lateral ({SELECT_SQL} where thread_id = %(thread_id)s) saved on mine.claimed
 where c.id = %(conversation_id)s
 """
 
+# LangGraph's tables are keyed by text. A key that is computed from a column, as `id::text`, is not used to search them:
+# row-level security shows no row to a function that could tell of it. So the key comes as a parameter.
 _CHECKPOINT: LiteralString = """
 blobs as (
     insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
-    select fenced.id::text, b.* from fenced, unnest(
+    select %(thread_id)s, b.* from fenced, unnest(
         %(blob_ns)s::text[], %(blob_channels)s::text[], %(blob_versions)s::text[], %(blob_types)s::text[],
         %(blobs)s::bytea[]
     ) b
@@ -59,7 +62,7 @@ blobs as (
 ),
 saved as (
     insert into checkpoints (thread_id, checkpoint_ns, checkpoint_id, checkpoint, metadata)
-    select fenced.id::text, k.* from fenced, unnest(
+    select %(thread_id)s, k.* from fenced, unnest(
         %(checkpoint_ns)s::text[], %(checkpoint_ids)s::text[], %(checkpoints)s::jsonb[], %(metadata)s::jsonb[]
     ) k
     on conflict (thread_id, checkpoint_ns, checkpoint_id) do update
@@ -69,7 +72,7 @@ pending_writes as (
     insert into checkpoint_writes (
         thread_id, checkpoint_ns, checkpoint_id, task_id, idx, task_path, channel, type, blob
     )
-    select fenced.id::text, w.* from fenced, unnest(
+    select %(thread_id)s, w.* from fenced, unnest(
         %(write_ns)s::text[], %(write_checkpoints)s::text[], %(write_tasks)s::text[], %(write_indexes)s::int[],
         %(write_paths)s::text[], %(write_channels)s::text[], %(write_types)s::text[], %(writes)s::bytea[]
     ) w
@@ -78,15 +81,15 @@ pending_writes as (
 ),
 superseded_checkpoints as (
     delete from checkpoints using fenced
-    where thread_id = fenced.id::text and not (checkpoint_id = any(%(kept_ids)s))
+    where thread_id = %(thread_id)s and not (checkpoint_id = any(%(kept_ids)s))
 ),
 superseded_writes as (
     delete from checkpoint_writes using fenced
-    where thread_id = fenced.id::text and not (checkpoint_id = any(%(kept_ids)s))
+    where thread_id = %(thread_id)s and not (checkpoint_id = any(%(kept_ids)s))
 ),
 superseded_blobs as (
     delete from checkpoint_blobs using fenced
-    where thread_id = fenced.id::text and (checkpoint_ns, channel, version) not in (
+    where thread_id = %(thread_id)s and (checkpoint_ns, channel, version) not in (
         select * from unnest(%(kept_ns)s::text[], %(kept_channels)s::text[], %(kept_versions)s::text[])
     )
 )

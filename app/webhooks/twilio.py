@@ -1,6 +1,7 @@
 """Twilio calls us: verify, store, acknowledge. An acknowledgement leaves after the commit, never before."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -66,6 +67,15 @@ class TwilioWebhooks:
         return next((channel for channel in channels if channel.account_sid == account_sid), None)
 
 
+@dataclass(frozen=True)
+class Doors:
+    """What the webhooks lead to. One dependency: several would be resolved by a task each, for every request."""
+
+    twilio: TwilioWebhooks
+    inbox: Inbox
+    status_callbacks: StatusCallbacks
+
+
 async def _parameters(request: AnyRequest) -> inbound.Parameters:
     return inbound.parse_form(request.headers.get("content-type", ""), await request.body())
 
@@ -73,16 +83,15 @@ async def _parameters(request: AnyRequest) -> inbound.Parameters:
 @post("/webhook", request_max_body_size=inbound.MAX_REQUEST, status_code=HTTP_200_OK)
 async def receive_message(
     request: AnyRequest,
-    twilio: NamedDependency[TwilioWebhooks],
-    inbox: NamedDependency[Inbox],
+    doors: NamedDependency[Doors],
 ) -> Response[bytes]:
     """A contact wrote."""
     parameters = await _parameters(request)
     account_sid, address = inbound.addressed_to(parameters)
     async with asyncio.timeout(ANSWER_WITHIN):
-        channel = await twilio.verified_channel(request, account_sid, address, parameters)
+        channel = await doors.twilio.verified_channel(request, account_sid, address, parameters)
         message = inbound.parse_message(parameters)
-        if not await inbox.receive(channel.tenant_id, channel.id, message):
+        if not await doors.inbox.receive(channel.tenant_id, channel.id, message):
             log.info("duplicate message", provider_sid=message.provider_sid)
     return Response(EMPTY_TWIML, media_type="text/xml")
 
@@ -90,14 +99,13 @@ async def receive_message(
 @post("/status", request_max_body_size=inbound.MAX_REQUEST, status_code=HTTP_200_OK)
 async def receive_status(
     request: AnyRequest,
-    twilio: NamedDependency[TwilioWebhooks],
-    status_callbacks: NamedDependency[StatusCallbacks],
+    doors: NamedDependency[Doors],
 ) -> Response[bytes]:
     """Twilio says what became of a message of ours."""
     parameters = await _parameters(request)
     account_sid, address = inbound.sent_from(parameters)
     outbox_id = parse_qs(request.scope["query_string"].decode("latin-1")).get("o", [None])[-1]
     async with asyncio.timeout(ANSWER_WITHIN):
-        channel = await twilio.verified_channel(request, account_sid, address, parameters)
-        await status_callbacks.apply(channel.tenant_id, inbound.parse_status(outbox_id, parameters))
+        channel = await doors.twilio.verified_channel(request, account_sid, address, parameters)
+        await doors.status_callbacks.apply(channel.tenant_id, inbound.parse_status(outbox_id, parameters))
     return Response(EMPTY_TWIML, media_type="text/xml")

@@ -54,6 +54,7 @@ async def growth(lab: Lab) -> list[Row]:
     stored = f"{early.bytes:,.0f} and {late.bytes:,.0f} bytes; the window of 20 messages is full from turn 10 on"
     return [
         *_cpu_rows(early.cpu, late.cpu, await model_client_ms(lab)),
+        *_stock_rows(early.cpu["worker-1"], await stock_ms(lab)),
         at_most("round trips to Postgres per turn", 3.0, round(trips - 1, 1), "", notes),
         at_most("bytes stored per conversation, turn 400 / turn 10", 1.6, late.bytes / early.bytes, "x", stored),
     ]
@@ -67,6 +68,14 @@ def _cpu_rows(early: dict[str, float], late: dict[str, float], client: float) ->
         at_most("… at turn 400, against turn 10", 1.1, later / own, "x", f"{later:.2f} ms"),
         at_most("CPU of our processes per reply, turn 10", 5.0, ours(early), "ms", split_up(early), **early),
         at_most("CPU of our processes per reply, turn 400", 5.5, ours(late), "ms", split_up(late), **late),
+    ]
+
+
+def _stock_rows(worker: float, stock: list[float]) -> list[Row]:
+    early, late = stock
+    notes = f"stock parts: {early:.2f} ms, at turn 100 {late:.2f} ms; they store no message and send no reply"
+    return [
+        at_most("CPU of the worker per reply, against a bare AsyncPostgresSaver's", 1.0, worker / early, "x", notes)
     ]
 
 
@@ -90,15 +99,19 @@ async def _idle_commits(lab: Lab) -> float:
 
 async def model_client_ms(lab: Lab) -> float:
     """CPU of one call through the model client alone, measured in a process of its own."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bench.measures.client",
-        f"{lab.system.model_url}/v1",
-        env=lab.system.environment,
-        stdout=asyncio.subprocess.PIPE,
-    )
+    (found,) = await _alone(lab, "client", f"{lab.system.model_url}/v1")
+    return found
+
+
+async def stock_ms(lab: Lab) -> list[float]:
+    """CPU of a turn by stock parts, early and late in a conversation."""
+    return await _alone(lab, "stock", f"{lab.system.model_url}/v1", lab.system.database_url)
+
+
+async def _alone(lab: Lab, module: str, *arguments: str) -> list[float]:
+    command = [sys.executable, "-m", f"bench.measures.{module}", *arguments]
+    process = await asyncio.create_subprocess_exec(*command, env=lab.system.environment, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     if process.returncode:
-        raise Stalled("the model client alone could not be measured")
-    return float(output)
+        raise Stalled(f"bench.measures.{module} could not be measured")
+    return [float(part) for part in output.split()]

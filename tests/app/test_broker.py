@@ -10,7 +10,7 @@ import dramatiq
 import redis
 
 from app import broker
-from app.broker import Nudger
+from app.broker import Nudge, Nudger
 from app.turns import actors
 from app.worker import QUEUE_POLL_MS
 from tests.app.webhooks.cable import cable_to
@@ -75,11 +75,12 @@ async def test_a_nudge_that_comes_early_is_kept_until_it_is_time(platform: Platf
 
 async def test_a_message_that_no_worker_can_read_is_dropped_and_the_next_one_is_taken(platform: Platform) -> None:
     poison: dramatiq.Message[None] = dramatiq.Message(
-        queue_name=broker.TURNS, actor_name=broker.RUN_TURN, args=("no", "ids", "at all"), kwargs={}, options={}
+        queue_name=broker.TURNS, actor_name=broker.RUN_TURNS, args=("no", "ids", "at all"), kwargs={}, options={}
     )
     async with fed_by_the_queue(platform):
-        with nudger(platform.settings.redis_url) as sender:
-            sender.send(poison)
+        queue = broker.make_broker(platform.settings.redis_url)
+        queue.enqueue(poison)
+        queue.client.connection_pool.disconnect()
         await platform.say("oi")
         assert await platform.replies(1) == ["eco: oi"]
 
@@ -120,22 +121,23 @@ async def test_only_the_first_waiting_message_nudges(platform: Platform) -> None
     await platform.until(nudged, "the nudge")
     # A second contact's nudge comes through the same thread, so those of the first have come before it.
     await platform.say("oi", contact="whatsapp:+5511990000002")
+    first, second = [str(row["id"]) for row in await platform.rows("select id from conversations order by opened_at")]
 
-    async def second() -> bool:
-        with redis.Redis.from_url(url) as client:
-            return bool(client.llen("recado:turns") == 2)
+    async def both() -> bool:
+        return second in repr(stored(url))
 
-    await platform.until(second, "the second contact's nudge")
+    await platform.until(both, "the second contact's nudge")
+    assert repr(stored(url)).count(first) == 1
 
 
 async def test_nudges_go_on_when_redis_comes_back(redis_url: str, log: Log) -> None:
     async with cable_to(redis_url) as (cable, url):
         cable.pull()
         with nudger(url) as sender:
-            sender.send(broker.nudge(TENANT, CONVERSATION, 0.0))
+            sender.send(Nudge(TENANT, CONVERSATION, 0.0))
             await _until(lambda: any(line["event"] == "nudge lost" for line in log.lines))
             cable.plug()
-            sender.send(broker.nudge(TENANT, CONVERSATION, 1.0))
+            sender.send(Nudge(TENANT, CONVERSATION, 1.0))
             await _until(lambda: str(CONVERSATION) in repr(stored(redis_url)))
     assert str(CONVERSATION) not in log.text
     assert "@" not in log.text, "an address with its password"
@@ -151,14 +153,26 @@ def test_what_waits_at_the_end_is_sent(redis_url: str) -> None:
     sent = [uuid.uuid4() for _ in range(200)]
     with nudger(redis_url) as sender:
         for conversation in sent:
-            sender.send(broker.nudge(TENANT, conversation, 0.0))
+            sender.send(Nudge(TENANT, conversation, 0.0))
     held = repr(stored(redis_url))
     assert all(str(conversation) in held for conversation in sent)
 
 
+def test_nudges_that_follow_each_other_closely_travel_together(redis_url: str) -> None:
+    queue = broker.make_broker(redis_url)
+    sender = Nudger(queue)
+    for _ in range(Nudger.TOGETHER * 2 + 1):
+        sender.send(Nudge(TENANT, CONVERSATION, 0.0))
+    sender.start()
+    sender.close()
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.llen("recado:turns") == 3
+    queue.client.connection_pool.disconnect()
+
+
 def test_more_nudges_than_fit_are_dropped_and_nobody_waits(log: Log) -> None:
     full = Nudger(broker.make_broker("redis://127.0.0.1:1/0"))
-    message = broker.nudge(TENANT, CONVERSATION, 0.0)
+    nudge = Nudge(TENANT, CONVERSATION, 0.0)
     for _ in range(Nudger.CAPACITY + 2):
-        full.send(message)
+        full.send(nudge)
     assert [line["event"] for line in log.lines] == ["nudge dropped"] * 2
