@@ -13,6 +13,8 @@ import structlog
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import CurrentMessage, ShutdownNotifications
 
+from app.errors import ConfigurationError
+
 log = structlog.get_logger()
 
 TURNS = "turns"
@@ -29,7 +31,11 @@ SOCKET_OPTIONS: dict[str, Any] = {
 
 def make_broker(url: str, *, namespace: str = "recado") -> RedisBroker:
     """A broker that connects at its first use. Without the retry middleware: Postgres decides what runs again."""
-    pool = redis.ConnectionPool.from_url(url, **SOCKET_OPTIONS)
+    try:
+        pool = redis.ConnectionPool.from_url(url, **SOCKET_OPTIONS)
+    except ValueError:
+        # Its text may quote the URL, and with it the password.
+        raise ConfigurationError("REDIS_URL is malformed: it must look like redis://host:6379/0") from None
     return RedisBroker(  # type: ignore[no-untyped-call]
         client=redis.Redis(connection_pool=pool),
         namespace=namespace,

@@ -200,14 +200,19 @@ async def connect(url: str) -> AsyncConnection[Any]:
     return connection
 
 
+NO_TABLES = "Postgres answers, but has none of our tables: run `recado migrate`"
+
+
 async def problem(url: str) -> str | None:
     """None when Postgres answers within five seconds and has our tables; else what is wrong, without the password."""
     try:
         async with asyncio.timeout(5), await connect(url) as connection:
             await connection.execute("select from schema_migrations limit 1")
     except psycopg.errors.UndefinedTable:
-        return "Postgres answers, but has none of our tables: run `recado migrate`"
-    except psycopg.ProgrammingError:
+        return NO_TABLES
+    except psycopg.ProgrammingError as error:
+        if error.sqlstate:
+            return f"Postgres refuses: {error}"
         # Its text quotes the URL, and with it the password.
         return "DATABASE_URL is malformed: it must look like postgresql://user:password@host/recado"
     except (OSError, psycopg.Error, TimeoutError) as error:

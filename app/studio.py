@@ -20,6 +20,7 @@ from app.assistants import service as assistants
 from app.clock import utc_now
 from app.config import Settings
 from app.db import CONNECTION, Database, Role
+from app.errors import ConfigurationError
 from app.identity import service as identity
 from app.identity.queries import TenantRow
 from app.turns.saver import SERDE
@@ -29,21 +30,25 @@ from graphs.context import Context
 from graphs.models import Models
 from tools.context import JSON, Effect, ToolCall, ToolContext
 
-NEEDS = ("DATABASE_URL", "RECADO_TENANT")
+NEEDS = ("DATABASE_URL",)
 NOBODY = UUID(int=0)
 
 
-async def graph(config: RunnableConfig) -> Graph:
+@asynccontextmanager
+async def graph(config: RunnableConfig) -> AsyncIterator[Graph]:
     """The graph of the tenant's current version. Called for every run and every look at a state."""
     settings = Settings.from_environment(needs=NEEDS)
     tenant, assistant = await _published(settings)
     models = Models(settings.providers)
     runner = ReadOnlyRunner(settings, tenant.id, assistant)
-    return build(
-        assistant,
-        context=lambda: Context(utc_now(), "Studio", models, runner),
-        interrupt_before=LEG_ENDS_BEFORE,
-    )
+    try:
+        yield build(
+            assistant,
+            context=lambda: Context(utc_now(), "Studio", models, runner),
+            interrupt_before=LEG_ENDS_BEFORE,
+        )
+    finally:
+        await models.close()
 
 
 @asynccontextmanager
@@ -59,8 +64,11 @@ async def checkpointer() -> AsyncIterator[AsyncPostgresSaver]:
 
 
 async def _published(settings: Settings) -> tuple[TenantRow, Assistant]:
+    slug = os.environ.get("RECADO_TENANT")
+    if not slug:
+        raise ConfigurationError("RECADO_TENANT is not set: the slug of the tenant whose conversations Studio shows")
     async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
-        tenant = await identity.tenant(system, os.environ["RECADO_TENANT"])
+        tenant = await identity.tenant(system, slug)
         return tenant, (await assistants.current(system, tenant.id)).assistant
 
 

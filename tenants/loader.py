@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -88,7 +89,8 @@ def load_folder(folder: Path) -> Loaded:
         files = {MAIN: _read(main, folder)}
         files |= {path.relative_to(folder).as_posix(): _read(path, folder) for path in sorted(folder.rglob("*.md"))}
     except OSError as error:
-        raise InvalidAssistant([Problem(str(error.filename), 1, 1, f"cannot be read: {error.strerror}")]) from None
+        name = os.path.relpath(error.filename, folder)
+        raise InvalidAssistant([Problem(name, 1, 1, f"cannot be read: {error.strerror}")]) from None
     except ValueError as error:
         raise InvalidAssistant([Problem(MAIN, 1, 1, str(error))]) from None
     return load(files)

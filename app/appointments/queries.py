@@ -1,20 +1,20 @@
 """Appointments in SQL."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from app.db import Transaction
 
 
 async def booked(tx: Transaction, tenant_id: UUID, start: datetime, end: datetime) -> set[tuple[str, datetime]]:
-    """(calendar, start) of what is taken from `start` until before `end`."""
+    """(calendar, start in UTC) of what is taken from `start` until before `end`."""
     rows = await tx.all(
         dict,
         """select calendar, starts_at from appointments
            where tenant_id = %(tenant_id)s and starts_at >= %(start)s and starts_at < %(end)s""",
         {"tenant_id": tenant_id, "start": start, "end": end},
     )
-    return {(row["calendar"], row["starts_at"]) for row in rows}
+    return {(row["calendar"], row["starts_at"].astimezone(UTC)) for row in rows}
 
 
 async def book(

@@ -46,9 +46,10 @@ class TenantAppointments:
             for calendar in self._calendars.values()
             for offset in range(days)
             for slot in self._slots(calendar, first + timedelta(days=offset))
-            if slot.starts_at > self._now and (slot.calendar, slot.starts_at) not in taken
+            if slot.starts_at > self._now and (slot.calendar, slot.starts_at.astimezone(UTC)) not in taken
         )
-        return sorted(slots, key=lambda slot: (slot.starts_at, slot.calendar))[:limit]
+        # Compared in UTC: Python takes the two halves of an hour that comes twice for the same.
+        return sorted(slots, key=lambda slot: (slot.starts_at.astimezone(UTC), slot.calendar))[:limit]
 
     async def book(self, slot_id: str, patient: str) -> Slot:
         """Books a slot for the contact. Raises SlotUnavailable."""
@@ -89,5 +90,7 @@ class TenantAppointments:
         closes = datetime.combine(day, calendar.closes, self._timezone).astimezone(UTC)
         while start + length <= closes:
             local = start.astimezone(self._timezone)
-            yield Slot(f"{calendar.name}@{local.strftime('%Y-%m-%dT%H:%M')}", calendar.name, local)
+            # An hour that comes twice is told apart by its offset, the second time.
+            time = local.strftime("%Y-%m-%dT%H:%M%z" if local.fold else "%Y-%m-%dT%H:%M")
+            yield Slot(f"{calendar.name}@{time}", calendar.name, local)
             start += length

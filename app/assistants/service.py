@@ -21,17 +21,18 @@ class Assistants:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._versions: OrderedDict[int, asyncio.Task[Loaded]] = OrderedDict()
+        self._versions: OrderedDict[tuple[UUID, int], asyncio.Task[Loaded]] = OrderedDict()
 
     async def version(self, tenant_id: UUID, version_id: int) -> Loaded:
         """One version of the tenant's assistant. Raises NotFoundError, InvalidAssistant."""
-        loading = self._versions.get(version_id)
+        key = (tenant_id, version_id)
+        loading = self._versions.get(key)
         if loading is None or (loading.done() and (loading.cancelled() or loading.exception())):
             loading = asyncio.create_task(self._read(tenant_id, version_id))
-            self._versions[version_id] = loading
+            self._versions[key] = loading
             if len(self._versions) > self.REMEMBERED:
                 self._versions.popitem(last=False)
-        self._versions.move_to_end(version_id)
+        self._versions.move_to_end(key)
         # One who gives up waiting does not take the load from the others.
         return await asyncio.shield(loading)
 

@@ -5,7 +5,9 @@ import re
 
 import click
 
+from app import db
 from app.channels.base import Credentials
+from app.commands import environment
 from app.config import Settings
 from app.db import Database, Role
 from app.errors import RecadoError
@@ -38,6 +40,7 @@ def add(tenant: str, account_sid: str, auth_token: str, address: str) -> None:
         raise RecadoError(f"{account_sid!r} is no account SID: those are AC and 32 hexadecimal digits")
     if not re.fullmatch(r"whatsapp:\+[1-9][0-9]{6,14}", address):
         raise RecadoError(f"{address!r} is no WhatsApp number: those look like whatsapp:+551140000000")
+    db.require(settings.database_url)
     asyncio.run(_add(settings, tenant, Credentials(account_sid, auth_token), address))
     click.echo(f"{tenant}: {address} of account {account_sid}")
     click.echo(
@@ -54,7 +57,7 @@ async def _add(settings: Settings, tenant: str, credentials: Credentials, addres
 @command.command("list")
 def list_() -> None:
     """List numbers. Tokens are never shown."""
-    settings = Settings.from_environment(needs=("DATABASE_URL",))
+    settings = environment.settings()
     for row in asyncio.run(_list(settings)):
         click.echo(f"{row['slug']:24} {row['address']:28} {row['account_sid']}")
 

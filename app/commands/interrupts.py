@@ -7,12 +7,11 @@ import click
 from app import broker
 from app.broker import Nudger
 from app.clock import utc_now
+from app.commands import environment
 from app.config import Settings
 from app.conversations import service as conversations
 from app.db import Database, Role
 from app.inbox.service import Inbox
-
-NEEDS = ("DATABASE_URL", "REDIS_URL")
 
 
 @click.group()
@@ -24,7 +23,7 @@ def command() -> None:
 @click.option("--tenant", help="Only this tenant's, by slug.")
 def list_(tenant: str | None) -> None:
     """List the interrupts that wait, oldest first."""
-    settings = Settings.from_environment(needs=("DATABASE_URL",))
+    settings = environment.settings()
     asyncio.run(_list(settings, tenant))
 
 
@@ -49,7 +48,7 @@ async def _list(settings: Settings, tenant: str | None) -> None:
 @click.option("--reply", help="Say this to the contact first.")
 def resolve(interrupt_id: str, action: str, reply: str | None) -> None:
     """Decide about an interrupt. The decision enters the inbox like everything else."""
-    settings = Settings.from_environment(needs=NEEDS)
+    settings = environment.settings("REDIS_URL")
     conversation_id = asyncio.run(_resolve(settings, interrupt_id, action, reply))
     click.echo(f"decided: {action} (conversation {conversation_id})")
 

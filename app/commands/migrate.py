@@ -1,17 +1,23 @@
 """`recado migrate`."""
 
+import asyncio
+
 import click
 import psycopg
 
 import migrations
+from app import db
 from app.config import Settings
-from app.errors import RecadoError
+from app.errors import ConfigurationError, RecadoError
 
 
 @click.command()
 def command() -> None:
     """Bring the database's tables up to date."""
     settings = Settings.from_environment(needs=("DATABASE_URL",))
+    found = asyncio.run(db.problem(settings.database_url))
+    if found not in (None, db.NO_TABLES):
+        raise ConfigurationError(found)
     applied = 0
     try:
         for migration in migrations.apply(settings.database_url):

@@ -1,6 +1,7 @@
 """`recado tenants`."""
 
 import asyncio
+import re
 import sys
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import click
 
 from app.assistants import service as assistants
 from app.clock import utc_now
+from app.commands import environment
 from app.config import Settings
 from app.db import Database, Role
 from tenants.loader import InvalidAssistant, load_folder
 
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -41,7 +44,7 @@ def check(folders: tuple[Path, ...]) -> None:
 @click.argument("folders", nargs=-1, required=True, type=FOLDER)
 def publish(folders: tuple[Path, ...]) -> None:
     """Publish assistants. A tenant's slug is its folder's name; open conversations keep the version they have."""
-    settings = Settings.from_environment(needs=("DATABASE_URL",))
+    settings = environment.settings()
     sys.exit(asyncio.run(_publish(settings, folders)))
 
 
@@ -57,6 +60,10 @@ async def _publish(settings: Settings, folders: tuple[Path, ...]) -> int:
                 click.echo(f"{folder}: not published", err=True)
             else:
                 slug = folder.resolve().name
+                if not SLUG.fullmatch(slug):
+                    failed = 1
+                    click.echo(f"{folder}: not published: {slug!r} is no slug (a-z, 0-9, hyphens)", err=True)
+                    continue
                 await assistants.publish(system, slug, loaded, utc_now)
                 click.echo(f"{slug}: published {loaded.assistant.name}, version {loaded.content_hash[:12]}")
     return failed
@@ -65,7 +72,7 @@ async def _publish(settings: Settings, folders: tuple[Path, ...]) -> int:
 @command.command("list")
 def list_() -> None:
     """List tenants, their current version and their open conversations."""
-    settings = Settings.from_environment(needs=("DATABASE_URL",))
+    settings = environment.settings()
     asyncio.run(_list(settings))
 
 

@@ -1,0 +1,177 @@
+"""Published versions: a conversation stays on the one it opened with; new ones get the current one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+
+from app.assistants import service as assistants
+from app.assistants.service import Assistants
+from app.db import Database
+from app.errors import NotFoundError
+from tenants.loader import MAIN, InvalidAssistant, load_folder
+from tests.app.turns.steps import ask, decide, done, said
+from tests.platform import TENANT, TENANTS, Platform
+
+OTHER_CONTACT = "whatsapp:+5511990000002"
+V2 = ("goodbye: Até logo!", "goodbye: Tchau da versão dois!")
+WITHOUT_AGENDA = """
+name: Clínica de Testes
+language: pt-BR
+models: {default: {provider: openai, model: test-model, timeout: 5s}}
+agents: {duvidas: {description: tudo, prompt: prompts/duvidas.md}}
+apology: Perdão.
+"""
+
+
+@pytest.fixture
+async def versions(platform: Platform) -> AsyncIterator[Assistants]:
+    """What a worker keeps of them."""
+    async with Database(platform.settings.database_url, size=4) as db:
+        yield Assistants(db)
+
+
+async def published(platform: Platform) -> list[int]:
+    """Every version's id."""
+    return [row["id"] for row in await platform.rows("select id from assistant_versions order by id")]
+
+
+async def current(platform: Platform) -> int:
+    """The one that new conversations get."""
+    return int((await platform.row("select version_id from assistants"))["version_id"])
+
+
+async def tenant(platform: Platform) -> UUID:
+    """The tests' tenant."""
+    return UUID(str((await platform.row("select id from tenants where slug = %(slug)s", slug=TENANT))["id"]))
+
+
+# Conversations.
+
+
+async def test_an_open_conversation_stays_on_its_version_and_a_new_one_gets_the_current_one(platform: Platform) -> None:
+    await ask(platform, "oi")
+    await platform.republish(*V2)
+    await ask(platform, "oi", contact=OTHER_CONTACT)
+    assert await said(platform, "tchau") == ["Até logo!"]
+    assert await said(platform, "tchau", OTHER_CONTACT) == ["Tchau da versão dois!"]
+    first, second = await published(platform)
+    turns = await platform.rows("select version_id as v, count(*) as n from turns group by 1 order by 1")
+    assert turns == [{"v": first, "n": 2}, {"v": second, "n": 2}]
+
+
+async def test_after_its_end_the_next_conversation_of_the_same_contact_gets_the_current_version(
+    platform: Platform,
+) -> None:
+    await said(platform, "tchau")
+    await platform.republish(*V2)
+    assert await said(platform, "tchau") == ["Tchau da versão dois!"]
+
+
+async def test_a_conversation_that_waits_for_an_operator_comes_back_on_its_version(platform: Platform) -> None:
+    """Though the current one has neither its agent, nor its queue, nor its goodbye."""
+    await said(platform, "quero marcar")
+    await said(platform, "socorro")
+    files = dict(load_folder(TENANTS / TENANT).files)
+    await platform.publish(TENANT, {**files, MAIN: WITHOUT_AGENDA})
+    await decide(platform, "return", "Já vou.")
+    await done(platform)
+    (reply,) = await ask(platform, "quero marcar agora")
+    assert reply.startswith("marcado sala@")
+    assert await said(platform, "tchau") == ["Até logo!"]
+
+
+async def test_going_back_is_publishing_the_older_version(platform: Platform) -> None:
+    await platform.republish(*V2)
+    first, second = await published(platform)
+    assert await current(platform) == second
+    await platform.publish(TENANT, load_folder(TENANTS / TENANT).files)
+    assert await current(platform) == first
+    assert await published(platform) == [first, second]
+    assert await said(platform, "tchau") == ["Até logo!"]
+
+
+async def test_publishing_the_same_again_changes_nothing(platform: Platform) -> None:
+    before = await platform.row("select id, published_at from assistant_versions")
+    platform.clock.advance(60)
+    await platform.publish(TENANT, load_folder(TENANTS / TENANT).files)
+    assert await platform.row("select id, published_at from assistant_versions") == before
+
+
+async def test_a_conversation_whose_version_no_longer_loads_goes_on_with_the_current_one(platform: Platform) -> None:
+    """As after an upgrade that is stricter than the one that published it."""
+    assert platform.engine is not None
+    await ask(platform, "oi")
+    await platform.engine.close()
+    await platform.rows("update assistant_versions set files = '{}'")
+    await platform.republish(*V2)
+    async with platform.worker() as upgraded:
+        await platform.say("tchau")
+        for row in await platform.rows("select tenant_id, id from conversations"):
+            upgraded.nudge(row["tenant_id"], row["id"])
+        assert await platform.replies(2) == ["eco: oi", "Tchau da versão dois!"]
+
+
+# What is loaded.
+
+
+async def test_a_version_is_what_was_published(platform: Platform, versions: Assistants) -> None:
+    loaded = await versions.version(await tenant(platform), await current(platform))
+    assert loaded == load_folder(TENANTS / TENANT)
+    assert loaded.content_hash == (await platform.row("select content_hash as h from assistant_versions"))["h"]
+
+
+async def test_a_version_is_read_once_even_when_many_ask_at_once(platform: Platform, versions: Assistants) -> None:
+    tenant_id, version_id = await tenant(platform), await current(platform)
+    loaded = await asyncio.gather(*(versions.version(tenant_id, version_id) for _ in range(20)))
+    assert all(each is loaded[0] for each in loaded)
+    assert await versions.version(tenant_id, version_id) is loaded[0]
+
+
+async def test_who_gives_up_waiting_does_not_take_the_version_from_the_others(
+    platform: Platform, versions: Assistants
+) -> None:
+    tenant_id, version_id = await tenant(platform), await current(platform)
+    impatient = asyncio.create_task(versions.version(tenant_id, version_id))
+    patient = asyncio.create_task(versions.version(tenant_id, version_id))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert (await patient).assistant.name == "Clínica de Testes"
+
+
+async def test_a_version_that_could_not_be_read_is_asked_for_again(platform: Platform, versions: Assistants) -> None:
+    tenant_id, version_id = await tenant(platform), await current(platform)
+    good = (await platform.row("select files::text as text from assistant_versions"))["text"]
+    await platform.rows("update assistant_versions set files = '{}'")
+    with pytest.raises(InvalidAssistant):
+        await versions.version(tenant_id, version_id)
+    await platform.rows("update assistant_versions set files = %(good)s::text::jsonb", good=good)
+    assert (await versions.version(tenant_id, version_id)).assistant.agents
+
+
+async def test_no_tenant_gets_the_version_of_another(platform: Platform, versions: Assistants) -> None:
+    await platform.republish(*V2, slug="outra")
+    other = (await platform.row("select id from tenants where slug = 'outra'"))["id"]
+    mine = await tenant(platform)
+    version_id = (await platform.row("select version_id from assistants where tenant_id = %(t)s", t=mine))["version_id"]
+    for _ in range(2):
+        with pytest.raises(NotFoundError):
+            await versions.version(other, version_id)
+        await versions.version(mine, version_id)
+
+
+async def test_a_tenant_that_has_published_nothing_is_told_how(platform: Platform) -> None:
+    with pytest.raises(NotFoundError, match="recado tenants publish"):
+        await assistants.current(platform.system, UUID(int=7))
+
+
+async def test_the_list_says_who_has_published_what_and_how_much_is_open(platform: Platform) -> None:
+    await ask(platform, "oi")
+    await ask(platform, "oi", contact=OTHER_CONTACT)
+    await said(platform, "tchau")
+    await platform.rows("insert into tenants (slug, name) values ('nova', 'Nova')")
+    mine, new = await assistants.published(platform.system)
+    assert (mine.slug, mine.name, mine.live) == (TENANT, "Clínica de Testes", 1)
+    assert mine.content_hash == load_folder(TENANTS / TENANT).content_hash
+    assert (new.slug, new.content_hash, new.published_at, new.live) == ("nova", None, None, 0)
