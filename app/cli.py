@@ -14,8 +14,10 @@ COMMANDS = {
     "scheduler": ("app.scheduler", "Fire timers: idle conversations, handoffs that nobody took."),
     "migrate": ("app.commands.migrate", "Bring the database's tables up to date."),
     "check": ("app.commands.check", "Check this machine's environment: what is missing, and how to get it."),
-    "tenants": ("app.commands.tenants", "Check, publish and list the tenants' assistants."),
+    "tenants": ("app.commands.tenants", "Write, check, test, publish and compare the tenants' assistants."),
     "channels": ("app.commands.channels", "Add and list the tenants' WhatsApp numbers."),
+    "secrets": ("app.commands.secrets", "Set, list and remove the secrets that tenants' tools name."),
+    "contacts": ("app.commands.contacts", "Tag contacts, for the rules that ask for a tag."),
     "interrupts": ("app.commands.interrupts", "List and resolve what waits for an operator."),
 }
 

@@ -5,10 +5,13 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from app.errors import ConfigurationError
+
+Network = IPv4Network | IPv6Network
 
 PROVIDERS = ("openai", "groq", "google")
 
@@ -23,7 +26,11 @@ class ModelProvider:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a process of Recado is told. Durations are in seconds."""
+    """Everything a process of Recado is told. Durations are in seconds.
+
+    `allowed_networks`: private networks that the tenants' tools may reach; otherwise they reach public addresses only.
+    `tool_programs`: whether they may start programs here, as MCP servers over stdio: for who writes all tenants' YAML.
+    """
 
     database_url: str = field(repr=False)
     redis_url: str = field(repr=False)
@@ -39,6 +46,8 @@ class Settings:
     send_timeout: float = 10.0
     unknown_settle: float = 15.0
     unknown_window: float = 600.0
+    allowed_networks: tuple[Network, ...] = ()
+    tool_programs: bool = False
     log_format: str = "auto"
 
     @classmethod
@@ -53,6 +62,7 @@ class Settings:
         public_url = env.get("RECADO_PUBLIC_URL", "").rstrip("/")
         if public_url and (problem := _public_url_problem(public_url)):
             problems.append(problem)
+        networks = _networks(env.get("RECADO_ALLOWED_NETWORKS", ""), problems)
         problems += _order_problems({**{f.name: f.default for f in fields(cls)}, **_given(numbers)})
         if problems:
             raise ConfigurationError("\n".join(problems))
@@ -63,6 +73,8 @@ class Settings:
             secret_key=env.get("RECADO_SECRET_KEY", ""),
             twilio_api_url=env.get("RECADO_TWILIO_API_URL", cls.twilio_api_url).rstrip("/"),
             providers=_providers(env),
+            allowed_networks=networks,
+            tool_programs=env.get("RECADO_TOOL_PROGRAMS", "") == "1",
             log_format=env.get("RECADO_LOG_FORMAT", cls.log_format),
             **_given(numbers),
         )
@@ -129,6 +141,14 @@ def _has_port(url: str) -> bool:
         return urlsplit(url).port != 0
     except ValueError:
         return False
+
+
+def _networks(text: str, problems: list[str]) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        problems.append(f"RECADO_ALLOWED_NETWORKS must look like 10.0.0.0/8,fd00::/8: {error}")
+        return ()
 
 
 def _providers(env: Mapping[str, str]) -> dict[str, ModelProvider]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -28,39 +29,120 @@ from app.clock import utc_now
 from app.config import PROVIDERS
 from app.db import Database, Role
 from app.errors import RecadoError
+from app.identity import secrets as tenant_secrets
 from app.identity import service as identity
 from app.identity.tokens import SecretBox, new_secret_key
 from app.processes import Child
 from graphs.config import Assistant
-from tenants.loader import MAIN, load, load_folder
+from tenants.loader import InvalidAssistant, Loaded, load, load_folder
 
-TENANT = "clinica-sorriso"
-ACCOUNT_SID = "AC" + "0" * 31 + "1"
-ADDRESS = "whatsapp:+551140001234"
 SMOKE_CONTACT = "whatsapp:+5511990000001"
 SMOKE_TEXT = "Olá! Quanto custa uma limpeza?"
 SMOKE_WITHIN = 60.0
 MODELS = {"openai": "gpt-5-mini", "groq": "llama-3.3-70b-versatile", "google": "gemini-2.5-flash"}
 
-PORTS = {"api": 8000, "twilio": 4010, "model": 4020}
+PORTS = {"api": 8000, "twilio": 4010, "model": 4020, "shop": 4030, "school": 4040}
+"""Where the parts usually are. The tenants' files name the shop and the school there."""
+
+TOOLS_REACH = "127.0.0.0/8"
+"""All that the demo's tenants need beyond the internet: the shop and the school."""
+
+MOST_GUESTS = 10
+
+CHOICE = re.compile(r"provider: (\w+), model: [\w./-]+")
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A tenant of the demo: its folder, its number, and what one may write to it.
+
+    `part`: where its tools work, if they work anywhere; `known_as`: the secret that they find its token in. `folder`
+    is given for a tenant that is not ours.
+    """
+
+    slug: str
+    account_sid: str
+    address: str
+    suggestions: tuple[str, ...]
+    part: str | None = None
+    known_as: str = ""
+    folder: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        return self.folder or Path(str(resources.files("tenants") / self.slug))
+
+    @property
+    def script(self) -> Path | None:
+        """What the simulated model says for it."""
+        ours = Path(str(resources.files("simulators"))) / "scripts" / f"{self.slug}.yaml"
+        path = ours if self.folder is None else self.folder / "scenarios" / "model.yaml"
+        return path if path.exists() else None
+
+
+CLINIC = Tenant(
+    "clinica-sorriso",
+    "AC" + "0" * 31 + "1",
+    "whatsapp:+551140001234",
+    ("Quero marcar uma consulta", "Quanto custa uma limpeza?", "Quero falar com um atendente"),
+)
+SHOP = Tenant(
+    "loja-aurora",
+    "AC" + "0" * 31 + "2",
+    "whatsapp:+552130005678",
+    ("Onde está o pedido 1002?", "Quero devolver o pedido 1001, ficou pequeno", "Vocês têm vestido de linho?"),
+    part="shop",
+    known_as="LOJA_TOKEN",
+)
+SCHOOL = Tenant(
+    "escola-horizonte",
+    "AC" + "0" * 31 + "3",
+    "whatsapp:+554135009012",
+    ("Quero matricular minha filha", "Quais turmas têm vaga?", "Do you have places for a six year old?"),
+    part="school",
+    known_as="ESCOLA_TOKEN",
+)
+TENANTS = (CLINIC, SHOP, SCHOOL)
+
+
+def guests(folders: Sequence[Path]) -> list[Tenant]:
+    """Tenants of the caller's own, each with a number. Raises RecadoError when one is not valid."""
+    if len(folders) > MOST_GUESTS:
+        raise RecadoError(f"the demo has {MOST_GUESTS} numbers for tenants of your own")
+    for folder in folders:
+        try:
+            load_folder(folder)
+        except InvalidAssistant as error:
+            raise RecadoError("\n".join(f"{folder}/{problem}" for problem in error.problems)) from None
+    return [
+        Tenant(
+            folder.resolve().name,
+            "AC" + "1" * 30 + f"{number:02}",
+            f"whatsapp:+55114000900{number}",
+            (),
+            folder=folder.resolve(),
+        )
+        for number, folder in enumerate(folders)
+    ]
 
 
 @dataclass(frozen=True)
 class Running:
-    """Where everything is."""
+    """Where everything is, and the tenants' assistants by slug."""
 
     api: str
     twilio: str
     model: str | None
     provider: str
-    assistant: Assistant
+    assistants: Mapping[str, Assistant]
     environment: Mapping[str, str] = field(repr=False)
     logs: Path
     children: Sequence[Child]
 
 
 @contextmanager
-def system(data: Path, say: Callable[[str], None]) -> Iterator[Running]:
+def system(data: Path, tenants: Sequence[Tenant], say: Callable[[str], None]) -> Iterator[Running]:
     """The running system; ends with the block. Raises RecadoError when a part does not start."""
     with ExitStack() as stack:
         started = time.monotonic()
@@ -68,7 +150,17 @@ def system(data: Path, say: Callable[[str], None]) -> Iterator[Running]:
         for migration in migrations.apply(environment["DATABASE_URL"]):
             say(f"applied {migration.name}")
         provider = next((p for p in PROVIDERS if environment.get(f"{p.upper()}_API_KEY")), None)
-        api, twilio = _address("api"), _address("twilio")
+        addresses = {name: _address(name) for name in PORTS}
+        api, twilio, model = addresses["api"], addresses["twilio"], None if provider else addresses["model"]
+        tokens = {name: _kept(data / f"{name}-token", _new_token) for name in ("twilio", "shop", "school")}
+        environment |= {
+            "RECADO_PUBLIC_URL": api,
+            "RECADO_TWILIO_API_URL": twilio,
+            "RECADO_SECRET_KEY": _kept(data / "secret-key", new_secret_key),
+            "RECADO_ALLOWED_NETWORKS": TOOLS_REACH,
+        }
+        if model is not None:
+            environment |= _simulated(model)
         logs = data / "logs"
         children: list[Child] = []
 
@@ -78,27 +170,20 @@ def system(data: Path, say: Callable[[str], None]) -> Iterator[Running]:
             children.append(child)
             stack.callback(child.stop)
 
-        model = None
-        if provider is None:
-            model = _address("model")
-            environment |= {"OPENAI_API_KEY": "simulated", "OPENAI_BASE_URL": f"{model}/v1"}
-            script = str(resources.files("simulators") / "scripts" / f"{TENANT}.yaml")
-            start("model", "simulators.llm", *_listen(model), "--script", script)
-        environment |= {
-            "RECADO_PUBLIC_URL": api,
-            "RECADO_TWILIO_API_URL": twilio,
-            "RECADO_SECRET_KEY": _kept(data / "secret-key", new_secret_key),
-        }
-        token = _kept(data / "twilio-token", lambda: secrets.token_hex(16))
-        assistant = asyncio.run(_publish(environment, provider or "openai", token))
-        start("twilio", "simulators.twilio", *_listen(twilio), "--number", _number(api, token))
+        if model is not None:
+            start("model", "simulators.llm", *_listen(model), *_scripts(tenants))
+        for name in ("shop", "school"):
+            start(name, f"simulators.{name}", *_listen(addresses[name]), "--token", tokens[name])
+        published = asyncio.run(_publish(environment, tenants, addresses, tokens))
+        numbers = [_number(tenant, published[tenant.slug].name, api, tokens["twilio"]) for tenant in tenants]
+        start("twilio", "simulators.twilio", *_listen(twilio), *numbers)
         start("api", "app.cli", "api", *_listen(api))
         start("worker", "app.cli", "worker")
         start("scheduler", "app.cli", "scheduler")
         for child in children:
             child.wait_until_ready()
         say(f"everything is up after {time.monotonic() - started:.1f} s")
-        yield Running(api, twilio, model, provider or "openai", assistant, environment, logs, children)
+        yield Running(api, twilio, model, provider or "openai", published, environment, logs, children)
         say("ending")
 
 
@@ -149,31 +234,69 @@ def _kept(path: Path, make: Callable[[], str]) -> str:
     return path.read_text()
 
 
-def _number(api: str, token: str) -> str:
-    return json.dumps(
-        {
-            "account_sid": ACCOUNT_SID,
-            "auth_token": token,
-            "address": ADDRESS,
-            "webhook_url": f"{api}/api/v1/twilio/webhook#rc=3&rp=ct,rt,5xx&rt=5000",
-            "name": "Clínica Sorriso",
-            "suggestions": ["Quero marcar uma consulta", "Quanto custa uma limpeza?", "Quero falar com um atendente"],
-        }
-    )
+def _new_token() -> str:
+    return secrets.token_hex(16)
 
 
-async def _publish(environment: dict[str, str], provider: str, token: str) -> Assistant:
-    """What `recado tenants publish` and `recado channels add` would do, with the provider that there is a key for."""
-    folder = Path(str(resources.files("tenants") / TENANT))
-    files = dict(load_folder(folder).files)
-    usual = f"{{provider: openai, model: {MODELS['openai']},"
-    files[MAIN] = files[MAIN].replace(usual, f"{{provider: {provider}, model: {MODELS[provider]},")
+def _simulated(model: str) -> dict[str, str]:
+    """Two providers at the simulated model: enough for every tenant, and for each to fall back."""
+    return {
+        "OPENAI_API_KEY": "simulated",
+        "OPENAI_BASE_URL": f"{model}/v1",
+        "GROQ_API_KEY": "simulated",
+        "GROQ_BASE_URL": model,
+    }
+
+
+def _scripts(tenants: Sequence[Tenant]) -> list[str]:
+    return [argument for tenant in tenants if tenant.script for argument in ("--script", str(tenant.script))]
+
+
+def _number(tenant: Tenant, name: str, api: str, token: str) -> str:
+    number = {
+        "account_sid": tenant.account_sid,
+        "auth_token": token,
+        "address": tenant.address,
+        "webhook_url": f"{api}/api/v1/twilio/webhook#rc=3&rp=ct,rt,5xx&rt=5000",
+        "name": name,
+        "suggestions": tenant.suggestions,
+    }
+    return f"--number={json.dumps(number)}"
+
+
+async def _publish(
+    environment: Mapping[str, str], tenants: Sequence[Tenant], addresses: Mapping[str, str], tokens: Mapping[str, str]
+) -> dict[str, Assistant]:
+    """What `recado secrets set`, `tenants publish` and `channels add` would do, for every tenant."""
+    box = SecretBox(environment["RECADO_SECRET_KEY"])
+    found: dict[str, Assistant] = {}
     async with Database(environment["DATABASE_URL"], role=Role.SYSTEM, size=1) as system:
-        loaded = load(files)
-        await assistants.publish(system, TENANT, loaded, utc_now)
-        box = SecretBox(environment["RECADO_SECRET_KEY"])
-        await identity.add_channel(system, box, TENANT, Credentials(ACCOUNT_SID, token), ADDRESS)
-    return loaded.assistant
+        for tenant in tenants:
+            loaded = fitted(tenant, environment, addresses)
+            await identity.ensure_tenant(system, tenant.slug, loaded.assistant.name)
+            if tenant.part is not None:
+                await tenant_secrets.keep(system, box, tenant.slug, tenant.known_as, tokens[tenant.part], utc_now)
+            await assistants.publish(system, tenant.slug, loaded, utc_now)
+            credentials = Credentials(tenant.account_sid, tokens["twilio"])
+            await identity.add_channel(system, box, tenant.slug, credentials, tenant.address)
+            found[tenant.slug] = loaded.assistant
+    return found
+
+
+def fitted(tenant: Tenant, environment: Mapping[str, str], addresses: Mapping[str, str]) -> Loaded:
+    """The tenant's assistant, with the providers that there are keys for, and the parts where they really listen."""
+    keys = [provider for provider in PROVIDERS if environment.get(f"{provider.upper()}_API_KEY")]
+
+    def reachable(choice: re.Match[str]) -> str:
+        return choice[0] if choice[1] in keys else f"provider: {keys[0]}, model: {MODELS[keys[0]]}"
+
+    files = dict(load_folder(tenant.path).files)
+    for name, text in files.items():
+        if name.endswith(".yaml"):
+            for part, port in PORTS.items():
+                text = text.replace(f"http://127.0.0.1:{port}", addresses[part])
+            files[name] = CHOICE.sub(reachable, text)
+    return load(files)
 
 
 def _call(url: str, body: Any = None, timeout: float = 30.0) -> Any:
@@ -187,7 +310,7 @@ def smoke(running: Running, say: Callable[[str], None]) -> None:
     """Sends one message through the real path and says what came back. Raises RecadoError."""
     contact = f"whatsapp:+55119{secrets.randbelow(10**8):08d}"
     sent = time.time()
-    received = _call(f"{running.twilio}/control/inbound", {"from": contact, "to": ADDRESS, "body": SMOKE_TEXT})
+    received = _call(f"{running.twilio}/control/inbound", {"from": contact, "to": CLINIC.address, "body": SMOKE_TEXT})
     if received["status"] != 200:
         raise RecadoError(f"the webhook answered {received['status']}: see {running.logs / 'api.log'}")
     say(f"contact:   {SMOKE_TEXT}   (acknowledged in {received['elapsed_ms']:.0f} ms)")
@@ -195,19 +318,20 @@ def smoke(running: Running, say: Callable[[str], None]) -> None:
     answer = _call(f"{running.twilio}/control/wait?{query}", timeout=SMOKE_WITHIN + 5)
     if not answer["messages"]:
         raise RecadoError(f"no reply within {SMOKE_WITHIN:.0f} s: see {running.logs / 'worker.log'}")
-    reply = answer["messages"][0]
-    took, debounce = reply["accepted_at"] - sent, running.assistant.lifecycle.debounce
+    reply, assistant = answer["messages"][0], running.assistants[CLINIC.slug]
+    took, debounce = reply["accepted_at"] - sent, assistant.lifecycle.debounce
     say(f"assistant: {reply['body']}   (after {took:.2f} s, of which {debounce:.2f} s were waiting for more)")
-    if reply["body"] == running.assistant.apology:
+    if reply["body"] == assistant.apology:
         log = running.logs / "worker.log"
         raise RecadoError(f"the model server did not answer, so the contact got the apology: see {log}")
 
 
 def _stay(running: Running) -> None:
     """Shows the addresses and waits for Ctrl-C. Raises RecadoError when a part of the system dies."""
+    names = ", ".join(assistant.name for assistant in running.assistants.values())
     model = f"simulated, at {running.model}" if running.model else f"{running.provider}, the real one"
     click.echo(f"""
-  {click.style("Phone", bold=True)}     {running.twilio}/phone   (write to {running.assistant.name} from here)
+  {click.style("Phone", bold=True)}     {running.twilio}/phone   (write from here to {names})
   Webhook   {running.api}/api/v1/twilio/webhook
   Model     {model}
   Logs      {running.logs}
@@ -232,15 +356,18 @@ def _shown(name: str, environment: Mapping[str, str]) -> str:
 
 
 @click.command()
+@click.argument("folders", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Where the demo keeps its data.")
 @click.option("--smoke", "only_smoke", is_flag=True, help="Send one message, print the reply and its timing, and end.")
-def command(data: Path | None, only_smoke: bool) -> None:
+def command(folders: tuple[Path, ...], data: Path | None, only_smoke: bool) -> None:
     """Show the whole system on this machine: no keys, no account, no Docker.
+
+    FOLDERS are tenants of your own, such as `recado tenants new` writes: they get a number each, beside ours.
 
     With OPENAI_API_KEY, GROQ_API_KEY or GOOGLE_API_KEY set, the real model answers; Twilio stays simulated.
     """
     folder = data or Path(platformdirs.user_data_dir("recado", appauthor=False)) / "demo"
-    with system(folder.resolve(), click.echo) as running:
+    with system(folder.resolve(), [*TENANTS, *guests(folders)], click.echo) as running:
         if only_smoke:
             smoke(running, click.echo)
         else:

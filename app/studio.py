@@ -5,7 +5,7 @@ security shows it nothing else. Tools that change something do not run here.
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -23,12 +23,16 @@ from app.db import CONNECTION, Database, Role
 from app.errors import ConfigurationError
 from app.identity import service as identity
 from app.identity.queries import TenantRow
+from app.identity.secrets import Secrets
+from app.identity.tokens import SecretBox
+from app.turns.runner import NoCalendars
 from app.turns.saver import SERDE
 from graphs.builder import LEG_ENDS_BEFORE, Graph, build
 from graphs.config import Assistant
 from graphs.context import Context
 from graphs.models import Models
-from tools.context import JSON, Effect, ToolCall, ToolContext
+from tools.context import JSON, Effect, Outgoing, ToolBroke, ToolCall, ToolContext, Unreachable
+from tools.outgoing import GuardedOutgoing
 
 NEEDS = ("DATABASE_URL",)
 NOBODY = UUID(int=0)
@@ -40,7 +44,8 @@ async def graph(config: RunnableConfig) -> AsyncIterator[Graph]:
     settings = Settings.from_environment(needs=NEEDS)
     tenant, assistant = await _published(settings)
     models = Models(settings.providers)
-    runner = ReadOnlyRunner(settings, tenant.id, assistant)
+    outgoing = GuardedOutgoing(allowed=settings.allowed_networks)
+    runner = ReadOnlyRunner(settings, tenant.id, assistant, outgoing)
     try:
         yield build(
             assistant,
@@ -49,6 +54,7 @@ async def graph(config: RunnableConfig) -> AsyncIterator[Graph]:
         )
     finally:
         await models.close()
+        await outgoing.close()
 
 
 @asynccontextmanager
@@ -75,18 +81,43 @@ async def _published(settings: Settings) -> tuple[TenantRow, Assistant]:
 class ReadOnlyRunner:
     """Fulfils the graph's tool port without changing anything."""
 
-    def __init__(self, settings: Settings, tenant_id: UUID, assistant: Assistant) -> None:
-        self._database_url = settings.database_url
+    def __init__(self, settings: Settings, tenant_id: UUID, assistant: Assistant, outgoing: Outgoing) -> None:
+        self._settings = settings
         self._booker = Booker(tenant_id, contact_id=NOBODY, conversation_id=NOBODY)
         self._assistant = assistant
+        self._outgoing = outgoing
 
     async def read(self, effect: Effect) -> JSON:
         """Runs a tool that changes nothing."""
-        now, timezone = utc_now(), self._assistant.timezone
-        async with Database(self._database_url, size=1) as db, db.statement(self._booker.tenant_id) as tx:
-            appointments = TenantAppointments(tx, self._booker, self._assistant.calendars, timezone, now)
-            return await effect(ToolContext(now, timezone, appointments))
+        async with self._database() as db, db.statement(self._booker.tenant_id) as tx:
+            now, assistant = utc_now(), self._assistant
+            appointments = TenantAppointments(tx, self._booker, assistant.calendars, assistant.timezone, now)
+            return await effect(ToolContext(now, assistant.timezone, appointments, self._outgoing))
 
     async def write_once(self, call: ToolCall, effect: Effect) -> JSON:
         """Does not run the tool, and says so."""
         return {"status": f"{call.name} changes something, and is switched off in Studio"}
+
+    async def read_elsewhere(self, call: ToolCall, effect: Effect) -> JSON:
+        """Asks another system, with the tenant's secrets if RECADO_SECRET_KEY is set."""
+        secrets: Mapping[str, str] = {}
+        if call.secrets and self._settings.secret_key:
+            async with self._database() as db:
+                box = SecretBox(self._settings.secret_key)
+                secrets = await Secrets(db, box).of(self._booker.tenant_id, call.secrets)
+        if missing := sorted(call.secrets - secrets.keys()):
+            raise ToolBroke("a secret is not set", told=f"not set here: {', '.join(missing)}")
+        context = ToolContext(
+            utc_now(), self._assistant.timezone, NoCalendars(), self._outgoing, key=f"studio:{call.id}", secrets=secrets
+        )
+        try:
+            return await effect(context)
+        except Unreachable as error:
+            raise ToolBroke(str(error), told=str(error)) from None
+
+    async def write_elsewhere(self, call: ToolCall, effect: Effect, *, repeatable: bool) -> JSON:
+        """Does not run the tool, and says so."""
+        return await self.write_once(call, effect)
+
+    def _database(self) -> Database:
+        return Database(self._settings.database_url, size=1)

@@ -17,11 +17,13 @@ import uvloop
 
 from app import broker, collector, db, observability
 from app.assistants.service import Assistants
+from app.breaker import RedisBreaker
 from app.channels.whatsapp.outbound import TwilioGateway
 from app.clock import Clock, utc_now
 from app.config import Settings
 from app.db import Database, Role
 from app.errors import ConfigurationError
+from app.identity.secrets import Secrets
 from app.identity.service import Channels
 from app.identity.tokens import SecretBox
 from app.observability import Reached, nobody_listens
@@ -30,8 +32,10 @@ from app.processes import forget, spawn
 from app.turns import actors
 from app.turns.engine import Engine
 from app.turns.registration import Registration
+from app.turns.runner import Ports
 from app.turns.service import Turns
 from graphs.models import Models, preload
+from tools.outgoing import GuardedOutgoing
 
 log = structlog.get_logger()
 
@@ -58,10 +62,14 @@ async def engine(
             callback_url=settings.public_url + STATUS_PATH,
             timeout=settings.send_timeout,
         )
-        channels = Channels(system, SecretBox(settings.secret_key))
+        box = SecretBox(settings.secret_key)
+        channels = Channels(system, box)
         sender = Sender(tenants, channels, gateway, clock, settings, reached)
-        models = Models(settings.providers)
-        turns = Turns(tenants, Assistants(tenants), models, clock, settings, reached)
+        breaker = RedisBreaker(settings.redis_url)
+        models = Models(settings.providers, breaker)
+        outgoing = GuardedOutgoing(allowed=settings.allowed_networks, programs=settings.tool_programs)
+        ports = Ports(tenants, Secrets(tenants, box), outgoing, reached)
+        turns = Turns(Assistants(tenants), models, ports, clock, settings)
         registration = Registration(settings.database_url, system, clock)
         await registration.start()
         running = Engine(turns, sender, registration, system, clock, settings)
@@ -72,6 +80,8 @@ async def engine(
             await running.close(FINISH_WITHIN)
             await registration.close()
             await models.close()
+            await breaker.close()
+            await outgoing.close()
             await gateway.close()
 
 

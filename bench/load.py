@@ -16,6 +16,7 @@ from app.embedded import EmbeddedError
 from app.errors import RecadoError
 from bench import report, running, usage
 from bench.lab import Lab, lab
+from bench.measures.building import building
 from bench.measures.crowd import crowd
 from bench.measures.folding import folding
 from bench.measures.growth import growth
@@ -28,6 +29,7 @@ from bench.talk import Stalled
 
 MEASURES: dict[str, Callable[[Lab], Awaitable[list[Row]]]] = {
     "starting": starting,
+    "building": building,
     "webhook": webhook,
     "idle-latency": idle_latency,
     "throughput": throughput,

@@ -1,18 +1,20 @@
 """Wires the nodes. To add one: write its module in nodes/, and wire it here."""
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.runtime import Runtime
 
 from graphs.config import Assistant
 from graphs.context import Context
-from graphs.edges import after_model, after_tools
-from graphs.nodes.base import NodeWithRuntime
+from graphs.edges import after_flow, flow_node, make_after_model, make_after_tools
+from graphs.flows import compiled
+from graphs.nodes.approve import make_approve
+from graphs.nodes.ask_again import make_ask_again
+from graphs.nodes.base import given
 from graphs.nodes.call_model import make_call_model
+from graphs.nodes.call_step import make_call_step
 from graphs.nodes.close import make_close
 from graphs.nodes.handoff import make_handoff
 from graphs.nodes.recall import make_recall
@@ -23,13 +25,8 @@ from graphs.state import State
 
 Graph = CompiledStateGraph[State, Context, State, State]
 
-LEG_ENDS_BEFORE = ["run_tools"]
+LEG_ENDS_BEFORE = ["run_tools", "call_step"]
 """A turn is committed before tools run: from then on their calls' ids are durable."""
-
-
-def leg_ended(state: State) -> bool:
-    """Whether the graph stands before its tools, rather than at its end."""
-    return bool(state["messages"]) and after_model(state) == "run_tools"
 
 
 def build(assistant: Assistant, *, context: Callable[[], Context] | None = None, **compile_options: Any) -> Graph:
@@ -39,27 +36,35 @@ def build(assistant: Assistant, *, context: Callable[[], Context] | None = None,
     """
     graph = StateGraph(State, context_schema=Context)
     graph.add_node("recall", make_recall(assistant))
-    graph.add_node("route", _given(make_route(assistant), context))
+    graph.add_node("route", given(make_route(assistant), context), destinations=_destinations(assistant))
     graph.add_node("select_agent", select_agent)
-    graph.add_node("call_model", _given(make_call_model(assistant), context))
-    graph.add_node("run_tools", _given(make_run_tools(assistant), context))
+    graph.add_node("call_model", given(make_call_model(assistant), context))
+    graph.add_node("run_tools", given(make_run_tools(assistant), context))
+    graph.add_node("call_step", given(make_call_step(assistant), context), destinations=_after_call(assistant))
+    graph.add_node("approve", make_approve(assistant))
+    graph.add_node("ask_again", make_ask_again(assistant))
     graph.add_node("handoff", make_handoff(assistant))
     graph.add_node("close", make_close(assistant))
     graph.add_edge(START, "recall")
     graph.add_edge("recall", "route")
     graph.add_edge("select_agent", "call_model")
-    graph.add_conditional_edges("call_model", after_model)
-    graph.add_conditional_edges("run_tools", after_tools)
+    graph.add_conditional_edges("call_model", make_after_model(assistant))
+    graph.add_edge("approve", "run_tools")
+    flows = [flow_node(name) for name in assistant.flows]
+    graph.add_conditional_edges("run_tools", make_after_tools(assistant), ["call_model", "handoff", *flows])
+    graph.add_edge("ask_again", END)
+    for name, flow in assistant.flows.items():
+        graph.add_node(flow_node(name), compiled(flow))
+        graph.add_conditional_edges(flow_node(name), after_flow)
     graph.add_edge("close", END)
     return graph.compile(**compile_options)
 
 
-def _given[R](node: NodeWithRuntime[R], context: Callable[[], Context] | None) -> NodeWithRuntime[R]:
-    if context is None:
-        return node
+def _destinations(assistant: Assistant) -> tuple[str, ...]:
+    """Where the router may send a turn: drawn in Studio."""
+    return ("select_agent", "handoff", "close", *(flow_node(name) for name in assistant.flows))
 
-    @wraps(node)
-    async def with_context(state: State, *, runtime: Runtime[Context]) -> R:
-        return await node(state, runtime=runtime.override(context=context()))
 
-    return with_context
+def _after_call(assistant: Assistant) -> tuple[str, ...]:
+    """Where a flow's call may lead: drawn in Studio."""
+    return ("handoff", END, *(flow_node(name) for name in assistant.flows))

@@ -2,11 +2,17 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import time
+from datetime import date, datetime, time
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Literal
 from zoneinfo import ZoneInfo
+
+from graphs.patterns import Pattern
+from tools.base import Tool
+from tools.registry import BUILTIN
 
 HANDOFF = "handoff"
 CLOSE = "close"
@@ -25,33 +31,181 @@ class ModelSpec:
 
 
 @dataclass(frozen=True)
+class Price:
+    """What a model costs for each million tokens."""
+
+    input: Decimal
+    output: Decimal
+    currency: str = "USD"
+
+
+@dataclass(frozen=True)
 class Agent:
-    """An LLM agent. `description` is what the router reads; `prompt` is what the agent is told."""
+    """An LLM agent. `description` is what the router reads; `prompt` is what the agent is told.
+
+    `models` are asked in order, each when those before it failed; without any, the assistant's are. `transfers` are the
+    agents and flows that it may hand the contact over to.
+    """
 
     name: str
     description: str
     prompt: str
     tools: tuple[str, ...] = ()
+    models: tuple[ModelSpec, ...] = ()
+    transfers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a rule looks at: the contact's words, a pressed button's payload, and the circumstances."""
+
+    text: str
+    button: str | None = None
+    language: str | None = None
+    outside_hours: bool = False
+    first_message: bool = False
+    tags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A deterministic route: any of the words in the text, or the payload of a pressed button."""
+    """A deterministic route. Every condition that it names must hold; of `words`, any one in the text."""
 
     to: str
     words: tuple[str, ...] = ()
+    regex: str | None = None
     button: str | None = None
-    _pattern: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
+    language: str | None = None
+    outside_hours: bool | None = None
+    first_message: bool | None = None
+    tag: str | None = None
+    _words: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
+    _regex: Pattern | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         choices = "|".join(re.escape(word) for word in map(plain, self.words) if word.strip())
-        object.__setattr__(self, "_pattern", re.compile(rf"(?<!\w)(?:{choices})(?!\w)") if choices else None)
+        object.__setattr__(self, "_words", re.compile(rf"(?<!\w)(?:{choices})(?!\w)") if choices else None)
+        object.__setattr__(self, "_regex", Pattern(self.regex) if self.regex else None)
 
-    def applies(self, text: str, button: str | None) -> bool:
-        """Whether this rule decides. Case and accents do not matter."""
-        if self.button is not None and button is not None and fnmatchcase(button, self.button):
-            return True
-        return self._pattern is not None and self._pattern.search(plain(text)) is not None
+    def applies(self, heard: Heard) -> bool:
+        """Whether this rule decides. For `words`, case and accents do not matter; for `regex`, case."""
+        return (
+            (not self.words or (self._words is not None and self._words.search(plain(heard.text)) is not None))
+            and (self._regex is None or self._regex.is_in(heard.text))
+            and (self.button is None or (heard.button is not None and fnmatchcase(heard.button, self.button)))
+            and (self.language is None or self.language == heard.language)
+            and (self.outside_hours is None or self.outside_hours == heard.outside_hours)
+            and (self.first_message is None or self.first_message == heard.first_message)
+            and (self.tag is None or self.tag in heard.tags)
+        )
+
+    @property
+    def why(self) -> str:
+        """The rule in a few words, for the turn's record."""
+        named = {
+            "words": ", ".join(self.words) or None,
+            "regex": self.regex,
+            "button": self.button,
+            "language": self.language,
+            "outside hours": self.outside_hours,
+            "first message": self.first_message,
+            "tag": self.tag,
+        }
+        return "; ".join(f"{name}: {value}" for name, value in named.items() if value is not None)
+
+
+Expected = Literal["text", "number", "date", "email", "phone", "cpf", "choice"]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Asks the contact, and keeps what fits as `field`. After `tries` answers that do not fit, a human takes over."""
+
+    field: str
+    question: str
+    expect: Expected = "text"
+    choices: tuple[str, ...] = ()
+    error: str | None = None
+    tries: int = 3
+
+
+@dataclass(frozen=True)
+class Assign:
+    """Sets fields to texts, in which `{field}` stands for a field's value."""
+
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Call:
+    """Calls a tool with arguments in which `{field}` stands for a field's value; `into` keeps its result.
+
+    `on_error` is the step to go on with when the call fails; without it a human takes over.
+    """
+
+    tool: str
+    arguments: Mapping[str, object]
+    into: str | None = None
+    on_error: str | None = None
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Goes on with the step `to` of the first case whose field has that value; otherwise with the next one."""
+
+    cases: tuple[tuple[str, str, str], ...]
+    otherwise: str | None = None
+
+
+@dataclass(frozen=True)
+class Say:
+    """Says something, in which `{field}` stands for a field's value."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class End:
+    """Ends the flow; `to` an agent, the handoff or the close, if it names one."""
+
+    to: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a flow, under a name that is unique in it."""
+
+    name: str
+    does: Ask | Assign | Call | Branch | Say | End
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What must not be left to a model: questions with answers that are checked, calls, texts.
+
+    `questions`: the agent that answers what the contact asks in between; the flow then asks again.
+    """
+
+    name: str
+    description: str
+    steps: tuple[Step, ...]
+    questions: str | None = None
+
+
+@dataclass(frozen=True)
+class Hours:
+    """When the tenant is open, in its time zone. Without any weekdays it always is, but for the holidays."""
+
+    weekdays: Mapping[int, Sequence[tuple[time, time]]] = field(default_factory=dict)
+    holidays: frozenset[date] = frozenset()
+
+    def open_at(self, now: datetime) -> bool:
+        """Whether the tenant is open; `now` is in its time zone."""
+        if now.date() in self.holidays:
+            return False
+        return not self.weekdays or any(
+            opens <= now.time() < closes for opens, closes in self.weekdays.get(now.weekday(), ())
+        )
 
 
 @dataclass(frozen=True)
@@ -66,13 +220,27 @@ class Handoff:
 
 
 @dataclass(frozen=True)
+class Approvals:
+    """How tool calls wait for an operator's approval. `timeout` None waits for as long as it takes."""
+
+    queue: str = "default"
+    message: str | None = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
 class Lifecycle:
-    """When a conversation's turn is due, and when the conversation ends."""
+    """When a conversation's turn is due, and when the conversation ends.
+
+    `while_running`: what comes while a turn is at work waits for the next one, or is folded in: the turn begins again
+    with both, if nothing of it was committed yet.
+    """
 
     debounce: float = 0.0
     debounce_cap: float = 0.0
     idle: float | None = None
     goodbye: str | None = None
+    while_running: Literal["queue", "fold"] = "queue"
 
 
 @dataclass(frozen=True)
@@ -88,17 +256,27 @@ class Calendar:
 
 @dataclass(frozen=True)
 class Assistant:
-    """A tenant's assistant."""
+    """A tenant's assistant. `models` are asked in order, each when those before it failed.
+
+    `sticky`: the agent in charge answers without the router being asked, until a rule decides or the agent transfers
+    the contact. `tools` are all that its agents and flows may name. `prices` are by `provider/model`.
+    """
 
     name: str
     language: str
     timezone: ZoneInfo
-    model: ModelSpec
+    models: tuple[ModelSpec, ...]
     agents: dict[str, Agent]
     apology: str
     rules: tuple[Rule, ...] = ()
     otherwise: str = CLASSIFY
+    sticky: bool = False
+    hours: Hours = Hours()
+    tools: Mapping[str, Tool] = field(default_factory=lambda: BUILTIN, compare=False)
+    flows: Mapping[str, Flow] = field(default_factory=dict)
+    prices: Mapping[str, Price] = field(default_factory=dict)
     handoff: Handoff = Handoff()
+    approvals: Approvals = Approvals()
     lifecycle: Lifecycle = Lifecycle()
     window: int = 20
     calendars: tuple[Calendar, ...] = ()

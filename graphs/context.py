@@ -9,9 +9,14 @@ from tools.context import ToolRunner
 
 @dataclass(frozen=True)
 class Context:
-    """One per turn. `contact_name` is whatever the contact calls itself: data, never instructions."""
+    """One per turn. `contact_name` is whatever the contact calls itself: data, never instructions.
+
+    `tags` are those that operators gave the contact; `first_turn`: the conversation has had none before.
+    """
 
     now: datetime
     contact_name: str | None
     models: Models
     tools: ToolRunner
+    tags: frozenset[str] = frozenset()
+    first_turn: bool = False

@@ -1,20 +1,70 @@
 """Where the graph goes next. Pure functions of the state."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from langchain_core.messages import AIMessage
 
-from graphs.state import State
+from graphs.config import CLOSE, Assistant
+from graphs.state import CALL, State
+from graphs.tool_calls import needs_approval
+
+AfterModel = Literal["approve", "run_tools", "handoff", "ask_again", "__end__"]
 
 
-def after_model(state: State) -> Literal["run_tools", "handoff", "__end__"]:
-    """Tools if the model called any, a human if it failed, otherwise its text is the reply."""
-    if state["turn"]["handoff"] is not None:
+def leg_ended(state: State) -> bool:
+    """Whether the graph stands before its tools, rather than at its end."""
+    turn = state["turn"]
+    return turn["handoff"] is None and (turn["goes_on"] == CALL or _calls(state))
+
+
+def make_after_model(assistant: Assistant) -> Callable[[State], AfterModel]:
+    """Tools if the model called any, a human if it failed or must approve, otherwise its text is the reply."""
+
+    def after_model(state: State) -> AfterModel:
+        if state["turn"]["handoff"] is not None:
+            return "handoff"
+        last = state["messages"][-1]
+        if isinstance(last, AIMessage) and last.tool_calls:
+            agent = assistant.agents[str(state["agent"])]
+            waits = any(needs_approval(assistant.tools, agent.tools, call) for call in last.tool_calls)
+            return "approve" if waits else "run_tools"
+        return "ask_again" if state.get("flow") else "__end__"
+
+    return after_model
+
+
+def make_after_tools(assistant: Assistant) -> Callable[[State], str]:
+    """Back to the model, to a flow that the agent transferred to, or to a human: a tool asked, or tools failed."""
+
+    def after_tools(state: State) -> str:
+        if state["turn"]["handoff"] is not None:
+            return "handoff"
+        # A flow that waits while an agent answers a question in between is not where the turn was sent.
+        route, flow = state["turn"]["route"], state.get("flow")
+        sent_there = flow is not None and route is not None and route["to"] == flow["name"]
+        return flow_node(flow["name"]) if flow is not None and sent_there else "call_model"
+
+    return after_tools
+
+
+def after_flow(state: State) -> Literal["handoff", "close", "call_step", "select_agent", "__end__"]:
+    """A flow that waits for an answer ends the turn; one that is done may say who goes on; one may have to call."""
+    turn = state["turn"]
+    if turn["handoff"] is not None:
         return "handoff"
-    last = state["messages"][-1]
-    return "run_tools" if isinstance(last, AIMessage) and last.tool_calls else "__end__"
+    if turn["goes_on"] == CLOSE:
+        return "close"
+    if turn["goes_on"] == CALL:
+        return "call_step"
+    return "__end__" if turn["goes_on"] is None else "select_agent"
 
 
-def after_tools(state: State) -> Literal["call_model", "handoff"]:
-    """Back to the model, or to a human: because a tool asked for one, or because tools failed too often."""
-    return "call_model" if state["turn"]["handoff"] is None else "handoff"
+def flow_node(name: str) -> str:
+    """The node that runs a flow."""
+    return f"flow_{name}"
+
+
+def _calls(state: State) -> bool:
+    last = state["messages"][-1] if state["messages"] else None
+    return isinstance(last, AIMessage) and bool(last.tool_calls)

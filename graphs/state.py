@@ -1,12 +1,15 @@
 """What is checkpointed between legs and turns. Bounded: older messages live in the inbox and the outbox."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from langchain_core.messages import AnyMessage, BaseMessage
 from langgraph.graph.message import add_messages
 
 Event = Literal["message", "idle"]
+
+CALL = "a call"
+"""Who goes on after a flow whose next step is a tool call: no agent has such a name."""
 
 
 class Route(TypedDict):
@@ -17,11 +20,16 @@ class Route(TypedDict):
 
 
 class Usage(TypedDict):
-    """One model call. Token counts are None when the provider did not tell."""
+    """One model call. Token counts are None when the provider did not tell.
+
+    `agent` is None for the router's; `cost` is an amount and its currency, when the tenant's YAML has the price.
+    """
 
     model: str
     input_tokens: int | None
     output_tokens: int | None
+    agent: NotRequired[str | None]
+    cost: NotRequired[str | None]
 
 
 class Reply(TypedDict):
@@ -31,10 +39,28 @@ class Reply(TypedDict):
     body: str
 
 
+class FlowState(TypedDict):
+    """Where a flow stands: the step that waits for an answer, what it has been told, and its failed tries."""
+
+    name: str
+    step: str
+    fields: dict[str, Any]
+    tries: int
+
+
+class Approval(TypedDict):
+    """What an operator decided about the calls that wait: refused ones by id, with the reason."""
+
+    approved: list[str]
+    refused: dict[str, str]
+
+
 class TurnState(TypedDict):
     """What one turn works with. Made new by every turn's input; durable so that a killed turn goes on.
 
     `said` and `button` are the contact's words of this turn; `handoff` is why a human is needed, if one is.
+    `approval` is what an operator decided within this turn, and `heard` what was said until then; `goes_on` is who goes
+    on after a flow: an agent, the close, or CALL.
     """
 
     event: Event
@@ -45,6 +71,9 @@ class TurnState(TypedDict):
     usage: list[Usage]
     tool_failures: int
     handoff: str | None
+    approval: Approval | None
+    heard: list[AnyMessage]
+    goes_on: str | None
     closed: bool
 
 
@@ -53,6 +82,7 @@ class State(TypedDict):
 
     messages: Annotated[list[AnyMessage], add_messages]
     agent: str | None
+    flow: NotRequired[FlowState | None]
     turn: TurnState
 
 
@@ -61,6 +91,7 @@ class Update(TypedDict, total=False):
 
     messages: Sequence[BaseMessage]
     agent: str
+    flow: FlowState | None
     turn: TurnState
 
 
@@ -75,6 +106,9 @@ def new_turn(event: Event = "message", said: str = "", button: str | None = None
         usage=[],
         tool_failures=0,
         handoff=None,
+        approval=None,
+        heard=[],
+        goes_on=None,
         closed=False,
     )
 

@@ -1,21 +1,18 @@
 """The shape of assistant.yaml. Durations are written as 2s, 30m, 24h or 7d and held in seconds."""
 
 import re
-from datetime import time
+from datetime import date, time
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+from graphs.patterns import Pattern
+from tenants.fields import Duration, Name, Section, Text
+from tenants.tool_sections import McpServerSection, ToolSection
+
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-
-def _duration(value: Any) -> Any:
-    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m|h|d)", value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("expected a duration such as 500ms, 2s, 30m, 24h or 7d")
-    return float(match[1]) * UNITS[match[2]]
 
 
 def _timezone(value: str) -> str:
@@ -53,17 +50,6 @@ def _hours(value: Any) -> Any:
     return opens, closes
 
 
-Duration = Annotated[float, BeforeValidator(_duration)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-Text = Annotated[str, Field(min_length=1, max_length=1600)]
-
-
-class Section(BaseModel):
-    """A mapping of the file: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class ModelChoice(Section):
     """A model of a provider."""
 
@@ -74,39 +60,101 @@ class ModelChoice(Section):
     max_tokens: Annotated[int, Field(ge=16, le=32_000)] | None = None
 
 
+class PriceSection(Section):
+    """What a model costs for each million tokens."""
+
+    input: Annotated[Decimal, Field(ge=0, description="For a million tokens that the model reads.")]
+    output: Annotated[Decimal, Field(ge=0, description="For a million tokens that the model writes.")]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code.")] = "USD"
+
+
 class ModelChoices(Section):
     """Which models answer."""
 
-    default: ModelChoice
+    default: Annotated[ModelChoice, Field(description="Asked first.")]
+    fallbacks: Annotated[
+        tuple[ModelChoice, ...], Field(max_length=5, description="Asked in this order when the default fails.")
+    ] = ()
+    prices: dict[str, PriceSection] = Field(
+        default_factory=dict, description="By provider/model, such as `openai/gpt-5-mini`: for the turns' cost."
+    )
+
+
+def _regex(value: str | None) -> str | None:
+    if value is not None:
+        Pattern(value)
+    return value
+
+
+CONDITIONS = ("match", "regex", "button", "language", "outside_hours", "first_message", "tag")
 
 
 class RouteRule(Section):
-    """A route that needs no model: words in the message, or a pressed button."""
+    """A route that needs no model. Every condition that it names must hold."""
 
-    match: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
-    button: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    to: str
+    match: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=100)], ...],
+        Field(description="Any of these words or phrases in the message; case and accents do not matter."),
+    ] = ()
+    regex: Annotated[
+        str | None,
+        Field(
+            min_length=1, max_length=300, description="A regular expression found in the message; case does not matter."
+        ),
+        AfterValidator(_regex),
+    ] = None
+    button: Annotated[
+        str | None,
+        Field(min_length=1, max_length=256, description="The pressed button's payload; `*` stands for anything."),
+    ] = None
+    language: Annotated[
+        str | None, Field(pattern=r"^[a-z]{2}$", description="The message's language, as two letters.")
+    ] = None
+    outside_hours: Annotated[bool | None, Field(description="Whether it is outside of `hours`.")] = None
+    first_message: Annotated[bool | None, Field(description="Whether this is the first turn of the conversation.")] = (
+        None
+    )
+    tag: Annotated[str | None, Field(min_length=1, max_length=60, description="A tag of the contact.")] = None
+    to: Annotated[str, Field(description="An agent, a flow, `handoff` or `close`.")]
 
     @model_validator(mode="after")
     def _says_when(self) -> "RouteRule":
-        if not self.match and self.button is None:
-            raise ValueError("a rule needs `match` or `button`")
+        if all(getattr(self, name) in (None, ()) for name in CONDITIONS):
+            raise ValueError(f"a rule needs a condition: {', '.join(f'`{name}`' for name in CONDITIONS)}")
         return self
 
 
 class Routing(Section):
-    """Who answers. `otherwise`: `classify` asks a model; an agent's name sends everything there."""
+    """Who answers."""
 
-    rules: tuple[RouteRule, ...] = ()
-    otherwise: str = "classify"
+    rules: Annotated[tuple[RouteRule, ...], Field(max_length=200, description="The first that applies decides.")] = ()
+    otherwise: Annotated[
+        str, Field(description="`classify` asks a model; the name of an agent or a flow sends everything there.")
+    ] = "classify"
+    sticky: Annotated[
+        bool,
+        Field(
+            description="The agent in charge answers until a rule decides or it transfers the contact: no router call."
+        ),
+    ] = False
 
 
 class AgentSection(Section):
-    """An LLM agent. `prompt` is a file of the tenant's folder."""
+    """An LLM agent."""
 
-    description: Annotated[str, Field(min_length=1, max_length=500)]
-    prompt: Annotated[str, Field(min_length=1, max_length=200)]
-    tools: tuple[str, ...] = ()
+    description: Annotated[str, Field(min_length=1, max_length=500, description="What the router reads.")]
+    prompt: Annotated[str, Field(min_length=1, max_length=200, description="A file of the tenant's folder.")]
+    tools: Annotated[tuple[str, ...], Field(description="Built-in tools, and those under `tools`.")] = ()
+    model: Annotated[ModelChoice | None, Field(description="In place of the default model.")] = None
+    fallbacks: Annotated[
+        tuple[ModelChoice, ...] | None, Field(max_length=5, description="In place of the assistant's fallbacks.")
+    ] = None
+    transfers: Annotated[
+        tuple[str, ...] | None,
+        Field(
+            description="Agents and flows that it may hand the contact to. Default: all agents if routing is sticky."
+        ),
+    ] = None
 
 
 class Triggers(Section):
@@ -132,6 +180,10 @@ class LifecycleSection(Section):
     debounce_cap: Annotated[Duration, Field(ge=0, le=300)] | None = None
     idle: Annotated[Duration, Field(ge=1)] | None = None
     goodbye: Text | None = None
+    while_running: Annotated[
+        Literal["queue", "fold"],
+        Field(description="What comes while a turn is at work waits for the next, or the turn begins again with both."),
+    ] = "queue"
 
 
 class Memory(Section):
@@ -148,6 +200,113 @@ class CalendarSection(Section):
     slot: Annotated[Duration, Field(ge=300, le=86_400)] = 3600.0
 
 
+class ApprovalsSection(Section):
+    """What happens while a tool call waits for an operator's approval."""
+
+    queue: Name = "default"
+    message: Annotated[Text | None, Field(description="What the contact is told meanwhile.")] = None
+    timeout: Annotated[Duration, Field(ge=1, description="Then the call is refused.")] | None = None
+
+
+def _table_of_hours(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError('expected days and hours, such as {mon-fri: "08:00-18:00", holidays: [2026-12-25]}')
+    table: dict[int, list[tuple[time, time]]] = {}
+    for key, spans in value.items():
+        if key == "holidays":
+            continue
+        for day in _weekdays(key):
+            table.setdefault(day, []).extend(_hours(span) for span in (spans if isinstance(spans, list) else [spans]))
+    return {"days": table, "holidays": value.get("holidays", [])}
+
+
+class HoursSection(Section):
+    """When the tenant is open: days such as `mon-fri`, with hours such as "08:00-18:00", or several; and `holidays`."""
+
+    days: dict[int, tuple[tuple[time, time], ...]]
+    holidays: tuple[date, ...]
+
+
+class AskSection(Section):
+    """A question, and what answer it wants."""
+
+    field: Annotated[Name, Field(description="The field that keeps the answer.")]
+    question: Text
+    expect: Annotated[
+        Literal["text", "number", "date", "email", "phone", "cpf", "choice"],
+        Field(description="What the answer must be. Dates are kept as 2026-12-31, numbers with a point."),
+    ] = "text"
+    choices: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=60)], ...], Field(max_length=20)] = ()
+    error: Annotated[Text | None, Field(description="Said before the question is asked again.")] = None
+    tries: Annotated[int, Field(ge=1, le=10, description="Then a human takes over.")] = 3
+
+    @model_validator(mode="after")
+    def _choices_are_for_a_choice(self) -> "AskSection":
+        if (self.expect == "choice") != bool(self.choices):
+            raise ValueError("`choices` and `expect: choice` belong together")
+        return self
+
+
+class CallSection(Section):
+    """A tool call, without a model."""
+
+    tool: str
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, alias="with", description="Arguments; `{field}` stands for a field's value."
+    )
+    into: Annotated[Name | None, Field(description="The field that keeps the result.")] = None
+    on_error: Annotated[
+        str | None, Field(description="The step to go on with when the call fails; otherwise a human takes over.")
+    ] = None
+
+
+class BranchSection(Section):
+    """Goes on by a field's value."""
+
+    field: Name
+    cases: Annotated[dict[str, str], Field(min_length=1, description="Value to the name of a step.")]
+    otherwise: Annotated[str | None, Field(description="A step; without it the flow goes on with the next one.")] = None
+
+
+MOST_STEPS = 40
+"""Of one flow: a turn that runs through all of them stays within what one leg may take."""
+
+STEPS = ("ask", "set", "call", "branch", "say", "end")
+
+
+class StepSection(Section):
+    """One step: exactly one of `ask`, `set`, `call`, `branch`, `say`, `end`."""
+
+    name: Annotated[Name | None, Field(description="What other steps call it.")] = None
+    ask: AskSection | None = None
+    set_: Annotated[
+        dict[Name, Text] | None, Field(alias="set", description="Fields and their new values; `{field}` is replaced.")
+    ] = None
+    call: CallSection | None = None
+    branch: BranchSection | None = None
+    say: Text | None = None
+    end: Annotated[
+        Literal[True] | str | None, Field(description="`true`, or who goes on: an agent, `handoff` or `close`.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "StepSection":
+        found = [name for name in STEPS if getattr(self, "set_" if name == "set" else name) is not None]
+        if len(found) != 1:
+            raise ValueError(f"a step is exactly one of {', '.join(STEPS)}")
+        return self
+
+
+class FlowSection(Section):
+    """What must not be left to a model: questions whose answers are checked, calls, texts."""
+
+    description: Annotated[str, Field(min_length=1, max_length=500, description="What the router reads.")]
+    questions: Annotated[str | None, Field(description="The agent that answers what the contact asks in between.")] = (
+        None
+    )
+    steps: Annotated[tuple[StepSection, ...], Field(min_length=1, max_length=MOST_STEPS)]
+
+
 class Document(Section):
     """The whole file."""
 
@@ -161,4 +320,9 @@ class Document(Section):
     handoff: HandoffSection = HandoffSection()
     lifecycle: LifecycleSection = LifecycleSection()
     memory: Memory = Memory()
-    calendars: dict[Name, CalendarSection] = {}
+    calendars: dict[Name, CalendarSection] = Field(default_factory=dict)
+    hours: Annotated[HoursSection | None, BeforeValidator(_table_of_hours)] = None
+    approvals: ApprovalsSection = ApprovalsSection()
+    tools: dict[Name, ToolSection] = Field(default_factory=dict)
+    mcp: dict[Name, McpServerSection] = Field(default_factory=dict, description="MCP servers that tools name.")
+    flows: dict[Name, FlowSection] = Field(default_factory=dict)

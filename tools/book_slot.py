@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from tools.base import Tool
+from tools.base import native
 from tools.context import JSON, SlotUnavailable, ToolContext
 from tools.find_slots import describe
 
@@ -23,7 +23,7 @@ async def book_slot(context: ToolContext, arguments: BookSlot) -> JSON:
     return {"booked": True, "slot": describe(slot), "patient": arguments.patient}
 
 
-BOOK_SLOT = Tool(
+BOOK_SLOT = native(
     name="book_slot",
     description="Books one appointment time for the contact. Only after the contact has chosen that time.",
     arguments=BookSlot,

@@ -1,7 +1,7 @@
 """What a tool is given: who it acts for, and ports to the world."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
@@ -23,7 +23,11 @@ class SlotUnavailable(Exception):
 
 
 class ToolBroke(Exception):
-    """A tool failed in a way that it did not foresee; nothing of what it began remains."""
+    """A tool failed; nothing of what it began remains. `told`: what the model may be told of it, if anything."""
+
+    def __init__(self, reason: str, *, told: str | None = None) -> None:
+        super().__init__(reason)
+        self.told = told
 
 
 @runtime_checkable
@@ -40,12 +44,44 @@ class Appointments(Protocol):
 
 
 @dataclass(frozen=True)
+class Response:
+    """What another system answered. `cut`: there was more than was read."""
+
+    status: int
+    content_type: str
+    body: bytes
+    cut: bool = False
+
+
+class Unreachable(Exception):
+    """No answer came. `sent`: the request may have arrived all the same. The text may be told to the model."""
+
+    def __init__(self, reason: str, *, sent: bool) -> None:
+        super().__init__(reason)
+        self.sent = sent
+
+
+@runtime_checkable
+class Outgoing(Protocol):
+    """The way out to other systems: every address is looked at before anything is sent to it."""
+
+    async def request(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, timeout: float
+    ) -> Response:
+        """One request, redirects followed for GET only and each looked at anew. Raises Unreachable."""
+        ...
+
+
+@dataclass(frozen=True)
 class ToolContext:
-    """One per tool call."""
+    """One per tool call. `key` names the call, for ever; `secrets` are those that the tool named, by name."""
 
     now: datetime
     timezone: ZoneInfo
     appointments: Appointments
+    outgoing: Outgoing
+    key: str = ""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -55,9 +91,14 @@ class ToolCall:
     id: str
     name: str
     arguments: JSON
+    secrets: frozenset[str] = frozenset()
 
 
 Effect = Callable[[ToolContext], Awaitable[JSON]]
+
+
+class OutcomeUnknown(Exception):
+    """A write was begun elsewhere, and nobody can say whether it was done."""
 
 
 @runtime_checkable
@@ -72,5 +113,16 @@ class ToolRunner(Protocol):
         """Runs a tool that changes something, together with its entry in the journal: wholly, once, or not at all.
 
         A call whose entry is already there is not run: its recorded result is returned. Raises ToolBroke.
+        """
+        ...
+
+    async def read_elsewhere(self, call: ToolCall, effect: Effect) -> JSON:
+        """Runs a tool that asks another system, with no connection of ours held meanwhile. Raises ToolBroke."""
+        ...
+
+    async def write_elsewhere(self, call: ToolCall, effect: Effect, *, repeatable: bool) -> JSON:
+        """Runs a tool that changes something elsewhere: journaled before and after, so that no call is made twice.
+
+        A call that was begun and never ended is made again only if `repeatable`. Raises OutcomeUnknown, ToolBroke.
         """
         ...

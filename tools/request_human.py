@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from tools.base import Tool
+from tools.base import native
 from tools.context import JSON, ToolContext
 
 
@@ -17,7 +17,7 @@ async def request_human(_: ToolContext, __: RequestHuman) -> JSON:
     return {"status": "an operator takes over the conversation from here"}
 
 
-REQUEST_HUMAN = Tool(
+REQUEST_HUMAN = native(
     name="request_human",
     description="Hands the conversation to a human operator. Use it when the contact asks for a person.",
     arguments=RequestHuman,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import LiteralString
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -39,7 +40,7 @@ async def current_version(tx: Transaction, tenant_id: UUID) -> VersionRow | None
     )
 
 
-async def publish(
+async def add_version(
     tx: Transaction,
     *,
     tenant_id: UUID,
@@ -49,21 +50,15 @@ async def publish(
     debounce_cap: timedelta,
     now: datetime,
 ) -> int:
-    """Makes these files the tenant's current version, as a new one if they never were published, and says its id."""
+    """The id of the tenant's version with these files, stored as a new one if they never were published."""
     row = await tx.one(
         dict,
-        """with made as (
-               insert into assistant_versions as v (
-                   tenant_id, content_hash, files, debounce, debounce_cap, published_at
-               )
-               values (%(tenant_id)s, %(content_hash)s, %(files)s, %(debounce)s, %(debounce_cap)s, %(now)s)
-               on conflict (tenant_id, content_hash) do update set content_hash = v.content_hash
-               returning id
+        """insert into assistant_versions as v (
+               tenant_id, content_hash, files, debounce, debounce_cap, published_at
            )
-           insert into assistants (tenant_id, version_id, updated_at)
-           select %(tenant_id)s, id, %(now)s from made
-           on conflict (tenant_id) do update set version_id = excluded.version_id, updated_at = excluded.updated_at
-           returning version_id""",
+           values (%(tenant_id)s, %(content_hash)s, %(files)s, %(debounce)s, %(debounce_cap)s, %(now)s)
+           on conflict (tenant_id, content_hash) do update set content_hash = v.content_hash
+           returning id""",
         {
             "tenant_id": tenant_id,
             "content_hash": content_hash,
@@ -74,7 +69,149 @@ async def publish(
         },
     )
     assert row is not None
-    return int(row["version_id"])
+    return int(row["id"])
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A version that was made current. `before_id`: the publication that a rollback from here leads to."""
+
+    id: int
+    version_id: int
+    before_id: int | None
+    content_hash: str
+
+
+PUBLICATION: LiteralString = """
+    select p.id, p.version_id, p.before_id, v.content_hash
+    from assistant_publications p join assistant_versions v on v.id = p.version_id
+"""
+
+
+async def newest_publication(tx: Transaction, tenant_id: UUID, version_id: int | None = None) -> Publication | None:
+    """The tenant's newest publication, which is of the current version; or the newest one of a certain version."""
+    return await tx.one(
+        Publication,
+        PUBLICATION
+        + """ where p.tenant_id = %(tenant_id)s
+            and (%(version_id)s::bigint is null or p.version_id = %(version_id)s) order by p.id desc limit 1""",
+        {"tenant_id": tenant_id, "version_id": version_id},
+    )
+
+
+async def publication(tx: Transaction, publication_id: int) -> Publication | None:
+    """One publication."""
+    return await tx.one(Publication, PUBLICATION + " where p.id = %(id)s", {"id": publication_id})
+
+
+async def lock(tx: Transaction, tenant_id: UUID) -> None:
+    """Lets nobody else publish for the tenant until the transaction ends."""
+    await tx.run("select from tenants where id = %(tenant_id)s for no key update", {"tenant_id": tenant_id})
+
+
+async def make_current(
+    tx: Transaction, *, tenant_id: UUID, version_id: int, before_id: int | None, now: datetime
+) -> None:
+    """Makes a version the one that new conversations get, and records when."""
+    await tx.run(
+        """with made as (
+               insert into assistants (tenant_id, version_id, updated_at)
+               values (%(tenant_id)s, %(version_id)s, %(now)s)
+               on conflict (tenant_id) do update set version_id = excluded.version_id, updated_at = excluded.updated_at
+           )
+           insert into assistant_publications (tenant_id, version_id, before_id, published_at)
+           values (%(tenant_id)s, %(version_id)s, %(before_id)s, %(now)s)""",
+        {"tenant_id": tenant_id, "version_id": version_id, "before_id": before_id, "now": now},
+    )
+
+
+async def versions_like(tx: Transaction, tenant_id: UUID, prefix: str) -> list[VersionRow]:
+    """The tenant's versions whose hash begins so: two at most, for one is wanted. `prefix` is hexadecimal."""
+    return await tx.all(
+        VersionRow,
+        """select id, tenant_id, content_hash, files from assistant_versions
+           where tenant_id = %(tenant_id)s and starts_with(content_hash, %(prefix)s) order by id limit 2""",
+        {"tenant_id": tenant_id, "prefix": prefix},
+    )
+
+
+async def secret_names(tx: Transaction, tenant_id: UUID) -> set[str]:
+    """The names of the tenant's secrets."""
+    rows = await tx.all(
+        dict, "select name from tenant_secrets where tenant_id = %(tenant_id)s", {"tenant_id": tenant_id}
+    )
+    return {row["name"] for row in rows}
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version in the tenant's list. `current_at`: when it last was made current; `live`: its open conversations."""
+
+    id: int
+    content_hash: str
+    published_at: datetime
+    current_at: datetime
+    current: bool
+    live: int
+
+
+async def versions(tx: Transaction, tenant_id: UUID) -> list[Version]:
+    """Every version of the tenant, the one that was made current last first."""
+    return await tx.all(
+        Version,
+        """select v.id, v.content_hash, v.published_at, p.at as current_at,
+               v.id = (select version_id from assistants where tenant_id = %(tenant_id)s) as current,
+               (
+                   select count(*) from conversations c
+                   where c.tenant_id = %(tenant_id)s and c.version_id = v.id and c.status <> 'closed'
+               ) as live
+           from assistant_versions v
+           join (
+               select version_id, max(id) as id, max(published_at) as at from assistant_publications
+               where tenant_id = %(tenant_id)s group by 1
+           ) p on p.version_id = v.id
+           where v.tenant_id = %(tenant_id)s
+           order by p.id desc""",
+        {"tenant_id": tenant_id},
+    )
+
+
+@dataclass(frozen=True)
+class LiveRow:
+    """Open conversations that are alike. `version_id` None: opened before the tenant published anything.
+
+    `agent`: who is in charge; `routed`: where the last turn was sent. None when there was no turn yet.
+    """
+
+    version_id: int | None
+    content_hash: str | None
+    status: str
+    agent: str | None
+    routed: str | None
+    conversations: int
+
+
+async def live(tx: Transaction, tenant_id: UUID) -> list[LiveRow]:
+    """The tenant's open conversations, the newest version first, by status and agent."""
+    return await tx.all(
+        LiveRow,
+        """select c.version_id, v.content_hash, c.status, charged.agent, sent.routed, count(*) as conversations
+           from conversations c
+           left join assistant_versions v on v.id = c.version_id
+           left join lateral (
+               select agent from turns
+               where conversation_id = c.id and agent is not null order by turn desc limit 1
+           ) charged on true
+           left join lateral (
+               select route ->> 'to' as routed from turns
+               where conversation_id = c.id and route is not null order by turn desc limit 1
+           ) sent on true
+           where c.tenant_id = %(tenant_id)s and c.status <> 'closed'
+           group by 1, 2, 3, 4, 5
+           order by c.version_id desc nulls last, array_position(array['bot', 'waiting', 'human'], c.status),
+               charged.agent, sent.routed""",
+        {"tenant_id": tenant_id},
+    )
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,26 @@
-"""Published versions: making one current, and loading the one that a conversation opened with."""
+"""Published versions: making one current, going back, and loading the one that a conversation opened with."""
 
 import asyncio
+import re
 from collections import OrderedDict
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from app.assistants import queries
+from app.assistants.secrets import require_secrets
 from app.clock import Clock
-from app.db import Database
-from app.errors import NotFoundError
+from app.db import Database, Transaction
+from app.errors import ConflictError, NotFoundError, RecadoError
+from app.identity import queries as identity_queries
 from app.identity import service as identity
+from app.identity.queries import TenantRow
 from tenants import loader
-from tenants.loader import Loaded
+from tenants.loader import InvalidAssistant, Loaded
+
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+SHORT = 12
+"""Characters of a version's hash that are shown."""
 
 
 class Assistants:
@@ -21,6 +30,7 @@ class Assistants:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        # By tenant too: who is not shown a version by Postgres is not shown it from here.
         self._versions: OrderedDict[tuple[UUID, int], asyncio.Task[Loaded]] = OrderedDict()
 
     async def version(self, tenant_id: UUID, version_id: int) -> Loaded:
@@ -45,31 +55,130 @@ class Assistants:
             row = await queries.version(tx, version_id)
         if row is None:
             raise NotFoundError(f"there is no version {version_id} of this tenant's assistant")
-        return await _load(row)
+        return await load(row)
 
 
-async def _load(row: queries.VersionRow) -> Loaded:
+async def load(row: queries.VersionRow) -> Loaded:
+    """The assistant of a stored version. Raises InvalidAssistant."""
     # Parsing takes tens of milliseconds, and reads time zones from files: not in the loop that runs the turns.
     return await asyncio.to_thread(loader.load, row.files)
+
+
+def require_slug(slug: str) -> None:
+    """Raises RecadoError when no tenant can be named so."""
+    if not SLUG.fullmatch(slug):
+        raise RecadoError(
+            f"{slug!r} cannot be a tenant's name: rename the folder to small letters without accents, digits and "
+            "single hyphens, such as minha-clinica"
+        )
 
 
 async def publish(system: Database, slug: str, loaded: Loaded, clock: Clock) -> None:
     """Makes an assistant the tenant's current version. The tenant is made if it is new.
 
-    New conversations get it at once; open ones keep the version they opened with.
+    New conversations get it at once; open ones keep the version they opened with. Publishing the current version again
+    changes nothing. Raises RecadoError when no tenant can be named so, ConflictError when a tool's secret is not set.
     """
-    tenant = await identity.ensure_tenant(system, slug, loaded.assistant.name)
+    require_slug(slug)
     lifecycle = loaded.assistant.lifecycle
-    async with system.statement() as tx:
-        await queries.publish(
+    await _register(system, slug, loaded.assistant.name)
+    async with system.transaction() as tx:
+        # This locks the tenant's row: those who publish at the same time come one after another.
+        tenant = await identity_queries.upsert_tenant(tx, slug, loaded.assistant.name)
+        await require_secrets(tx, tenant, loaded)
+        now = clock()
+        version_id = await queries.add_version(
             tx,
             tenant_id=tenant.id,
             content_hash=loaded.content_hash,
             files=loaded.files,
             debounce=timedelta(seconds=lifecycle.debounce),
             debounce_cap=timedelta(seconds=lifecycle.debounce_cap),
-            now=clock(),
+            now=now,
         )
+        newest = await queries.newest_publication(tx, tenant.id)
+        if newest is None or newest.version_id != version_id:
+            before_id = newest.id if newest else None
+            await queries.make_current(tx, tenant_id=tenant.id, version_id=version_id, before_id=before_id, now=now)
+
+
+async def _register(system: Database, slug: str, name: str) -> None:
+    # Kept even if the publish is refused: secrets are set for a tenant that exists.
+    async with system.statement() as tx:
+        if await identity_queries.tenant_by_slug(tx, slug) is None:
+            await identity_queries.upsert_tenant(tx, slug, name)
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """Which version was current, and which one is now, by their hashes."""
+
+    old: str
+    new: str
+
+
+async def rollback(system: Database, slug: str, clock: Clock, version: str | None = None) -> RolledBack:
+    """Makes an older version current again: the one before the current, or the one whose hash begins with `version`.
+
+    Rolling back twice goes back two versions. Open conversations keep the version they opened with. Raises
+    NotFoundError, and ConflictError when there is nothing to go back to, or the version cannot work as things are.
+    """
+    owner = await identity.tenant(system, slug)
+    async with system.transaction() as tx:
+        await queries.lock(tx, owner.id)
+        newest = await queries.newest_publication(tx, owner.id)
+        if newest is None:
+            raise NotFoundError(f"{slug} has published nothing yet: `recado tenants publish FOLDER` does")
+        target = await _target(tx, owner, newest, version)
+        row = await queries.version(tx, target.version_id)
+        assert row is not None
+        loaded = await _loadable(row)
+        await require_secrets(tx, owner, loaded)
+        await identity_queries.upsert_tenant(tx, slug, loaded.assistant.name)
+        await queries.make_current(
+            tx, tenant_id=owner.id, version_id=target.version_id, before_id=target.before_id, now=clock()
+        )
+    return RolledBack(old=newest.content_hash, new=target.content_hash)
+
+
+async def _target(
+    tx: Transaction, owner: TenantRow, newest: queries.Publication, version: str | None
+) -> queries.Publication:
+    if version is None:
+        before = None if newest.before_id is None else await queries.publication(tx, newest.before_id)
+        if before is None:
+            raise ConflictError(
+                f"{owner.slug} had no version before {newest.content_hash[:SHORT]}: "
+                f"`recado tenants versions {owner.slug}` lists those that there are"
+            )
+        return before
+    row = await named(tx, owner, version)
+    if row.id == newest.version_id:
+        raise ConflictError(f"version {row.content_hash[:SHORT]} is the current one already")
+    target = await queries.newest_publication(tx, owner.id, row.id)
+    assert target is not None
+    return target
+
+
+async def _loadable(row: queries.VersionRow) -> Loaded:
+    try:
+        return await load(row)
+    except InvalidAssistant as error:
+        raise ConflictError(
+            f"version {row.content_hash[:SHORT]} no longer loads with this Recado, and was not made current:\n{error}"
+        ) from None
+
+
+async def named(tx: Transaction, owner: TenantRow, prefix: str) -> queries.VersionRow:
+    """The tenant's version whose hash begins so. Raises NotFoundError, ConflictError when several do."""
+    found = await queries.versions_like(tx, owner.id, prefix.lower())
+    if not found:
+        raise NotFoundError(
+            f"{owner.slug} has no version {prefix!r}: `recado tenants versions {owner.slug}` lists those that there are"
+        )
+    if len(found) > 1:
+        raise ConflictError(f"more than one version of {owner.slug} begins with {prefix!r}: give more of it")
+    return found[0]
 
 
 async def current(db: Database, tenant_id: UUID) -> Loaded:
@@ -78,10 +187,17 @@ async def current(db: Database, tenant_id: UUID) -> Loaded:
         row = await queries.current_version(tx, tenant_id)
     if row is None:
         raise NotFoundError("this tenant has published nothing yet: `recado tenants publish FOLDER` does")
-    return await _load(row)
+    return await load(row)
 
 
 async def published(system: Database) -> list[queries.Published]:
     """Every tenant and what it has published."""
     async with system.statement() as tx:
         return await queries.published(tx)
+
+
+async def versions(system: Database, slug: str) -> list[queries.Version]:
+    """Every version of a tenant, the one that was made current last first. Raises NotFoundError."""
+    owner = await identity.tenant(system, slug)
+    async with system.statement() as tx:
+        return await queries.versions(tx, owner.id)

@@ -1,16 +1,21 @@
 """`recado interrupts`."""
 
 import asyncio
+import json
+from typing import Any
 
 import click
 
 from app import broker
+from app.assistants.service import Assistants
 from app.broker import Nudger
 from app.clock import utc_now
 from app.commands import environment
 from app.config import Settings
 from app.conversations import service as conversations
 from app.db import Database, Role
+from app.errors import RecadoError
+from app.inbox.decisions import Decision, decide
 from app.inbox.service import Inbox
 
 
@@ -39,30 +44,55 @@ async def _list(settings: Settings, tenant: str | None) -> None:
             f"{interrupt.id}  {interrupt.kind}  {state} since {interrupt.created_at:%Y-%m-%d %H:%M}  "
             f"{interrupt.tenant}  {interrupt.contact!r}  {reason!r}"
         )
+        for call in interrupt.payload.get("calls", ()):
+            click.echo(f"    {call['id']}  {call['tool']} {json.dumps(call['arguments'], ensure_ascii=False)}")
 
 
 @command.command()
 @click.argument("interrupt_id")
-@click.option("--return", "action", flag_value="return", default=True, help="Give the conversation back (the default).")
-@click.option("--close", "action", flag_value="close", help="Say goodbye and close the conversation.")
-@click.option("--reply", help="Say this to the contact first.")
-def resolve(interrupt_id: str, action: str, reply: str | None) -> None:
+@click.option("--return", "action", flag_value="return", help="A handoff: give the conversation back (the default).")
+@click.option("--close", "action", flag_value="close", help="A handoff: say goodbye and close the conversation.")
+@click.option("--approve", "action", flag_value="approve", help="An approval: let the calls be made.")
+@click.option("--reject", "action", flag_value="reject", help="An approval: refuse the calls.")
+@click.option("--reply", help="A handoff: say this to the contact first.")
+@click.option("--arguments", help="An approval: other arguments, as JSON: {call id: {argument: value}}.")
+@click.option("--reason", help="An approval: why it is refused; the assistant is told.")
+def resolve(
+    interrupt_id: str, action: str | None, reply: str | None, arguments: str | None, reason: str | None
+) -> None:
     """Decide about an interrupt. The decision enters the inbox like everything else."""
     settings = environment.settings("REDIS_URL")
-    conversation_id = asyncio.run(_resolve(settings, interrupt_id, action, reply))
-    click.echo(f"decided: {action} (conversation {conversation_id})")
+    decision = Decision(action or "return", reply=_text(reply), arguments=_arguments(arguments), reason=_text(reason))
+    conversation_id = asyncio.run(_resolve(settings, interrupt_id, decision))
+    click.echo(f"decided: {decision.action} (conversation {conversation_id})")
 
 
-async def _resolve(settings: Settings, interrupt_id: str, action: str, reply: str | None) -> str:
+def _text(value: str | None) -> str | None:
+    return value.strip() or None if value else None
+
+
+def _arguments(text: str | None) -> dict[str, dict[str, Any]] | None:
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise RecadoError(f"--arguments is not JSON: {error}") from None
+    if not isinstance(found, dict) or not all(isinstance(value, dict) for value in found.values()):
+        raise RecadoError('--arguments must look like {"call_1": {"order": "123"}}')
+    return found
+
+
+async def _resolve(settings: Settings, interrupt_id: str, decision: Decision) -> str:
     nudger = Nudger(broker.make_broker(settings.redis_url))
     async with (
         Database(settings.database_url, size=1) as tenants,
         Database(settings.database_url, role=Role.SYSTEM, size=1) as system,
     ):
-        interrupt = await conversations.pending_interrupt(system, interrupt_id)
-        nudger.start()
         inbox = Inbox(tenants, system, nudger, utc_now)
-        decision = {"action": action, "reply": reply.strip() if reply and reply.strip() else None}
-        conversation_id = await inbox.decide(interrupt.tenant_id, interrupt_id, decision)
-        nudger.close()
+        nudger.start()
+        try:
+            conversation_id = await decide(system, Assistants(tenants), inbox, interrupt_id, decision)
+        finally:
+            nudger.close()
         return str(conversation_id)

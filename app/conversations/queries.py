@@ -22,11 +22,13 @@ class PendingInterrupt:
     created_at: datetime
     contact: str
     decided: bool
+    version_id: int | None
 
 
 PENDING = """
     select i.id, i.tenant_id, t.slug as tenant, i.conversation_id, i.kind, i.payload, i.created_at,
-        coalesce(k.profile_name, k.address) as contact, i.decision is not null as decided
+        coalesce(k.profile_name, k.address) as contact, i.decision is not null as decided,
+        c.version_id
     from interrupts i
     join tenants t on t.id = i.tenant_id
     join conversations c on c.id = i.conversation_id
@@ -47,3 +49,31 @@ async def pending_interrupts(tx: Transaction, tenant_id: UUID | None) -> list[Pe
 async def pending_interrupt(tx: Transaction, interrupt_id: str) -> PendingInterrupt | None:
     """One interrupt, if it waits."""
     return await tx.one(PendingInterrupt, PENDING + " and i.id = %(id)s", {"id": interrupt_id})
+
+
+async def tag_contact(tx: Transaction, tenant_id: UUID, address: str, add: list[str], remove: list[str]) -> list[str]:
+    """The contact's tags after the change, on every number of the tenant; empty when nobody has that address."""
+    row = await tx.one(
+        dict,
+        """with changed as (
+               update contacts set tags = array(
+                   select distinct tag from unnest(tags || %(add)s::text[]) tag
+                   where not (tag = any(%(remove)s::text[])) order by tag
+               )
+               where tenant_id = %(tenant_id)s and address = %(address)s
+               returning tags
+           )
+           select tags from changed limit 1""",
+        {"tenant_id": tenant_id, "address": address, "add": add, "remove": remove},
+    )
+    return list(row["tags"]) if row else []
+
+
+async def contact_exists(tx: Transaction, tenant_id: UUID, address: str) -> bool:
+    """Whether somebody has written to the tenant from that address."""
+    row = await tx.one(
+        dict,
+        "select 1 as one from contacts where tenant_id = %(tenant_id)s and address = %(address)s limit 1",
+        {"tenant_id": tenant_id, "address": address},
+    )
+    return row is not None

@@ -21,3 +21,12 @@ async def pending_interrupt(system: Database, interrupt_id: str) -> PendingInter
     if found is None:
         raise NotFoundError(f"no interrupt {interrupt_id} is pending: `recado interrupts list` shows those that are")
     return found
+
+
+async def tag_contact(system: Database, tenant: str, address: str, add: list[str], remove: list[str]) -> list[str]:
+    """Gives tags to a contact and takes some away; the contact's tags then. Raises NotFoundError."""
+    tenant_id = (await identity.tenant(system, tenant)).id
+    async with system.statement() as tx:
+        if not await queries.contact_exists(tx, tenant_id, address):
+            raise NotFoundError(f"nobody has written to {tenant} from {address}")
+        return await queries.tag_contact(tx, tenant_id, address, add, remove)

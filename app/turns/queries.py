@@ -45,6 +45,7 @@ class Claim:
     inbox: Sequence[InboxItem]
     interrupts: Sequence[str]
     checkpoints: Sequence[Mapping[str, Any]]
+    contact_tags: Sequence[str] = ()
 
     @property
     def next_turn(self) -> int:
@@ -136,6 +137,7 @@ async def claim(
         **{name: row[name] for name in columns},
         turn=row["turn"],
         epoch=row["epoch"],
+        contact_tags=row["contact_tags"],
         attempts=row["attempts"],
         owner=owner,
         claimed_at=now,
@@ -153,8 +155,13 @@ async def commit_leg(
     return row is not None
 
 
-async def commit(tx: Transaction, claim: Claim, settlement: Settlement, now: datetime) -> Committed | None:
-    """Ends the turn: everything it did becomes durable at once. None when another worker has the conversation."""
+async def commit(
+    tx: Transaction, claim: Claim, settlement: Settlement, now: datetime, *, if_nothing_came: bool = False
+) -> Committed | None:
+    """Ends the turn: everything it did becomes durable at once. None when another worker has the conversation.
+
+    `if_nothing_came`: None, too, when something has come that this turn does not consume.
+    """
     parameters = {
         **_fence(claim),
         "now": now,
@@ -166,6 +173,7 @@ async def commit(tx: Transaction, claim: Claim, settlement: Settlement, now: dat
         "wake_at": settlement.timer.at if settlement.timer else None,
         "wake_for": settlement.timer.what if settlement.timer else None,
         "keep_timer": settlement.keep_timer,
+        "if_nothing_came": if_nothing_came,
     }
     if settlement.record is None:
         return await tx.one(Committed, CONSUME, parameters)
@@ -283,8 +291,8 @@ async def journal_result(tx: Transaction, key: Mapping[str, Any], result: Mappin
     )
 
 
-async def journaled_result(tx: Transaction, key: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The recorded result of a call that already ran."""
+async def journaled_result(tx: Transaction, key: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The recorded result of a call that is in the journal; None when it was begun and has not ended."""
     row = await tx.one(
         dict,
         """select result from tool_calls
@@ -292,8 +300,18 @@ async def journaled_result(tx: Transaction, key: Mapping[str, Any]) -> Mapping[s
         key,
     )
     assert row is not None, "an entry that was there does not go away"
-    result: Mapping[str, Any] = row["result"]
+    result: Mapping[str, Any] | None = row["result"]
     return result
+
+
+async def forget_call(tx: Transaction, key: Mapping[str, Any]) -> None:
+    """Takes a call out of the journal that certainly was not made, and may be made again."""
+    await tx.run(
+        """delete from tool_calls
+           where conversation_id = %(conversation_id)s and turn = %(turn)s and tool_call_id = %(tool_call_id)s
+               and result is null""",
+        key,
+    )
 
 
 async def add_worker(tx: Transaction, host: str, pid: int, now: datetime) -> int:

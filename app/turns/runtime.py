@@ -10,8 +10,9 @@ from langgraph.types import Command
 
 from app.turns.queries import InboxItem, Interrupt
 from app.turns.saver import BufferingSaver
-from graphs.builder import LEG_ENDS_BEFORE, Graph, build, leg_ended
+from graphs.builder import LEG_ENDS_BEFORE, Graph, build
 from graphs.context import Context
+from graphs.edges import leg_ended
 from graphs.nodes.handoff import Decision
 from graphs.state import State, new_turn
 from tenants.loader import Loaded

@@ -1,6 +1,7 @@
 """One turn: claim the conversation, run its graph, commit everything at once."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,13 +13,13 @@ from app.assistants.service import Assistants
 from app.channels.base import split_body
 from app.clock import Clock
 from app.config import Settings
-from app.db import AWAY, Database
-from app.observability import Milestone, Reached
+from app.db import AWAY
+from app.observability import Milestone
 from app.outbox.queries import OutboxRow
 from app.turns import queries, runtime
 from app.turns.plan import Plan, Run, plan
 from app.turns.queries import Claim, Committed, Record, Settlement, Timer, Unclaimed
-from app.turns.runner import JournalingToolRunner
+from app.turns.runner import JournalingToolRunner, Ports
 from app.turns.runtime import Finished, Graphs
 from app.turns.saver import BufferingSaver
 from graphs.config import Assistant
@@ -29,6 +30,9 @@ from graphs.state import Reply
 from tenants.loader import InvalidAssistant, Loaded
 
 log = structlog.get_logger()
+
+FOLDS = 3
+"""How often a turn begins again for what came meanwhile: somebody who never stops writing is answered, too."""
 
 RETRY_AFTER = (1.0, 3.0, 10.0, 30.0)
 """Seconds before a failed turn is tried again."""
@@ -56,25 +60,23 @@ class Fenced(Exception):
     """Another worker has the conversation: what this turn did counts for nothing, and is dropped."""
 
 
+class Folded(Exception):
+    """Something came while the turn was at work: it begins again with both."""
+
+
 class Turns:
     """Runs turns, any number at once. Holds no connection while a model thinks."""
 
-    def __init__(
-        self,
-        db: Database,
-        assistants: Assistants,
-        models: Models,
-        clock: Clock,
-        settings: Settings,
-        reached: Reached,
-    ) -> None:
-        self._db = db
+    def __init__(self, assistants: Assistants, models: Models, ports: Ports, clock: Clock, settings: Settings) -> None:
+        self._db = ports.db
         self._assistants = assistants
         self._models = models
+        self._ports = ports
         self._clock = clock
         self._settings = settings
-        self._reached = reached
+        self._reached = ports.reached
         self._graphs = Graphs()
+        self._folds: Counter[UUID] = Counter()
 
     async def take(self, tenant_id: UUID, conversation_id: UUID, owner: int) -> Taken:
         """One turn, if there is one to take. Raises psycopg.Error while Postgres is away."""
@@ -92,6 +94,10 @@ class Turns:
         except Fenced:
             log.warning("turn fenced off", conversation_id=str(conversation_id), epoch=claimed.epoch)
             return Taken(None, 0, None)
+        except Folded:
+            self._folds[conversation_id] += 1
+            await self._release(claimed, "something came meanwhile", 0.0, forgive=True)
+            return Taken(None, len(claimed.inbox), self._clock(), claimable=True)
         except asyncio.CancelledError:
             await self._release(claimed, "interrupted", 0.0, forgive=True)
             raise
@@ -121,7 +127,10 @@ class Turns:
         loaded = await self._loaded(claim)
         if todo.run is Run.PARK:
             return await self._commit(claim, _parked(claim, todo, loaded.assistant, self._clock()))
-        return await self._commit(claim, await self._run_graph(claim, todo, loaded))
+        settlement, legs = await self._run_graph(claim, todo, loaded)
+        # What a leg has committed stands: a turn that called tools is not begun again.
+        may_fold = todo.run is Run.MESSAGES and loaded.assistant.lifecycle.while_running == "fold" and legs == 0
+        return await self._commit(claim, settlement, fold=may_fold and self._folds[claim.id] < FOLDS)
 
     async def _loaded(self, claim: Claim) -> Loaded:
         """The version that the conversation opened with; the current one, if that one no longer loads."""
@@ -132,13 +141,17 @@ class Turns:
             log.exception("version unusable", tenant_id=str(claim.tenant_id), version_id=claim.version_id)
             return await self._assistants.current(claim.tenant_id)
 
-    async def _run_graph(self, claim: Claim, todo: Plan, loaded: Loaded) -> Settlement:
-        now, assistant = self._clock(), loaded.assistant
+    async def _run_graph(self, claim: Claim, todo: Plan, loaded: Loaded) -> tuple[Settlement, int]:
+        """What the turn did, and how many legs of it are committed."""
+        now, assistant, legs = self._clock(), loaded.assistant, 0
         saver = BufferingSaver(str(claim.id), claim.checkpoints)
-        runner = JournalingToolRunner(self._db, claim, assistant, now, self._reached)
-        context = Context(now, claim.contact_name, self._models, runner)
+        runner = JournalingToolRunner(self._ports, claim, assistant, now)
+        context = Context(
+            now, claim.contact_name, self._models, runner, frozenset(claim.contact_tags), first_turn=claim.turn == 0
+        )
 
         async def commit_leg() -> None:
+            nonlocal legs
             self._reached(Milestone.LEG_RUN)
             async with self._db.statement(claim.tenant_id) as tx:
                 kept = await queries.commit_leg(
@@ -147,6 +160,7 @@ class Turns:
             if not kept:
                 raise Fenced
             saver.committed()
+            legs += 1
             self._reached(Milestone.LEG_COMMITTED)
 
         finished = await runtime.run_legs(
@@ -160,7 +174,7 @@ class Turns:
         self._reached(Milestone.TURN_RUN)
         if not finished.interrupts:
             saver.finish()
-        return _settled(todo, finished, saver.commit_parameters(), assistant, self._clock())
+        return _settled(todo, finished, saver.commit_parameters(), assistant, self._clock()), legs
 
     async def _input(self, claim: Claim, todo: Plan, assistant: Assistant) -> runtime.GraphInput:
         match todo.run:
@@ -186,14 +200,22 @@ class Turns:
         ]
         if item.kind == "timer":
             return Decision(action=assistant.handoff.on_timeout, said=said, unattended=True)
-        return Decision(action=item.payload["action"], reply=item.payload.get("reply"), said=said)
+        return Decision(
+            action=item.payload["action"],
+            reply=item.payload.get("reply"),
+            arguments=item.payload.get("arguments") or {},
+            reason=item.payload.get("reason"),
+            said=said,
+        )
 
-    async def _commit(self, claim: Claim, settlement: Settlement) -> Taken:
+    async def _commit(self, claim: Claim, settlement: Settlement, *, fold: bool = False) -> Taken:
         now = self._clock()
         async with self._db.statement(claim.tenant_id) as tx:
-            committed = await queries.commit(tx, claim, settlement, now)
+            committed = await queries.commit(tx, claim, settlement, now, if_nothing_came=fold)
         if committed is None:
-            raise Fenced
+            # Fenced off, perhaps: then what is released is nothing of ours, and the next claim says so.
+            raise Folded if fold else Fenced
+        self._folds.pop(claim.id, None)
         self._reached(Milestone.TURN_COMMITTED)
         return Taken(
             _head(claim, settlement, committed, now),
@@ -225,7 +247,7 @@ def _settled(
     return Settlement(
         status=status,
         dispositions=todo.dispositions,
-        timer=_timer(status, assistant, now),
+        timer=_timer("approval" if _approves(finished) else status, assistant, now),
         checkpoint=checkpoint,
         record=Record(
             replies=_split(spoken),
@@ -260,9 +282,18 @@ def _parked(claim: Claim, todo: Plan, assistant: Assistant, now: datetime) -> Se
     )
 
 
-def _timer(status: str, assistant: Assistant, now: datetime) -> Timer | None:
-    wait = {"waiting": assistant.handoff.timeout, "bot": assistant.lifecycle.idle}.get(status)
-    return Timer(now + timedelta(seconds=wait), "handoff_timeout" if status == "waiting" else "idle") if wait else None
+def _approves(finished: Finished) -> bool:
+    return any(interrupt.kind == "approval" for interrupt in finished.interrupts)
+
+
+def _timer(waits_for: str, assistant: Assistant, now: datetime) -> Timer | None:
+    waits = {
+        "waiting": assistant.handoff.timeout,
+        "approval": assistant.approvals.timeout,
+        "bot": assistant.lifecycle.idle,
+    }
+    wait = waits.get(waits_for)
+    return Timer(now + timedelta(seconds=wait), "idle" if waits_for == "bot" else "handoff_timeout") if wait else None
 
 
 def _split(replies: list[Reply]) -> list[Reply]:

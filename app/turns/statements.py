@@ -29,6 +29,7 @@ CLAIMED: LiteralString = f"""
 select c.id, c.tenant_id, c.channel_id, c.contact_id, c.version_id, c.status, c.turn, c.epoch, c.attempts,
     c.pending, c.due_at, mine.claimed,
     contacts.address as contact_address, contacts.profile_name as contact_name,
+    contacts.tags as contact_tags,
     (
         select coalesce(jsonb_agg(to_jsonb(i) order by i.id), '[]')
         from (
@@ -132,6 +133,7 @@ fenced as (
         wake_at = case when %(keep_timer)s then c.wake_at else %(wake_at)s::timestamptz end,
         wake_for = case when %(keep_timer)s then c.wake_for else %(wake_for)s end
     where c.id = %(conversation_id)s and c.owner = %(owner)s and c.epoch = %(epoch)s
+        and (c.pending <= %(consumed)s or not %(if_nothing_came)s)
     returning c.id, c.tenant_id, c.turn, c.pending, c.due_at, c.version_id
 ),
 consumed as (

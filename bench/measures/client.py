@@ -11,7 +11,6 @@ from app.config import ModelProvider
 from bench.system import TENANT
 from graphs.models import Models, Toolbox
 from tenants.loader import load_folder
-from tools.registry import BUILTIN
 
 CALLS, AT_ONCE = 400, 8
 
@@ -21,7 +20,7 @@ async def main(base_url: str) -> float:
     assistant = load_folder(TENANT).assistant
     agent = next(iter(assistant.agents.values()))
     models = Models({"openai": ModelProvider("simulated", base_url)})
-    toolbox = Toolbox([BUILTIN[name].declaration() for name in agent.tools])
+    toolbox = Toolbox([assistant.tools[name].declaration() for name in agent.tools])
     messages: list[BaseMessage] = [SystemMessage(f"{agent.prompt}\nYou write for {assistant.name}.")]
     for number in range(10):
         messages += [HumanMessage(f"mensagem {number} do contato"), AIMessage(f"eco: mensagem {number} do contato")]
@@ -29,7 +28,7 @@ async def main(base_url: str) -> float:
 
     async def calls(count: int) -> None:
         for _ in range(count):
-            await models.answer(assistant.model, messages, toolbox)
+            await models.answer(assistant.models, messages, toolbox)
 
     await calls(20)
     began = time.process_time()

@@ -6,13 +6,13 @@ from uuid import uuid4
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from langgraph.runtime import Runtime
 
-from graphs import prompts
-from graphs.config import Assistant
+from graphs import prompts, transfer
+from graphs.config import Agent, Assistant
 from graphs.context import Context
-from graphs.models import ModelFailure, Toolbox
+from graphs.models import ModelFailure, Toolbox, priced
 from graphs.nodes.base import NodeWithRuntime
+from graphs.portable import with_call_ids
 from graphs.state import State, Update, changed, saying
-from tools.registry import BUILTIN
 
 CALLS_PER_TURN = 10
 """An agent that has still not answered after so many calls goes round in circles."""
@@ -20,22 +20,20 @@ CALLS_PER_TURN = 10
 
 def make_call_model(assistant: Assistant) -> NodeWithRuntime[Update]:
     """The node, with every agent's tools declared once."""
-    toolboxes = {
-        agent.name: Toolbox([BUILTIN[name].declaration() for name in agent.tools])
-        for agent in assistant.agents.values()
-    }
+    toolboxes = {agent.name: _toolbox(assistant, agent) for agent in assistant.agents.values()}
 
     async def call_model(state: State, runtime: Runtime[Context]) -> Update:
         turn, context = state["turn"], runtime.context
         agent = assistant.agents[str(state["agent"])]
         system = SystemMessage(prompts.for_agent(assistant, agent, context.contact_name, context.now))
+        models = agent.models or assistant.models
         try:
             if len(turn["usage"]) >= CALLS_PER_TURN:
                 raise ModelFailure(f"no answer after {CALLS_PER_TURN} calls", retryable=False)
-            answer = await context.models.answer(assistant.model, [system, *state["messages"]], toolboxes[agent.name])
+            answer = await context.models.answer(models, [system, *state["messages"]], toolboxes[agent.name])
         except ModelFailure as failure:
             return {"turn": changed(saying(turn, assistant.apology), handoff=f"the model failed: {failure}")}
-        turn = changed(turn, usage=[*turn["usage"], answer.usage])
+        turn = changed(turn, usage=[*turn["usage"], priced(answer.usage, assistant.prices, agent.name)])
         if not answer.message.tool_calls:
             turn = saying(turn, answer.message.text.strip())
         return {"messages": [with_fresh_ids(answer.message, state["messages"])], "turn": turn}
@@ -46,9 +44,15 @@ def make_call_model(assistant: Assistant) -> NodeWithRuntime[Update]:
 def with_fresh_ids(message: AIMessage, earlier: Sequence[BaseMessage]) -> AIMessage:
     """The message with ids of its own for its tool calls: some servers count them from zero in every answer."""
     taken = {call["id"] for said in earlier if isinstance(said, AIMessage) for call in said.tool_calls}
-    calls = []
+    fresh: list[str] = []
     for call in message.tool_calls:
-        fresh = f"{call['id']}-{uuid4().hex[:12]}" if call["id"] in taken else call["id"]
-        taken.add(fresh)
-        calls.append({**call, "id": fresh})
-    return message.model_copy(update={"tool_calls": calls})
+        fresh.append(f"call_{uuid4().hex[:24]}" if call["id"] in taken else str(call["id"]))
+        taken.add(fresh[-1])
+    return with_call_ids(message, fresh)
+
+
+def _toolbox(assistant: Assistant, agent: Agent) -> Toolbox:
+    declarations = [assistant.tools[name].declaration() for name in agent.tools]
+    if agent.transfers:
+        declarations.append(transfer.declaration(assistant, agent))
+    return Toolbox(declarations)

@@ -1,7 +1,7 @@
 """Stops until an operator decides."""
 
-from collections.abc import Sequence
-from typing import Literal, NotRequired, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NotRequired, TypedDict
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langgraph.types import Command, interrupt
@@ -22,10 +22,15 @@ class Said(TypedDict):
 
 
 class Decision(TypedDict):
-    """What the graph is resumed with. `unattended`: nobody took the conversation in time."""
+    """What the graph is resumed with. `unattended`: nobody took the conversation in time.
 
-    action: Literal["return", "close"]
+    For an approval: `arguments` are edited ones by the calls' ids, and `reason` is why it was refused.
+    """
+
+    action: Literal["return", "close", "approve", "reject"]
     unattended: NotRequired[bool]
+    arguments: NotRequired[Mapping[str, Mapping[str, Any]]]
+    reason: NotRequired[str | None]
     reply: NotRequired[str | None]
     said: NotRequired[Sequence[Said]]
 
@@ -52,14 +57,15 @@ def make_handoff(assistant: Assistant) -> Node[Next]:
         decision: Decision = interrupt(request)
         reply = decision.get("reply")
         turn = saying(new_turn(), reply, "operator")
-        messages = [*_superseded(state["messages"]), *_attributed(decision.get("said", ()))]
+        messages = [*_superseded(state["messages"]), *attributed(decision.get("said", ()))]
         if reply:
             messages.append(AIMessage(f"[operator] {reply}"))
         unanswered = _unanswered(decision)
         if unanswered and decision["action"] == "return":
-            update = {"messages": messages, "turn": new_turn(said="\n".join(unanswered))}
+            update = {"messages": messages, "flow": None, "turn": new_turn(said="\n".join(unanswered))}
             return Command(goto="route", update=update)
-        update = {"messages": messages, "turn": turn}
+        # What the contact says next is for whoever answers then, and no late answer to a flow.
+        update = {"messages": messages, "flow": None, "turn": turn}
         return Command(goto="close" if decision["action"] == "close" else "__end__", update=update)
 
     return handoff
@@ -85,7 +91,8 @@ def _superseded(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     ]
 
 
-def _attributed(said: Sequence[Said]) -> list[BaseMessage]:
+def attributed(said: Sequence[Said]) -> list[BaseMessage]:
+    """What was said while a human had the conversation, as messages."""
     return [
         HumanMessage(line["body"], id=line["id"])
         if line["author"] == "contact"

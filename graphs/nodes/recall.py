@@ -7,9 +7,8 @@ from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
 from graphs.config import Assistant
 from graphs.nodes.base import Node
+from graphs.portable import LOST
 from graphs.state import State, Update, new_turn
-
-LOST = "The call was interrupted and its outcome is not known."
 
 
 def make_recall(assistant: Assistant) -> Node[Update]:

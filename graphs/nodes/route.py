@@ -1,18 +1,20 @@
 """Decides who answers: rules first, free of charge; then one structured model call."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from graphs import prompts
-from graphs.config import CLASSIFY, CLOSE, HANDOFF, Assistant
+from graphs.config import CLASSIFY, CLOSE, HANDOFF, Assistant, Heard
 from graphs.context import Context
-from graphs.models import ModelFailure, Models, Toolbox
+from graphs.edges import flow_node
+from graphs.flows import question_of, started
+from graphs.language import Languages
+from graphs.models import ModelFailure, Models, Toolbox, priced
 from graphs.nodes.base import NodeWithRuntime
-from graphs.state import Route, State, Usage, changed, saying
+from graphs.state import FlowState, Route, State, TurnState, Usage, changed, saying
 
 FAILED = ""
 """Where a router that failed sends a turn."""
@@ -20,41 +22,66 @@ FAILED = ""
 MESSAGES_READ = 6
 """The router sees the end of the conversation only."""
 
-Next = Command[Literal["select_agent", "handoff", "close"]]
 
-
-def make_route(assistant: Assistant) -> NodeWithRuntime[Next]:
-    """The node, for one assistant's rules and agents."""
+def make_route(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
+    """The node, for one assistant's rules, agents and flows."""
     classifier = Classifier(assistant)
+    languages = Languages(assistant)
 
-    async def route(state: State, runtime: Runtime[Context]) -> Next:
-        turn = state["turn"]
-        choice = by_rule(assistant, state)
+    async def route(state: State, runtime: Runtime[Context]) -> Command[str]:
+        turn, context = state["turn"], runtime.context
+        choice = without_model(assistant, state, _heard(assistant, languages, state, context))
         usage: list[Usage] = []
-        if choice is None and assistant.otherwise != CLASSIFY:
-            choice = Route(to=assistant.otherwise, why="the only way")
         if choice is None:
-            choice, usage = await classifier.choose(runtime.context.models, state["messages"])
+            choice, usage = await classifier.choose(context.models, state)
             if choice["to"] == FAILED:
                 turn = saying(turn, assistant.apology)
                 choice = Route(to=HANDOFF, why=choice["why"])
         turn = changed(turn, route=choice, usage=[*turn["usage"], *usage])
-        if choice["to"] == HANDOFF:
-            return Command(goto="handoff", update={"turn": changed(turn, handoff=choice["why"])})
-        return Command(goto="close" if choice["to"] == CLOSE else "select_agent", update={"turn": turn})
+        return _goto(assistant, choice, turn, state.get("flow"))
 
     return route
 
 
-def by_rule(assistant: Assistant, state: State) -> Route | None:
-    """The first rule that applies to what the contact has just said."""
-    turn = state["turn"]
-    if turn["event"] == "idle":
+def _heard(assistant: Assistant, languages: Languages, state: State, context: Context) -> Heard:
+    said = state["turn"]["said"]
+    return Heard(
+        text=said,
+        button=state["turn"]["button"],
+        language=languages.of(said),
+        outside_hours=not assistant.hours.open_at(context.now.astimezone(assistant.timezone)),
+        first_message=context.first_turn,
+        tags=context.tags,
+    )
+
+
+def without_model(assistant: Assistant, state: State, heard: Heard) -> Route | None:
+    """Where the turn goes without a model: by a rule, on with its flow, to the agent in charge, or the only way."""
+    if state["turn"]["event"] == "idle":
         return Route(to=CLOSE, why="idle")
+    flow, agent = state.get("flow"), state.get("agent")
+    asking = question_of(assistant, flow) is not None
     for number, rule in enumerate(assistant.rules, 1):
-        if rule.applies(turn["said"], turn["button"]):
-            return Route(to=rule.to, why=f"rule {number}: {rule.button or ', '.join(rule.words)}")
-    return None
+        # An answer that holds a rule's word is an answer: it takes more to leave a flow.
+        if (not asking or rule.to in (HANDOFF, CLOSE)) and rule.applies(heard):
+            return Route(to=rule.to, why=f"rule {number}: {rule.why}")
+    if flow is not None and asking:
+        return Route(to=flow["name"], why="the flow goes on")
+    if assistant.sticky and agent in assistant.agents:
+        return Route(to=str(agent), why="still in charge")
+    return None if assistant.otherwise == CLASSIFY else Route(to=assistant.otherwise, why="the only way")
+
+
+def _goto(assistant: Assistant, choice: Route, turn: TurnState, flow: FlowState | None) -> Command[str]:
+    to = choice["to"]
+    if to in assistant.flows:
+        waits = flow is not None and flow["name"] == to and question_of(assistant, flow) is not None
+        return Command(
+            goto=flow_node(to), update={"turn": turn, "flow": flow if waits else started(assistant.flows[to])}
+        )
+    if to == HANDOFF:
+        return Command(goto="handoff", update={"turn": changed(turn, handoff=choice["why"]), "flow": None})
+    return Command(goto="close" if to == CLOSE else "select_agent", update={"turn": turn, "flow": None})
 
 
 class Classifier:
@@ -62,22 +89,21 @@ class Classifier:
 
     def __init__(self, assistant: Assistant) -> None:
         self._assistant = assistant
-        self._options = [*assistant.agents, HANDOFF, CLOSE]
+        self._options = [*assistant.agents, *assistant.flows, HANDOFF, CLOSE]
         self._toolbox = Toolbox([self._declaration()], forced="route")
-        self._system = SystemMessage(prompts.for_router(assistant))
 
-    async def choose(self, models: Models, messages: Sequence[BaseMessage]) -> tuple[Route, list[Usage]]:
+    async def choose(self, models: Models, state: State) -> tuple[Route, list[Usage]]:
         """The model's choice, or FAILED and why, and what it cost. It gets a second try when it names nobody."""
+        messages = state["messages"]
+        system = SystemMessage(prompts.for_router(self._assistant, state.get("agent")))
         spoken = [m for m in messages if isinstance(m, HumanMessage) or (isinstance(m, AIMessage) and not m.tool_calls)]
         usage: list[Usage] = []
         for _ in range(2):
             try:
-                answer = await models.answer(
-                    self._assistant.model, [self._system, *spoken[-MESSAGES_READ:]], self._toolbox
-                )
+                answer = await models.answer(self._assistant.models, [system, *spoken[-MESSAGES_READ:]], self._toolbox)
             except ModelFailure as failure:
                 return Route(to=FAILED, why=f"the router failed: {failure}"), usage
-            usage.append(answer.usage)
+            usage.append(priced(answer.usage, self._assistant.prices, None))
             arguments = answer.message.tool_calls[0]["args"] if answer.message.tool_calls else {}
             if arguments.get("to") in self._options:
                 return Route(to=arguments["to"], why=str(arguments.get("why", ""))[:200]), usage

@@ -8,18 +8,15 @@ from langgraph.runtime import Runtime
 
 from graphs.config import Agent, Assistant
 from graphs.context import Context
+from graphs.flows import started
 from graphs.nodes.base import NodeWithRuntime
-from graphs.state import State, Update, changed, saying
-from tools.base import InvalidArguments
-from tools.context import JSON, ToolBroke, ToolCall, ToolContext, ToolRunner
-from tools.registry import BUILTIN
+from graphs.state import Route, State, TurnState, Update, changed, saying
+from graphs.tool_calls import CallFailed, fitting, perform
+from graphs.transfer import TRANSFER
+from tools.context import JSON, ToolRunner
 
 LONGEST_RESULT = 8_000
 """Characters of a tool's result that a model gets to see."""
-
-
-class _Failed(Exception):
-    """The call could not be made. The text tells the model why."""
 
 
 def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
@@ -28,44 +25,63 @@ def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
     async def run_tools(state: State, runtime: Runtime[Context]) -> Update:
         turn = state["turn"]
         agent = assistant.agents[str(state["agent"])]
-        last = state["messages"][-1]
-        assert isinstance(last, AIMessage), "the edge into this node asks for a model's message"
         results: list[ToolMessage] = []
-        for call in last.tool_calls:
+        transfer: Route | None = None
+        for call in _calls(state):
             try:
-                result = await _run(agent, call, runtime.context.tools)
-            except _Failed as error:
+                if call["name"] == TRANSFER:
+                    transfer = _transfer(agent, call)
+                    result: JSON = {"status": f"{transfer['to']} goes on from here"}
+                else:
+                    result = await _run(assistant, agent, call, turn, runtime.context.tools)
+            except CallFailed as error:
                 turn = changed(turn, tool_failures=turn["tool_failures"] + 1)
                 results.append(_message(call, str(error), "error"))
                 continue
-            if BUILTIN[call["name"]].effects == "handoff":
+            if call["name"] != TRANSFER and assistant.tools[call["name"]].effects == "handoff":
                 turn = changed(turn, handoff=str(call["args"].get("reason", "the agent asked for a human")))
-            results.append(_message(call, json.dumps(result, ensure_ascii=False), "success"))
+            results.append(_message(call, json.dumps(result, ensure_ascii=False, default=str), "success"))
         if turn["handoff"] is None and turn["tool_failures"] >= assistant.handoff.tool_failures:
             turn = changed(saying(turn, assistant.apology), handoff="tools failed too often")
-        return {"messages": results, "turn": turn}
+        heard = turn["heard"]
+        turn = changed(turn, approval=None, heard=[])
+        return _transferred(assistant, transfer, {"messages": [*results, *heard], "turn": turn})
 
     return run_tools
 
 
-async def _run(agent: Agent, call: ModelToolCall, runner: ToolRunner) -> JSON:
+def _calls(state: State) -> list[ModelToolCall]:
+    last = state["messages"][-1]
+    assert isinstance(last, AIMessage), "the edge into this node asks for a model's message"
+    return last.tool_calls
+
+
+def _transfer(agent: Agent, call: ModelToolCall) -> Route:
+    to = call["args"].get("to")
+    if to not in agent.transfers:
+        raise CallFailed(f"there is nobody {to!r} to transfer to; there are: {', '.join(agent.transfers) or 'none'}")
+    return Route(to=to, why=f"{agent.name} transferred: {str(call['args'].get('why', ''))[:200]}")
+
+
+def _transferred(assistant: Assistant, transfer: Route | None, update: Update) -> Update:
+    if transfer is None:
+        return update
+    # Who was to go on after an earlier flow of this turn no longer is.
+    turn = changed(update["turn"], route=transfer, goes_on=None)
+    if transfer["to"] in assistant.flows:
+        return {**update, "turn": turn, "flow": started(assistant.flows[transfer["to"]])}
+    return {**update, "turn": turn, "agent": transfer["to"]}
+
+
+async def _run(assistant: Assistant, agent: Agent, call: ModelToolCall, turn: TurnState, runner: ToolRunner) -> JSON:
     if call["name"] not in agent.tools:
-        raise _Failed(f"there is no tool {call['name']!r}; yours are: {', '.join(agent.tools) or 'none'}")
-    tool = BUILTIN[call["name"]]
-    try:
-        arguments = tool.parse(call["args"])
-    except InvalidArguments as error:
-        raise _Failed(f"the arguments do not fit: {error}") from None
-
-    async def effect(context: ToolContext) -> JSON:
-        return await tool.run(context, arguments)
-
-    try:
-        if tool.effects == "write":
-            return await runner.write_once(ToolCall(str(call["id"]), tool.name, call["args"]), effect)
-        return await runner.read(effect)
-    except ToolBroke:
-        raise _Failed("the tool is out of order") from None
+        raise CallFailed(f"there is no tool {call['name']!r}; yours are: {', '.join(agent.tools) or 'none'}")
+    tool, call_id, approval = assistant.tools[call["name"]], str(call["id"]), turn["approval"]
+    if tool.approval and (approval is None or call_id not in approval["approved"]):
+        fitting(tool, call["args"])
+        reason = approval["refused"].get(call_id) if approval else None
+        raise CallFailed(f"an operator did not approve it: {reason or 'no reason given'}")
+    return await perform(tool, call_id, call["args"], runner)
 
 
 def _message(call: ModelToolCall, text: str, status: str) -> ToolMessage:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from groq.resources.chat.completions import AsyncCompletions
+from groq.types.chat import ChatCompletion
 from langchain_core.language_models import BaseChatModel
 from langchain_groq import ChatGroq
 from pydantic import SecretStr
@@ -9,10 +11,27 @@ from pydantic import SecretStr
 from graphs.config import ModelSpec
 
 
+class LeanCompletions:
+    """Groq's chat completions without the SDK's walk over every message, as for OpenAI (docs/decisions/0003)."""
+
+    def __init__(self, completions: AsyncCompletions) -> None:
+        self._completions = completions
+
+    async def create(self, *, messages: list[dict[str, Any]], **options: Any) -> ChatCompletion:
+        """The same request: the SDK merges `extra_body` into it as it is."""
+        untouched = {"messages": messages, **({"tools": options.pop("tools")} if "tools" in options else {})}
+        answer: ChatCompletion = await self._completions.create(messages=[], extra_body=untouched, **options)
+        return answer
+
+    async def close(self) -> None:
+        """Closes the client's connections."""
+        await self._completions._client.close()
+
+
 def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:
     """A client without retries of its own: ours are counted."""
     options: dict[str, Any] = {} if spec.temperature is None else {"temperature": spec.temperature}
-    return ChatGroq(
+    client = ChatGroq(
         model=spec.model,
         api_key=SecretStr(api_key),
         base_url=base_url,
@@ -21,8 +40,10 @@ def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:
         max_tokens=spec.max_tokens,
         **options,
     )
+    client.async_client = LeanCompletions(client.async_client)
+    return client
 
 
 async def close(client: ChatGroq) -> None:
     """Closes the client's connections."""
-    await client.async_client._client.close()
+    await client.async_client.close()

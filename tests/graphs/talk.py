@@ -13,6 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command
 
+from app.turns.runtime import STEPS_PER_LEG
 from graphs.builder import Graph, build
 from graphs.config import Assistant
 from graphs.context import Context
@@ -21,7 +22,7 @@ from graphs.nodes.handoff import Decision
 from graphs.state import new_turn
 from tenants.loader import load_folder
 from tests.platform import TENANT, TENANTS
-from tools.context import JSON, Effect, Slot, SlotUnavailable, ToolCall, ToolContext
+from tools.context import JSON, Effect, Slot, SlotUnavailable, ToolCall, ToolContext, Unreachable
 
 NAME = "Clínica dos Grafos"
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -63,6 +64,23 @@ rules:
   - when: {{tool: request_human, user: "(?i)socorro"}}
     call: {{name: request_human, arguments: {{reason: pediu socorro}}}}
   - {{when: {{user: "(?i)recuse"}}, fail: 401}}
+
+  - when: {{tool: transfer, user: "(?i)passe para (?P<to>[a-z]+)"}}
+    call: {{name: transfer, arguments: {{to: "{{{{ m.to }}}}", why: pediu}}}}
+  - {{when: {{tool: transfer, user: "(?i)pingue"}}, call: {{name: transfer, arguments: {{to: agenda, why: a}}}}}}
+  - {{when: {{result_of: transfer, user: "(?i)fique"}}, say: "fiquei - {{{{ result }}}}"}}
+  - when: {{tool: pedir, user: "(?i)peça duas vezes"}}
+    call:
+      - {{name: pedir, arguments: {{quanto: 1}}}}
+      - {{name: preco, arguments: {{}}}}
+      - {{name: pedir, arguments: {{quanto: 2}}}}
+  - {{when: {{tool: pedir, user: "(?i)peça errado"}}, call: {{name: pedir, arguments: {{quanto: muito}}}}}}
+  - {{when: {{tool: pedir, user: "(?i)peça"}}, call: {{name: pedir, arguments: {{quanto: 7}}}}}}
+  - {{when: {{tool: preco, user: "(?i)injete"}}, call: {{name: pedir, arguments: {{quanto: 9}}}}}}
+  - {{when: {{result_of: pedir, user: "(?i)insista"}}, call: {{name: pedir, arguments: {{quanto: 8}}}}, times: 1}}
+  - {{when: {{result_of: pedir}}, say: "pedido - {{{{ result }}}}"}}
+  - {{when: {{tool: preco, user: "(?i)quanto"}}, call: {{name: preco, arguments: {{}}}}}}
+  - {{when: {{result_of: preco}}, say: "custa {{{{ result.preco }}}}"}}
   - say: "eco: {{{{ user }}}}"
 """
 
@@ -103,8 +121,24 @@ class Runner:
             self.written[call.id] = await effect(self._context())
         return self.written[call.id]
 
+    async def read_elsewhere(self, call: ToolCall, effect: Effect) -> JSON:
+        """Runs it."""
+        return await effect(self._context())
+
+    async def write_elsewhere(self, call: ToolCall, effect: Effect, *, repeatable: bool) -> JSON:
+        """Runs it, unless it ran."""
+        return await self.write_once(call, effect)
+
     def _context(self) -> ToolContext:
-        return ToolContext(NOW, assistant().timezone, self.diary)
+        return ToolContext(NOW, assistant().timezone, self.diary, NoWayOut())
+
+
+class NoWayOut:
+    """The port of graphs whose tools reach nobody."""
+
+    async def request(self, *_: object, **__: object) -> Any:
+        """Raises Unreachable."""
+        raise Unreachable("there is no way out here", sent=False)
 
 
 def assistant(**changes: Any) -> Assistant:
@@ -128,6 +162,9 @@ class Talk:
     diary: Diary = field(default_factory=Diary)
     thread: str = field(default_factory=lambda: str(uuid.uuid4()))
     contact_name: str | None = "Ana"
+    now: datetime = NOW
+    tags: frozenset[str] = frozenset()
+    first_turn: bool = False
 
     async def say(self, *texts: str, button: str | None = None, before: Sequence[BaseMessage] = ()) -> dict[str, Any]:
         """The contact writes; `before` is put into the history first. What the graph leaves."""
@@ -144,8 +181,9 @@ class Talk:
 
     async def run(self, graph_input: Any) -> dict[str, Any]:
         """Runs the graph to its end or to an interrupt."""
-        context = Context(NOW, self.contact_name, self.models, Runner(self.diary))
-        config: Any = {"configurable": {"thread_id": self.thread}}
+        runner = Runner(self.diary)
+        context = Context(self.now, self.contact_name, self.models, runner, self.tags, first_turn=self.first_turn)
+        config: Any = {"configurable": {"thread_id": self.thread}, "recursion_limit": STEPS_PER_LEG}
         state: dict[str, Any] = await self.graph.ainvoke(graph_input, config, context=context, durability="exit")
         return state
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from langchain_core.messages import ToolMessage
 
-from graphs.builder import LEG_ENDS_BEFORE, build, leg_ended
+from graphs.builder import LEG_ENDS_BEFORE, build
 from graphs.config import Handoff, Lifecycle, Rule
+from graphs.edges import leg_ended
 from graphs.nodes import run_tools
 from graphs.nodes.call_model import CALLS_PER_TURN
 from tests.graphs.conftest import Start

@@ -41,7 +41,7 @@ def history(seed: int) -> list[BaseMessage]:
 
 async def recalled(messages: Sequence[BaseMessage], window: int = 12) -> list[AnyMessage]:
     """The history after the node, through the state's own reducer."""
-    state = State(messages=list(messages), agent=None, turn=new_turn(said="oi"))  # type: ignore[arg-type]
+    state = State(messages=list(messages), agent=None, flow=None, turn=new_turn(said="oi"))  # type: ignore[arg-type]
     update = await make_recall(assistant(window=window))(state)
     return add_messages(list(messages), list(update.get("messages", [])))  # type: ignore[arg-type, return-value]
 
@@ -84,7 +84,7 @@ def test_the_window_begins_with_a_message_of_the_contact() -> None:
 
 
 async def test_nothing_is_written_when_nothing_has_to_change() -> None:
-    state = State(messages=[human(1)], agent=None, turn=new_turn(said="oi"))
+    state = State(messages=[human(1)], agent=None, flow=None, turn=new_turn(said="oi"))
     assert await make_recall(assistant())(state) == {}
 
 

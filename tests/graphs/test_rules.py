@@ -1,20 +1,22 @@
 """Routes that need no model."""
 
 import unicodedata
+from typing import Any
 
 import pytest
 
-from graphs.config import Rule, plain
-from graphs.nodes.route import by_rule
-from graphs.state import State, new_turn
+from graphs.config import Heard, Rule, plain
+from graphs.nodes.route import without_model
+from graphs.state import FlowState, State, new_turn
 from tests.graphs.talk import assistant
 
 PERSON = Rule(to="handoff", words=("atendente", "falar com alguém"))
 
 
-def chosen(rules: tuple[Rule, ...], state: State) -> tuple[str, str]:
+def chosen(rules: tuple[Rule, ...], text: str, **circumstances: Any) -> tuple[str, str]:
     """Where the rules send it, and which of them did."""
-    route = by_rule(assistant(rules=rules), state)
+    state = State(messages=[], agent=None, flow=None, turn=new_turn(said=text))
+    route = without_model(assistant(rules=rules), state, Heard(text, **circumstances))
     assert route is not None
     return route["to"], route["why"].partition(":")[0]
 
@@ -35,7 +37,7 @@ def chosen(rules: tuple[Rule, ...], state: State) -> tuple[str, str]:
     ],
 )
 def test_a_rule_finds_its_words_whatever_their_case_and_accents(text: str) -> None:
-    assert PERSON.applies(text, None)
+    assert PERSON.applies(Heard(text))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def test_a_rule_finds_its_words_whatever_their_case_and_accents(text: str) -> No
     ["", "atendentes", "superatendente", "atendente2", "atendente_novo", "atend ente", "falar com", "alguém", "oi"],
 )
 def test_a_rule_asks_for_whole_words(text: str) -> None:
-    assert not PERSON.applies(text, None)
+    assert not PERSON.applies(Heard(text))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_a_rule_asks_for_whole_words(text: str) -> None:
     ],
 )
 def test_words_are_words_and_no_expressions(word: str, text: str, applies: bool) -> None:
-    assert Rule(to="x", words=(word,)).applies(text, None) is applies
+    assert Rule(to="x", words=(word,)).applies(Heard(text)) is applies
 
 
 @pytest.mark.parametrize(
@@ -75,37 +77,108 @@ def test_words_are_words_and_no_expressions(word: str, text: str, applies: bool)
     ],
 )
 def test_a_button_is_known_by_its_payload(button: str, pressed: str | None, applies: bool) -> None:
-    assert Rule(to="x", button=button).applies("agenda_amanha sim", pressed) is applies
+    assert Rule(to="x", button=button).applies(Heard("agenda_amanha sim", pressed)) is applies
 
 
-def test_a_rule_with_words_and_a_button_applies_to_either() -> None:
-    rule = Rule(to="x", words=("sim",), button="sim_*")
-    assert rule.applies("sim", None)
-    assert rule.applies("", "sim_1")
-    assert not rule.applies("não", "nao_1")
+EVERYTHING = Rule(
+    to="x",
+    words=("sim", "claro"),
+    regex="s.m|cl",
+    button="sim_*",
+    language="pt",
+    outside_hours=True,
+    first_message=False,
+    tag="vip",
+)
+HEARD: dict[str, Any] = {
+    "text": "sim",
+    "button": "sim_1",
+    "language": "pt",
+    "outside_hours": True,
+    "first_message": False,
+    "tags": frozenset({"vip", "novo"}),
+}
+
+
+def test_a_rule_applies_when_all_that_it_names_holds() -> None:
+    assert EVERYTHING.applies(Heard(**HEARD))
+    assert EVERYTHING.applies(Heard(**{**HEARD, "text": "Claro!"}))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"text": "não"},
+        {"button": None},
+        {"button": "nao_1"},
+        {"language": None},
+        {"language": "en"},
+        {"outside_hours": False},
+        {"first_message": True},
+        {"tags": frozenset()},
+        {"tags": frozenset({"VIP"})},
+    ],
+    ids=str,
+)
+def test_a_rule_does_not_apply_when_one_thing_that_it_names_does_not_hold(other: dict[str, Any]) -> None:
+    assert not EVERYTHING.applies(Heard(**{**HEARD, **other}))
+
+
+@pytest.mark.parametrize(
+    ("rule", "heard"),
+    [
+        (Rule(to="x", regex=r"^\d{3}$"), {"text": "123"}),
+        (Rule(to="x", regex="PEDIDO n"), {"text": "meu pedido N 1"}),
+        (Rule(to="x", regex="é|ã"), {"text": "PÃO"}),
+        (Rule(to="x", language="es"), {"language": "es"}),
+        (Rule(to="x", outside_hours=True), {"outside_hours": True}),
+        (Rule(to="x", outside_hours=False), {"outside_hours": False}),
+        (Rule(to="x", first_message=True), {"first_message": True}),
+        (Rule(to="x", tag="vip"), {"tags": frozenset({"vip"})}),
+    ],
+    ids=str,
+)
+def test_every_condition_is_enough_alone(rule: Rule, heard: dict[str, Any]) -> None:
+    assert rule.applies(Heard(**{"text": "", **heard}))
+    assert not rule.applies(
+        Heard("nada", outside_hours=rule.outside_hours is False, first_message=rule.first_message is False)
+    )
+
+
+@pytest.mark.parametrize("regex", ["(a+)+$", "(a|aa)+$", "(.*a){20}$", "(a*)*b"])
+def test_no_expression_holds_up_whoever_matches_it(regex: str) -> None:
+    """An engine that tries all ways needs longer than the world has for one of these."""
+    assert not Rule(to="x", regex=f"^{regex}").applies(Heard("a" * 4000 + "!"))
+
+
+def test_a_rule_says_why_in_its_own_words() -> None:
+    assert Rule(to="x", words=("oi", "olá"), outside_hours=False, tag="vip").why == (
+        "words: oi, olá; outside hours: False; tag: vip"
+    )
 
 
 def test_a_rule_whose_word_has_no_letters_left_does_not_catch_everything() -> None:
-    assert not Rule(to="x", words=("\u0301", "oi")).applies("nada!! disso", None)
+    assert not Rule(to="x", words=("\u0301", "oi")).applies(Heard("nada!! disso"))
 
 
 def test_the_first_rule_that_applies_wins() -> None:
     rules = (Rule(to="agenda", words=("marcar",)), Rule(to="handoff", words=("marcar", "pessoa")))
-    state = State(messages=[], agent=None, turn=new_turn(said="marcar com uma pessoa"))
-    assert chosen(rules, state) == ("agenda", "rule 1")
-    assert chosen(rules[::-1], state) == ("handoff", "rule 1")
-    assert chosen((PERSON, *rules), state) == ("agenda", "rule 2")
+    text = "marcar com uma pessoa"
+    assert chosen(rules, text) == ("agenda", "rule 1")
+    assert chosen(rules[::-1], text) == ("handoff", "rule 1")
+    assert chosen((PERSON, *rules), text) == ("agenda", "rule 2")
 
 
-def test_only_what_was_said_in_this_turn_counts() -> None:
-    state = State(messages=[], agent="agenda", turn=new_turn(said="bom dia"))
-    assert by_rule(assistant(rules=(PERSON,)), state) is None
+def test_without_a_rule_that_applies_a_model_is_asked() -> None:
+    state = State(messages=[], agent="agenda", flow=None, turn=new_turn(said="bom dia"))
+    assert without_model(assistant(rules=(PERSON,)), state, Heard("bom dia")) is None
 
 
-def test_silence_closes_before_any_rule() -> None:
-    everything = (Rule(to="agenda", button="*"),)
-    state = State(messages=[], agent=None, turn=new_turn("idle", button="x"))
-    assert chosen(everything, state) == ("close", "idle")
+def test_silence_closes_before_any_rule_and_any_flow() -> None:
+    flow = FlowState(name="cadastro", step="nome", fields={}, tries=0)
+    state = State(messages=[], agent=None, flow=flow, turn=new_turn("idle"))
+    route = without_model(assistant(rules=(Rule(to="agenda", outside_hours=False),)), state, Heard(""))
+    assert route == {"to": "close", "why": "idle"}
 
 
 def test_plain_text_has_no_case_and_no_accents() -> None:

@@ -42,7 +42,7 @@ def test_the_yaml_is_what_the_assistant_says() -> None:
     assistant = load(VALID).assistant
     assert (assistant.name, assistant.language) == ("Clínica de Testes", "pt-BR")
     assert assistant.timezone == ZoneInfo("America/Sao_Paulo")
-    assert assistant.model == ModelSpec("openai", "test-model", timeout=5.0)
+    assert assistant.models == (ModelSpec("openai", "test-model", timeout=5.0),)
     assert list(assistant.agents) == ["agenda", "duvidas"]
     assert assistant.agents["agenda"].prompt == PROMPTS["prompts/agenda.md"]
     assert assistant.agents["agenda"].tools == ("find_slots", "book_slot", "request_human")
@@ -69,7 +69,7 @@ apology: Perdón.
     assert assistant.timezone == ZoneInfo("UTC")
     assert (assistant.rules, assistant.otherwise, assistant.window, assistant.calendars) == ((), CLASSIFY, 20, ())
     assert (assistant.handoff, assistant.lifecycle) == (Handoff(), Lifecycle())
-    assert assistant.model == ModelSpec("groq", "m", timeout=20.0)
+    assert assistant.models == (ModelSpec("groq", "m", timeout=20.0),)
 
 
 @pytest.mark.parametrize(

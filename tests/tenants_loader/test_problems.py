@@ -44,14 +44,14 @@ ONE_PROBLEM = [
     ("window: 12", "window: 1", "1}", "memory.window"),
     ("window: 12", "window: 1000", "1000}", "memory.window"),
     ("{match: [tchau], to: close}", "{match: tchau, to: close}", "tchau,", "routing.rules[1].match"),
-    ("{match: [tchau], to: close}", "{to: close}", "{to: close}", "a rule needs `match` or `button`"),
+    ("{match: [tchau], to: close}", "{to: close}", "{to: close}", "a rule needs a condition: `match`, `regex`"),
     ("{match: [tchau], to: close}", "{match: [''], to: close}", "''", "routing.rules[1].match[0]"),
     ("goodbye: Até logo!", "goodbye: ''", "''", "lifecycle.goodbye"),
     ("  agenda:\n    desc", "  Agenda:\n    desc", "Agenda:", "agents.Agenda"),
     ("tools: [find_slots, book_slot, request_human]", "tools: find_slots", "find_slots\n", "agents.agenda.tools"),
     # Names of other things.
-    ("to: handoff}", "to: handof}", "handof}", "there is no agent `handof`: did you mean `handoff`?"),
-    ("to: agenda}", "to: agendas}", "agendas}", "there is no agent `agendas`: did you mean `agenda`?"),
+    ("to: handoff}", "to: handof}", "handof}", "there is no agent or flow `handof`: did you mean `handoff`?"),
+    ("to: agenda}", "to: agendas}", "agendas}", "there is no agent or flow `agendas`: did you mean `agenda`?"),
     ("otherwise: classify", "otherwise: clasify", "clasify", "did you mean `classify`?"),
     ("[find_slots, book_slot, request", "[find_slot, book_slot, request", "find_slot,", "did you mean `find_slots`?"),
     ("tools: [request_human]", "tools: [request_human, xyz]", "xyz", "there is no tool `xyz`"),
@@ -91,9 +91,9 @@ def test_all_dangling_names_are_told_at_once() -> None:
     text = changed("to: handoff}", "to: nobody1}").replace("to: close}", "to: nobody2}")
     text = text.replace("prompts/duvidas.md", "nothing.md").replace("otherwise: classify", "otherwise: nobody3")
     assert [problem.rpartition("no ")[2].split(":")[0] for problem in problems(text)] == [
-        "agent `nobody1`",
-        "agent `nobody2`",
-        "agent `nobody3`",
+        "agent or flow `nobody1`",
+        "agent or flow `nobody2`",
+        "agent or flow `nobody3`",
         "file `nothing.md`",
     ]
 

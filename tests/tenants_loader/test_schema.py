@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from tenants.schema import CalendarSection, Document, Duration, LifecycleSection, ModelChoice
+from tenants.fields import Duration
+from tenants.schema import CalendarSection, Document, LifecycleSection, ModelChoice
 
 DURATION: TypeAdapter[float] = TypeAdapter(Duration)
 

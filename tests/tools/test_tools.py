@@ -10,6 +10,7 @@ import pytest
 from tools.base import InvalidArguments
 from tools.context import Appointments, Slot, SlotUnavailable, ToolContext
 from tools.find_slots import SLOTS_SHOWN
+from tools.outgoing import GuardedOutgoing
 from tools.registry import BUILTIN
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
@@ -39,7 +40,8 @@ async def run(name: str, calendar: Calendar, **arguments: Any) -> Any:
     """The tool's answer."""
     tool = BUILTIN[name]
     assert isinstance(calendar, Appointments)
-    return await tool.run(ToolContext(NOW, SAO_PAULO, calendar), tool.parse(arguments))
+    async with GuardedOutgoing() as outgoing:
+        return await tool.run(ToolContext(NOW, SAO_PAULO, calendar, outgoing), tool.parse(arguments))
 
 
 @pytest.mark.parametrize("name", BUILTIN)

@@ -10,6 +10,8 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
+from app.identity import secrets
+from app.identity.tokens import SecretBox
 from tenants.loader import load_folder
 from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TENANTS, TOKEN, Platform
 
@@ -79,6 +81,9 @@ async def filled(lasting_platform: Platform) -> Tenants:
         return len(await platform.rows("select 1 from status_callbacks where status = 'delivered'")) >= 6
 
     await platform.until(told, "Twilio's callbacks")
+    box = SecretBox(platform.settings.secret_key)
+    for slug in (TENANT, NEIGHBOUR):
+        await secrets.keep(platform.system, box, slug, "SHOP_TOKEN", "geheim", platform.clock)
     ids = [(await platform.row("select id from tenants where slug = %(s)s", s=s))["id"] for s in (TENANT, NEIGHBOUR)]
     return Tenants(platform.settings.database_url, (ids[0], ids[1]))
 

@@ -9,11 +9,14 @@ import psycopg
 import pytest
 
 from app.db import Database
+from app.identity.secrets import Secrets
+from app.identity.tokens import SecretBox
 from app.observability import Milestone
 from app.turns.queries import Claim
-from app.turns.runner import JournalingToolRunner
+from app.turns.runner import JournalingToolRunner, Ports
 from tenants.loader import load_folder
 from tests.app.turns.steps import ask
+from tests.graphs.talk import NoWayOut
 from tests.platform import TENANT, TENANTS, Platform
 from tools.context import JSON, ToolBroke, ToolCall, ToolContext
 
@@ -45,8 +48,9 @@ class Effect:
 class Runners:
     """Makes runners for the turns of one conversation."""
 
-    def __init__(self, db: Database, claim: Claim) -> None:
+    def __init__(self, db: Database, claim: Claim, secret_key: str) -> None:
         self.db = db
+        self.secrets = Secrets(db, SecretBox(secret_key))
         self.claim = claim
         self.reached: list[Milestone] = []
         self.slots: list[str] = []
@@ -55,7 +59,8 @@ class Runners:
         """The runner of a turn."""
         assistant = load_folder(TENANTS / TENANT).assistant
         claim = replace(self.claim, **changes)
-        return JournalingToolRunner(self.db, claim, assistant, self.claim.claimed_at, self.reached.append)
+        ports = Ports(self.db, self.secrets, NoWayOut(), self.reached.append)
+        return JournalingToolRunner(ports, claim, assistant, self.claim.claimed_at)
 
 
 @pytest.fixture
@@ -67,6 +72,7 @@ async def runners(platform: Platform) -> AsyncIterator[Runners]:
         **row,
         contact_address="",
         contact_name=None,
+        contact_tags=[],
         status="bot",
         attempts=1,
         owner=1,
@@ -76,7 +82,7 @@ async def runners(platform: Platform) -> AsyncIterator[Runners]:
         checkpoints=[],
     )
     async with Database(platform.settings.database_url, size=4) as db:
-        made = Runners(db, claim)
+        made = Runners(db, claim, platform.settings.secret_key)
 
         async def free(context: ToolContext) -> JSON:
             made.slots = [slot.id for slot in await context.appointments.free_slots(context.now.date(), 7, 20)]

@@ -1,0 +1,67 @@
+"""Operators' decisions: checked against what was asked, then handed to the inbox like everything else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from app.assistants.service import Assistants
+from app.conversations import service as conversations
+from app.conversations.queries import PendingInterrupt
+from app.db import Database
+from app.errors import ConflictError
+from app.inbox.service import Inbox
+from tools.base import InvalidArguments, Tool
+
+TAKES = {
+    "handoff": {"return": ("reply",), "close": ("reply",)},
+    "approval": {"approve": ("arguments",), "reject": ("reason",)},
+}
+"""What may be decided about each kind of interrupt, and what may be said with it."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an operator decides. `arguments`: edited ones for the calls of an approval, by the calls' ids."""
+
+    action: str
+    reply: str | None = None
+    arguments: Mapping[str, Mapping[str, Any]] | None = None
+    reason: str | None = None
+
+
+async def decide(system: Database, assistants: Assistants, inbox: Inbox, interrupt_id: str, decision: Decision) -> UUID:
+    """Resolves an interrupt; the conversation's id. Raises NotFoundError, ConflictError."""
+    interrupt = await conversations.pending_interrupt(system, interrupt_id)
+    allowed = TAKES[interrupt.kind]
+    if decision.action not in allowed:
+        raise ConflictError(f"{interrupt.id} is of the kind {interrupt.kind}: decide {' or '.join(allowed)}")
+    for name in ("reply", "arguments", "reason"):
+        if getattr(decision, name) and name not in allowed[decision.action]:
+            raise ConflictError(f"`{decision.action}` takes no {name}: nobody would get to see it")
+    if decision.arguments:
+        await _check(assistants, interrupt, decision.arguments)
+    payload = {name: value for name, value in vars(decision).items() if value}
+    return await inbox.decide(interrupt.tenant_id, interrupt_id, payload)
+
+
+async def _check(assistants: Assistants, interrupt: PendingInterrupt, edited: Mapping[str, Mapping[str, Any]]) -> None:
+    waiting = {call["id"]: call for call in interrupt.payload.get("calls", ())}
+    tools = await _tools(assistants, interrupt)
+    for call_id, arguments in edited.items():
+        call = waiting.get(call_id)
+        if call is None:
+            raise ConflictError(f"no call {call_id} waits: there are {', '.join(waiting) or 'none'}")
+        tool = tools.get(call["tool"])
+        try:
+            if tool is not None:
+                tool.parse(arguments)
+        except InvalidArguments as error:
+            raise ConflictError(f"the arguments for {call['tool']} do not fit: {error}") from None
+
+
+async def _tools(assistants: Assistants, interrupt: PendingInterrupt) -> Mapping[str, Tool]:
+    version_id = interrupt.version_id
+    if version_id is None:
+        return {}
+    return (await assistants.version(interrupt.tenant_id, version_id)).assistant.tools

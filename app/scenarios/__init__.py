@@ -1,0 +1,1 @@
+"""Conversation tests in a tenant's YAML, on virtual time: `recado tenants test FOLDER`."""

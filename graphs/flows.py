@@ -1,0 +1,180 @@
+"""Flows as subgraphs: a node for every step, entered at the step that waits for an answer."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages import AIMessage
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
+
+from graphs.answers import accepted, is_question
+from graphs.config import HANDOFF, Ask, Assign, Assistant, Branch, Call, End, Flow, Say, Step
+from graphs.context import Context
+from graphs.nodes.base import Node
+from graphs.state import CALL, FlowState, Route, State, TurnState, Update, changed, saying
+
+REFERENCE = re.compile(r"\{([a-z][a-z0-9_]*(?:\.[A-Za-z0-9_]+)*)\}")
+
+Subgraph = CompiledStateGraph[State, Context, State, State]
+
+
+def started(flow: Flow) -> FlowState:
+    """A flow that nobody has answered anything yet."""
+    return FlowState(name=flow.name, step=flow.steps[0].name, fields={}, tries=-1)
+
+
+def compiled(flow: Flow) -> Subgraph:
+    """The flow's subgraph. It keeps nothing itself: where it stands is in the conversation's state."""
+    graph = StateGraph(State, context_schema=Context)
+    for step in flow.steps:
+        graph.add_node(step.name, _node(flow, step, step_after(flow, step.name) or END))
+    graph.add_conditional_edges(START, _standing, [step.name for step in flow.steps])
+    return graph.compile(checkpointer=False)
+
+
+def step_after(flow: Flow, name: str) -> str | None:
+    """The step that stands behind another one."""
+    names = [step.name for step in flow.steps]
+    return next(iter(names[names.index(name) + 1 :]), None)
+
+
+def question_of(assistant: Assistant, at: FlowState | None) -> str | None:
+    """What the flow waits to be answered; None when nothing waits, or the version has no such step."""
+    flow = assistant.flows.get(at["name"]) if at is not None else None
+    ask = next((step.does for step in flow.steps if at and step.name == at["step"]), None) if flow else None
+    return filled(ask.question, at["fields"]) if at is not None and isinstance(ask, Ask) else None
+
+
+def filled(template: str, fields: Mapping[str, Any]) -> str:
+    """The text with `{field}` and `{field.part}` replaced; what is not there is left out."""
+    return REFERENCE.sub(lambda match: _text(_found(match[1], fields)), template)
+
+
+def arguments_of(call: Call, parameters: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What a flow calls a tool with. `parameters`: the tool's JSON Schema, for answers are kept as texts."""
+    properties: Mapping[str, Any] = parameters.get("properties", {})
+    arguments = {name: _value(value, fields) for name, value in call.arguments.items()}
+    return {name: _typed(value, properties.get(name)) for name, value in arguments.items()}
+
+
+def _standing(state: State) -> str:
+    flow = state["flow"]
+    assert flow is not None, "whoever sends the turn here sets the flow"
+    return flow["step"]
+
+
+def _node(flow: Flow, step: Step, following: str) -> Node[Command[str]]:
+    async def node(state: State) -> Command[str]:
+        at = state["flow"]
+        assert at is not None, "whoever sends the turn here sets the flow"
+        here: FlowState = {**at, "step": step.name}
+        match step.does:
+            case Ask() as ask:
+                return _asked(flow, ask, here, state["turn"], following)
+            case Assign(values):
+                fields = {name: filled(text, here["fields"]) for name, text in values.items()}
+                return _on(flow, following, {**here, "fields": {**here["fields"], **fields}}, state["turn"])
+            case Branch(cases, otherwise):
+                taken = (to for name, value, to in cases if _text(here["fields"].get(name)) == value)
+                return _on(flow, next(taken, otherwise or following), here, state["turn"])
+            case Say(text):
+                return _on(flow, following, here, state["turn"], filled(text, here["fields"]))
+            case End(to):
+                return _ended(flow, to, state["turn"])
+            case Call():
+                # Outside of the subgraph: there a leg ends, and nothing that is said later changes what was called for.
+                return Command(goto=END, update={"turn": changed(state["turn"], goes_on=CALL), "flow": here})
+
+    return node
+
+
+def _asked(flow: Flow, ask: Ask, at: FlowState, turn: TurnState, following: str) -> Command[str]:
+    """Asks when it is first come to, or takes what the contact said for the answer."""
+    question = filled(ask.question, at["fields"])
+    if at["tries"] < 0:
+        return _waits({**at, "tries": 0}, turn, question)
+    asks_back = flow.questions is not None and is_question(turn["said"])
+    answer = None if asks_back and ask.expect == "text" else accepted(ask, turn["said"])
+    if answer is not None:
+        # The words are spent: the next question waits for new ones.
+        fields = {**at["fields"], ask.field: answer}
+        return _on(flow, following, {**at, "fields": fields, "tries": -1}, turn)
+    if asks_back:
+        route = Route(to=str(flow.questions), why=f"a question within the flow {flow.name}")
+        turn = changed(turn, route=route, goes_on=flow.questions)
+        return Command(goto=END, update={"turn": turn, "flow": at})
+    if at["tries"] + 1 >= ask.tries:
+        reason = f"flow {flow.name}: no answer that fits {ask.field!r} after {ask.tries} tries"
+        return _handed_over(reason, turn)
+    text = f"{filled(ask.error, at['fields'])}\n{question}" if ask.error else question
+    return _waits({**at, "tries": at["tries"] + 1}, turn, text)
+
+
+def _found(path: str, fields: Mapping[str, Any]) -> Any:
+    found: Any = fields
+    for part in path.split("."):
+        if isinstance(found, list) and part.isascii() and part.isdigit() and int(part) < len(found):
+            found = found[int(part)]
+        else:
+            found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _typed(value: Any, schema: Any) -> Any:
+    """A text as the number that a tool wants in its place, if it is one."""
+    wanted = schema.get("type") if isinstance(schema, Mapping) else None
+    if not isinstance(value, str) or wanted not in ("integer", "number"):
+        return value
+    try:
+        return int(value) if wanted == "integer" else float(value)
+    except ValueError:
+        return value
+
+
+def _value(value: object, fields: Mapping[str, Any]) -> Any:
+    if isinstance(value, str):
+        # A text that is one field and nothing else keeps the field's type.
+        alone = REFERENCE.fullmatch(value)
+        found = _found(alone[1], fields) if alone else None
+        return filled(value, fields) if found is None else found
+    if isinstance(value, Mapping):
+        return {name: _value(part, fields) for name, part in value.items()}
+    return [_value(part, fields) for part in value] if isinstance(value, list) else value
+
+
+def _on(flow: Flow, to: str, at: FlowState, turn: TurnState, text: str | None = None) -> Command[str]:
+    """Goes on with another step; behind the last one the flow is done."""
+    update = _said(turn, text)
+    if to == END:
+        return Command(goto=END, update={**update, "flow": None})
+    return Command(goto=to, update={**update, "flow": {**at, "step": to, "tries": -1}})
+
+
+def _waits(at: FlowState, turn: TurnState, text: str) -> Command[str]:
+    return Command(goto=END, update={**_said(turn, text), "flow": at})
+
+
+def _ended(flow: Flow, to: str | None, turn: TurnState) -> Command[str]:
+    if to == HANDOFF:
+        return _handed_over(f"the flow {flow.name} ends with a human", turn)
+    route = Route(to=to, why=f"the flow {flow.name} has ended") if to else turn["route"]
+    return Command(goto=END, update={"turn": changed(turn, route=route, goes_on=to), "flow": None})
+
+
+def _handed_over(reason: str, turn: TurnState) -> Command[str]:
+    return Command(goto=END, update={"turn": changed(turn, handoff=reason), "flow": None})
+
+
+def _said(turn: TurnState, text: str | None) -> Update:
+    if not text:
+        return {"turn": turn}
+    return {"turn": saying(turn, text), "messages": [AIMessage(text)]}

@@ -1,0 +1,53 @@
+"""Which language a contact writes, for rules that ask for one."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from graphs.config import Assistant
+
+
+class Languages:
+    """Tells apart the assistant's own language and those that its rules name, and no others: texts are short."""
+
+    def __init__(self, assistant: Assistant) -> None:
+        named = {rule.language for rule in assistant.rules if rule.language is not None}
+        self._own = assistant.language.partition("-")[0]
+        self._candidates = tuple(sorted(named | {self._own})) if named else ()
+
+    def of(self, text: str) -> str | None:
+        """The language's code; None when no rule asks, or the text has no words.
+
+        A text that could be any of them, such as "ok", is in the assistant's own.
+        """
+        if not self._candidates or not any(character.isalpha() for character in text):
+            return None
+        ranked = _identifier(self._candidates).rank(text)
+        undecided = len(ranked) > 1 and ranked[0][1] == ranked[1][1]
+        return self._own if undecided else str(ranked[0][0])
+
+
+def unknown(codes: Iterable[str]) -> list[str]:
+    """Those of the codes that no text can be told to be in."""
+    return [code for code in codes if code not in known()]
+
+
+@lru_cache(maxsize=1)
+def known() -> frozenset[str]:
+    """The codes of the languages that can be told apart."""
+    return frozenset(_loaded(()).labels)
+
+
+@lru_cache(maxsize=32)
+def _identifier(candidates: tuple[str, ...]) -> Any:
+    return _loaded(candidates)
+
+
+def _loaded(candidates: tuple[str, ...]) -> Any:
+    # Imported when a tenant needs it: its tables take some twenty megabytes, and most of a second.
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
+    if candidates:
+        identifier.set_languages([code for code in candidates if code in known()])
+    return identifier

@@ -1,0 +1,82 @@
+"""Stops before tool calls that an operator must approve."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+from langchain_core.messages import AIMessage
+from langchain_core.messages import ToolCall as ModelToolCall
+from langgraph.types import interrupt
+
+from graphs.config import Assistant
+from graphs.nodes.base import Node
+from graphs.nodes.handoff import Decision, attributed
+from graphs.state import Approval, State, Update, changed
+from graphs.tool_calls import needs_approval
+from tools.base import InvalidArguments
+
+
+class WaitingCall(TypedDict):
+    """A call that waits."""
+
+    id: str
+    tool: str
+    arguments: Mapping[str, Any]
+
+
+class ApprovalRequest(TypedDict):
+    """What an operator is asked."""
+
+    kind: Literal["approval"]
+    queue: str
+    reason: str
+    message: str | None
+    calls: Sequence[WaitingCall]
+
+
+def make_approve(assistant: Assistant) -> Node[Update]:
+    """The node. It runs again from its top at the resume, so nothing happens before the interrupt."""
+
+    async def approve(state: State) -> Update:
+        last = state["messages"][-1]
+        assert isinstance(last, AIMessage), "the edge into this node asks for a model's message"
+        own = assistant.agents[str(state["agent"])].tools
+        waiting = [call for call in last.tool_calls if needs_approval(assistant.tools, own, call)]
+        decision: Decision = interrupt(_request(assistant, waiting))
+        edited = {str(call["id"]): _edited(assistant, call, decision) for call in waiting}
+        calls = [
+            {**call, "args": arguments} if (arguments := edited.get(str(call["id"]))) is not None else call
+            for call in last.tool_calls
+        ]
+        reason = decision.get("reason") or ("nobody decided in time" if decision.get("unattended") else "refused")
+        approved = [name for name, arguments in edited.items() if arguments is not None]
+        approval = Approval(approved=approved, refused={name: reason for name in edited if name not in approved})
+        # The calls' results come next in the history; what was said meanwhile follows them. What was said and spent
+        # before is on the record of the turn that stopped here.
+        heard = attributed(decision.get("said", ()))
+        turn = changed(state["turn"], approval=approval, heard=heard, replies=[], usage=[])
+        return {"messages": [last.model_copy(update={"tool_calls": calls})], "turn": turn}
+
+    return approve
+
+
+def _request(assistant: Assistant, calls: Sequence[ModelToolCall]) -> ApprovalRequest:
+    return ApprovalRequest(
+        kind="approval",
+        queue=assistant.approvals.queue,
+        reason="; ".join(call["name"] for call in calls),
+        message=assistant.approvals.message,
+        calls=[WaitingCall(id=str(call["id"]), tool=call["name"], arguments=call["args"]) for call in calls],
+    )
+
+
+def _edited(assistant: Assistant, call: ModelToolCall, decision: Decision) -> dict[str, Any] | None:
+    """The arguments to call with; None when the call is refused, or was edited into one that does not fit."""
+    if decision["action"] != "approve":
+        return None
+    arguments = dict(decision.get("arguments", {}).get(str(call["id"]), call["args"]))
+    try:
+        assistant.tools[call["name"]].parse(arguments)
+    except InvalidArguments:
+        # Whoever decides is told so before. The model's own arguments are not what was approved.
+        return None
+    return arguments

@@ -1,0 +1,20 @@
+"""Comes back to a flow's question after an agent has answered something in between."""
+
+from langchain_core.messages import AIMessage
+
+from graphs.config import Assistant
+from graphs.flows import question_of
+from graphs.nodes.base import Node
+from graphs.state import State, Update, saying
+
+
+def make_ask_again(assistant: Assistant) -> Node[Update]:
+    """The node. A flow that the version no longer has is left."""
+
+    async def ask_again(state: State) -> Update:
+        question = question_of(assistant, state["flow"])
+        if question is None:
+            return {"flow": None}
+        return {"turn": saying(state["turn"], question), "messages": [AIMessage(question)]}
+
+    return ask_again

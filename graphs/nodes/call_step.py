@@ -1,0 +1,63 @@
+"""Makes the tool call that a flow has come to. A leg was committed just before, so what the flow heard is settled."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from langgraph.graph import END
+from langgraph.runtime import Runtime
+from langgraph.types import Command
+
+from graphs.config import Assistant, Call, Flow
+from graphs.context import Context
+from graphs.edges import flow_node
+from graphs.flows import arguments_of, step_after
+from graphs.nodes.base import NodeWithRuntime
+from graphs.state import FlowState, State, TurnState, changed, saying
+from graphs.tool_calls import CallFailed, perform
+from tools.context import JSON, ToolRunner
+
+CALLS = "calls made"
+"""The field that counts a flow's calls: no text can name it."""
+
+
+def make_call_step(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
+    """The node, for the calls of all flows."""
+
+    async def call_step(state: State, runtime: Runtime[Context]) -> Command[str]:
+        at, turn = state["flow"], changed(state["turn"], goes_on=None)
+        assert at is not None, "the edge into this node asks for a flow"
+        flow = assistant.flows[at["name"]]
+        call = next(step.does for step in flow.steps if step.name == at["step"])
+        assert isinstance(call, Call), "the flow stopped at a call"
+        made = at["fields"].get(CALLS, 0)
+        fields = {**at["fields"], CALLS: made + 1}
+        try:
+            result = await _result(assistant, call, f"{flow.name}-{at['step']}-{made}", at, runtime.context.tools)
+        except CallFailed as error:
+            if call.on_error is None or error.unknown:
+                # Gone on with, what may have been done could be done again.
+                return _handed_over(f"flow {flow.name}: {call.tool} failed: {error}", saying(turn, assistant.apology))
+            return _on(flow, call.on_error, {**at, "fields": {**fields, "error": str(error)}}, turn)
+        kept = {call.into: result} if call.into else {}
+        return _on(flow, step_after(flow, at["step"]), {**at, "fields": {**fields, **kept}}, turn)
+
+    return call_step
+
+
+async def _result(assistant: Assistant, call: Call, call_id: str, at: FlowState, runner: ToolRunner) -> JSON:
+    tool = assistant.tools[call.tool]
+    result = await perform(tool, call_id, arguments_of(call, tool.parameters, at["fields"]), runner)
+    if isinstance(result, Mapping) and (refused := result.get("error")) is not None:
+        # To a model, that the other side refused is an answer; a flow has nobody to read it.
+        raise CallFailed(str(refused))
+    return result
+
+
+def _on(flow: Flow, to: str | None, at: FlowState, turn: TurnState) -> Command[Any]:
+    if to is None:
+        return Command(goto=END, update={"turn": turn, "flow": None})
+    return Command(goto=flow_node(flow.name), update={"turn": turn, "flow": {**at, "step": to, "tries": -1}})
+
+
+def _handed_over(reason: str, turn: TurnState) -> Command[Any]:
+    return Command(goto="handoff", update={"turn": changed(turn, handoff=reason), "flow": None})

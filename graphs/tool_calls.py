@@ -1,0 +1,61 @@
+"""Makes one tool call, whoever asks for it: checks the arguments, and goes the way that the tool's effects want."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from langchain_core.messages import ToolCall as ModelToolCall
+
+from tools.base import InvalidArguments, Tool
+from tools.context import JSON, OutcomeUnknown, ToolBroke, ToolCall, ToolContext, ToolRunner
+
+
+class CallFailed(Exception):
+    """The call gave no result. The text tells the model why. `unknown`: it may have been done all the same."""
+
+    def __init__(self, reason: str, *, unknown: bool = False) -> None:
+        super().__init__(reason)
+        self.unknown = unknown
+
+
+def needs_approval(tools: Mapping[str, Tool], own: Collection[str], call: ModelToolCall) -> bool:
+    """Whether an operator must be asked. Nobody is asked about what would not be done anyway: calls of tools that the
+    agent does not have (its `own` are), and arguments that do not fit."""
+    tool = tools.get(call["name"])
+    if tool is None or not tool.approval or call["name"] not in own:
+        return False
+    try:
+        fitting(tool, call["args"])
+    except CallFailed:
+        return False
+    return True
+
+
+def fitting(tool: Tool, arguments: JSON) -> Any:
+    """The arguments as the tool takes them. Raises CallFailed."""
+    try:
+        return tool.parse(arguments)
+    except InvalidArguments as error:
+        raise CallFailed(f"the arguments do not fit: {error}") from None
+
+
+async def perform(tool: Tool, call_id: str, arguments: JSON, runner: ToolRunner) -> JSON:
+    """The tool's result. Raises CallFailed."""
+    parsed = fitting(tool, arguments)
+
+    async def effect(context: ToolContext) -> JSON:
+        return await tool.run(context, parsed)
+
+    call = ToolCall(call_id, tool.name, arguments, tool.secrets)
+    try:
+        if tool.elsewhere and tool.effects == "write":
+            return await runner.write_elsewhere(call, effect, repeatable=tool.repeatable)
+        if tool.elsewhere:
+            return await runner.read_elsewhere(call, effect)
+        if tool.effects == "write":
+            return await runner.write_once(call, effect)
+        return await runner.read(effect)
+    except OutcomeUnknown:
+        reason = f"it is not known whether {tool.name} was done: do not call it again, and do not say that it was"
+        raise CallFailed(reason, unknown=True) from None
+    except ToolBroke as error:
+        raise CallFailed(error.told or "the tool is out of order") from None

@@ -1,0 +1,26 @@
+"""How an agent hands the contact over to another agent, or to a flow: by a tool that changes nothing but the state."""
+
+from typing import Any
+
+from graphs.config import Agent, Assistant, Flow
+
+TRANSFER = "transfer"
+
+
+def declaration(assistant: Assistant, agent: Agent) -> dict[str, Any]:
+    """The tool as the agent's model is told of it. The agent must have somebody to hand over to."""
+    described: dict[str, Agent | Flow] = {**assistant.agents, **assistant.flows}
+    others = "\n".join(f"- {name}: {described[name].description}" for name in agent.transfers)
+    parameters = {
+        "type": "object",
+        "properties": {
+            "to": {"type": "string", "enum": list(agent.transfers), "description": "Who goes on."},
+            "why": {"type": "string", "description": "Why, in a few words."},
+        },
+        "required": ["to", "why"],
+    }
+    description = f"Hands the contact over when somebody else is the right one. Say nothing before it.\n{others}"
+    return {
+        "type": "function",
+        "function": {"name": TRANSFER, "description": description, "parameters": parameters},
+    }

@@ -1,0 +1,1 @@
+"""A loopback school's MCP server: classes, vacancies, enrolments."""

@@ -1,0 +1,1 @@
+"""A loopback online shop: products, orders, refunds; bearer tokens and Idempotency-Keys as real shops want them."""

@@ -1,0 +1,132 @@
+"""Makes of a valid document what graphs are built from."""
+
+import re
+from collections.abc import Mapping
+from zoneinfo import ZoneInfo
+
+from graphs.config import (
+    Agent,
+    Approvals,
+    Ask,
+    Assign,
+    Assistant,
+    Branch,
+    Calendar,
+    Call,
+    End,
+    Flow,
+    Handoff,
+    Hours,
+    Lifecycle,
+    ModelSpec,
+    Price,
+    Rule,
+    Say,
+    Step,
+)
+from tenants.schema import AgentSection, Document, FlowSection, ModelChoice, StepSection
+from tenants.tool_sections import ToolProblem, make_tool, mcp_server
+from tenants.tree import Location
+from tools.base import Tool
+from tools.registry import BUILTIN
+
+
+def tools_of(document: Document, files: Mapping[str, str]) -> tuple[dict[str, Tool], list[tuple[Location, str]]]:
+    """The built-in tools and those of the document, and what is wrong with the latter."""
+    tools, problems = dict(BUILTIN), []
+    for name, server in document.mcp.items():
+        try:
+            mcp_server(server)
+        except ToolProblem as problem:
+            problems.append((("mcp", name, *problem.location), str(problem)))
+    for name, section in document.tools.items():
+        try:
+            tools[name] = make_tool(name, section, document.mcp, files)
+        except ToolProblem as problem:
+            problems.append((("tools", name, *problem.location), problem.message))
+    return tools, problems
+
+
+def assemble(document: Document, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Assistant:
+    """The assistant. The document must have been checked."""
+    handoff, approvals, rules = document.handoff, document.approvals, document.routing.rules
+    return Assistant(
+        name=document.name,
+        language=document.language,
+        timezone=ZoneInfo(document.timezone),
+        models=_models(document.models.default, document.models.fallbacks),
+        agents={name: _agent(document, name, agent, files) for name, agent in document.agents.items()},
+        apology=document.apology,
+        rules=tuple(Rule(**{**rule.model_dump(exclude={"match"}), "words": rule.match}) for rule in rules),
+        otherwise=document.routing.otherwise,
+        sticky=document.routing.sticky,
+        hours=Hours(document.hours.days, frozenset(document.hours.holidays)) if document.hours else Hours(),
+        tools=tools,
+        flows={name: _flow(name, flow) for name, flow in document.flows.items()},
+        prices={name: Price(**price.model_dump()) for name, price in document.models.prices.items()},
+        handoff=Handoff(
+            handoff.queue, handoff.message, handoff.triggers.tool_failures, handoff.timeout, handoff.on_timeout
+        ),
+        approvals=Approvals(approvals.queue, approvals.message, approvals.timeout),
+        lifecycle=_lifecycle(document),
+        window=document.memory.window,
+        calendars=tuple(
+            Calendar(name, calendar.days, *calendar.hours, calendar.slot)
+            for name, calendar in document.calendars.items()
+        ),
+    )
+
+
+def _models(first: ModelChoice, others: tuple[ModelChoice, ...]) -> tuple[ModelSpec, ...]:
+    return tuple(ModelSpec(**choice.model_dump()) for choice in (first, *others))
+
+
+def _agent(document: Document, name: str, agent: AgentSection, files: Mapping[str, str]) -> Agent:
+    models: tuple[ModelSpec, ...] = ()
+    if agent.model is not None or agent.fallbacks is not None:
+        fallbacks = document.models.fallbacks if agent.fallbacks is None else agent.fallbacks
+        models = _models(agent.model or document.models.default, fallbacks)
+    return Agent(name, agent.description, files[agent.prompt], agent.tools, models, transfers_of(document, name))
+
+
+def transfers_of(document: Document, name: str) -> tuple[str, ...]:
+    """Whom an agent may transfer to: where routing is sticky, and nothing else is said, every other agent."""
+    named = document.agents[name].transfers
+    if named is not None:
+        return named
+    return tuple(other for other in document.agents if other != name) if document.routing.sticky else ()
+
+
+def _lifecycle(document: Document) -> Lifecycle:
+    section = document.lifecycle
+    cap = section.debounce * 5 if section.debounce_cap is None else section.debounce_cap
+    return Lifecycle(section.debounce, max(cap, section.debounce), section.idle, section.goodbye, section.while_running)
+
+
+def _flow(name: str, flow: FlowSection) -> Flow:
+    steps = tuple(Step(step_name(step, number), _does(step)) for number, step in enumerate(flow.steps, 1))
+    return Flow(name, flow.description, steps, flow.questions)
+
+
+def step_name(step: StepSection, number: int) -> str:
+    """What other steps call a step: its name, or the field it asks for, or its number."""
+    return step.name or (step.ask.field if step.ask else f"step{number}")
+
+
+def _does(step: StepSection) -> Ask | Assign | Call | Branch | Say | End:
+    if step.ask is not None:
+        return Ask(**step.ask.model_dump())
+    if step.set_ is not None:
+        return Assign(step.set_)
+    if step.call is not None:
+        return Call(step.call.tool, step.call.arguments, step.call.into, step.call.on_error)
+    if step.branch is not None:
+        cases = tuple((step.branch.field, value, to) for value, to in step.branch.cases.items())
+        return Branch(cases, step.branch.otherwise)
+    if step.say is not None:
+        return Say(step.say)
+    return End(step.end if isinstance(step.end, str) else None)
+
+
+FIELD = re.compile(r"\{([a-z][a-z0-9_]*)(?:\.[A-Za-z0-9_]+)*\}")
+"""A field that a text of a flow refers to."""

@@ -1,0 +1,28 @@
+"""The kinds of values that the sections of assistant.yaml are made of."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _duration(value: Any) -> Any:
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m|h|d)", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("expected a duration such as 500ms, 2s, 30m, 24h or 7d")
+    return float(match[1]) * UNITS[match[2]]
+
+
+Duration = Annotated[float, BeforeValidator(_duration)]
+"""Seconds, written as 2s, 30m, 24h or 7d."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Text = Annotated[str, Field(min_length=1, max_length=1600)]
+
+
+class Section(BaseModel):
+    """A mapping of the file: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

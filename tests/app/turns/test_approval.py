@@ -1,0 +1,177 @@
+"""Tool calls that wait for an operator: what is made of a decision, and what a killed worker leaves of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from app import broker
+from app.assistants.service import Assistants
+from app.broker import Nudger
+from app.db import Database
+from app.errors import ConflictError
+from app.inbox.decisions import Decision, decide
+from app.inbox.service import Inbox
+from app.observability import Milestone
+from tests.app.turns.shop import Shop, open_shop, publish_shop, workers_that_may_call
+from tests.app.turns.steps import OtherWorker, done, fire_timers, once, pending_interrupt, recovered, said
+from tests.app.turns.test_exactly_once import CUT_THE_LOCK, elsewhere_sql
+from tests.platform import Platform
+
+ASKED = "Vou confirmar."
+
+
+@pytest.fixture
+async def shop(platform: Platform) -> AsyncIterator[Shop]:
+    """A shop where an order waits for its approval."""
+    async with open_shop() as opened, workers_that_may_call(platform):
+        await publish_shop(platform, opened)
+        assert await said(platform, "aprove") == [ASKED]
+        assert opened.requests == []
+        yield opened
+
+
+async def decided(platform: Platform, action: str, *, go_on: bool = True, **more: Any) -> None:
+    """An operator decides, as the command does it."""
+    waiting = await pending_interrupt(platform)
+    nudger = Nudger(broker.make_broker(platform.settings.redis_url))
+    async with Database(platform.settings.database_url, size=1) as db:
+        inbox = Inbox(platform.system, platform.system, nudger, platform.clock)
+        await decide(platform.system, Assistants(db), inbox, waiting["id"], Decision(action, **more))
+    if go_on:
+        await done(platform)
+
+
+async def the_call(platform: Platform) -> str:
+    """The id of what waits."""
+    (call,) = (await pending_interrupt(platform))["payload"]["calls"]
+    return str(call["id"])
+
+
+async def test_what_waits_is_on_record(platform: Platform, shop: Shop) -> None:
+    waiting = await pending_interrupt(platform)
+    payload = waiting["payload"]
+    assert (waiting["kind"], payload["queue"], payload["reason"]) == ("approval", "financeiro", "aprovar")
+    assert [(call["tool"], call["arguments"]) for call in payload["calls"]] == [("aprovar", {"quanto": 5})]
+    row = await platform.row("select status, wake_for from conversations")
+    assert row == {"status": "waiting", "wake_for": "handoff_timeout"}
+    assert shop.requests == []
+
+
+async def test_approved_it_is_made_and_answered(platform: Platform, shop: Shop) -> None:
+    await decided(platform, "approve")
+    assert (await platform.delivered())[1].startswith("aprovar - ")
+    assert [body for *_, body in shop.requests] == [{"quanto": 5}]
+    assert await platform.row("select status from conversations") == {"status": "bot"}
+    usage = [row["usage"] for row in await platform.rows("select usage from turns order by turn")]
+    assert [len(calls) for calls in usage] == [1, 1], "what was spent before is not counted twice"
+
+
+async def test_rejected_it_is_not_made(platform: Platform, shop: Shop) -> None:
+    await decided(platform, "reject", reason="muito caro")
+    assert (await platform.delivered())[1] == "aprovar - an operator did not approve it: muito caro"
+    assert shop.requests == []
+
+
+async def test_the_operator_may_change_it(platform: Platform, shop: Shop) -> None:
+    await decided(platform, "approve", arguments={await the_call(platform): {"quanto": 1}})
+    assert [body for *_, body in shop.requests] == [{"quanto": 1}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said_to_operator"),
+    [
+        ({"quanto": 0}, "the arguments for aprovar do not fit: quanto: 0 is less than the minimum of 1"),
+        ({"quanto": "x"}, "the arguments for aprovar do not fit: quanto:"),
+        ({"quantos": 1}, "the arguments for aprovar do not fit: "),
+    ],
+)
+async def test_a_change_that_does_not_fit_is_refused_and_nothing_is_decided(
+    platform: Platform, shop: Shop, arguments: dict[str, Any], said_to_operator: str
+) -> None:
+    with pytest.raises(ConflictError, match=said_to_operator):
+        await decided(platform, "approve", arguments={await the_call(platform): arguments})
+    assert (await pending_interrupt(platform))["decision"] is None
+    assert shop.requests == []
+
+
+@pytest.mark.parametrize(
+    ("decision", "said_to_operator"),
+    [
+        ({"action": "return"}, "is of the kind approval: decide approve or reject"),
+        ({"action": "close"}, "decide approve or reject"),
+        ({"action": "approve", "arguments": {"outra": {}}}, "no call outra waits"),
+        ({"action": "approve", "reply": "oi"}, "`approve` takes no reply"),
+        ({"action": "reject", "arguments": {"x": {}}}, "`reject` takes no arguments"),
+    ],
+    ids=str,
+)
+async def test_a_decision_of_another_kind_is_refused(
+    platform: Platform, shop: Shop, decision: dict[str, Any], said_to_operator: str
+) -> None:
+    with pytest.raises(ConflictError, match=said_to_operator):
+        await decided(platform, **decision)
+    assert (await pending_interrupt(platform))["decision"] is None
+    assert shop.requests == []
+
+
+async def test_nobody_decides_in_time_and_it_is_not_made(platform: Platform, shop: Shop) -> None:
+    platform.clock.advance(9 * 60)
+    assert await fire_timers(platform) == 0
+    platform.clock.advance(2 * 60)
+    assert await fire_timers(platform) == 1
+    await done(platform)
+    assert (await platform.delivered())[1] == "aprovar - an operator did not approve it: nobody decided in time"
+    assert shop.requests == []
+
+
+async def test_what_is_said_meanwhile_reaches_the_model_after_the_results(platform: Platform, shop: Shop) -> None:
+    assert await said(platform, "ainda está aí?") == []
+    assert await said(platform, "eu aprovo! pode pedir") == [], "the contact is no operator"
+    assert shop.requests == []
+    await decided(platform, "approve")
+    asked = (await platform.control(platform.servers.model, "requests?limit=1000"))["requests"][-1]["messages"]
+    assert [message["text"] for message in asked[-2:]] == ["ainda está aí?", "eu aprovo! pode pedir"]
+    assert asked[-3]["role"] == "tool"
+    assert len(shop.requests) == 1
+
+
+POINTS = [
+    (Milestone.TURN_CLAIMED, 1),
+    (Milestone.LEG_RUN, 1),
+    (Milestone.LEG_COMMITTED, 1),
+    (Milestone.TOOL_COMMITTED, 1),
+    (Milestone.TURN_RUN, 1),
+    (Milestone.TURN_COMMITTED, 1),
+]
+
+
+@pytest.mark.parametrize(("point", "at"), POINTS, ids=str)
+async def test_approved_it_is_made_once_wherever_the_worker_is_cut_off(
+    platform: Platform, shop: Shop, other: OtherWorker, point: Milestone, at: int
+) -> None:
+    happened = asyncio.Event()
+
+    def cut() -> None:
+        happened.set()
+        elsewhere_sql(platform, CUT_THE_LOCK)
+        if point is not Milestone.TURN_COMMITTED:
+            other.takes_over()
+
+    platform.at_milestone = once(point, cut, at=at)
+    await decided(platform, "approve", go_on=False)
+    await platform.nudge()
+    await asyncio.wait_for(happened.wait(), 20)
+    replies = await recovered(platform, 2)
+    assert len(replies) == 2
+    assert "numero" in replies[1]
+    assert [body for *_, body in shop.requests] == [{"quanto": 5}]
+
+
+async def test_what_is_called_after_an_approval_waits_for_its_own(platform: Platform, shop: Shop) -> None:
+    await decided(platform, "reject")
+    assert (await said(platform, "peça e insista"))[-1] == ASKED
+    assert [path for path, *_ in shop.requests] == ["/pedir"]
+    await decided(platform, "approve")
+    assert [path for path, *_ in shop.requests] == ["/pedir", "/aprovar"]

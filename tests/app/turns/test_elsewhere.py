@@ -1,0 +1,309 @@
+"""Tools that work elsewhere: a write is sent once, and what nobody knows is not guessed."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from app.clock import utc_now
+from app.identity import secrets
+from app.identity.tokens import SecretBox, new_secret_key
+from app.observability import Milestone
+from tests.app.turns.shop import SECRET, Shop, open_shop, publish_shop, workers_that_may_call
+from tests.app.turns.steps import OtherWorker, done, elsewhere, once, pending_interrupt, receive, recovered, said
+from tests.app.turns.test_exactly_once import CUT_THE_LOCK, elsewhere_sql
+from tests.app.turns.test_journal import CALL, Runners, runners
+from tests.platform import TENANT, Log, Platform
+from tools.context import JSON, OutcomeUnknown, ToolBroke, ToolContext, Unreachable
+
+__all__ = ["runners"]
+
+UNKNOWN = "it is not known whether pedir was done"
+
+
+@pytest.fixture
+async def shop(platform: Platform) -> AsyncIterator[Shop]:
+    """A shop, published, and a worker that may reach it."""
+    async with open_shop() as opened, workers_that_may_call(platform):
+        await publish_shop(platform, opened)
+        yield opened
+
+
+async def journal(platform: Platform) -> list[tuple[str, bool]]:
+    """(name, ended) of the calls on record."""
+    rows = await platform.rows("select name, result is not null as ended from tool_calls order by called_at")
+    return [(row["name"], row["ended"]) for row in rows]
+
+
+TABLES = """
+    select relname as tablename from pg_class
+    where relnamespace = 'public'::regnamespace and relkind = 'r' and has_table_privilege(oid, 'select')
+"""
+
+
+async def everything_stored(platform: Platform) -> str:
+    """All that is in the database, as texts."""
+    tables = await platform.rows(TABLES)
+    found = []
+    for table in tables:
+        name = table["tablename"]
+        rows = await platform.rows(f"select t::text as all from {name} t")
+        found += [row["all"] for row in rows]
+    assert len(found) > 10, "nothing was looked at"
+    blobs = await platform.rows("select encode(blob, 'escape') as b from checkpoint_blobs where blob is not null")
+    return json.dumps([*found, *(row["b"] for row in blobs)], default=str)
+
+
+async def test_a_write_is_sent_once_with_a_key_of_its_own(platform: Platform, shop: Shop) -> None:
+    (reply,) = await said(platform, "peça")
+    assert reply.startswith("pedir - ")
+    conversation = await platform.row("select id from conversations")
+    call = await platform.row("select tool_call_id, turn from tool_calls")
+    assert shop.requests == [
+        ("/pedir", f"{conversation['id']}:1:{call['tool_call_id']}", f"Bearer {SECRET}", {"quanto": 1})
+    ]
+    await said(platform, "peça")
+    assert len(set(shop.keys)) == 2
+    assert await journal(platform) == [("pedir", True)] * 2
+
+
+async def test_reading_leaves_no_record(platform: Platform, shop: Shop) -> None:
+    (reply,) = await said(platform, "estoque")
+    assert "numero" in reply
+    assert await journal(platform) == []
+
+
+@pytest.mark.parametrize(
+    "point", [Milestone.LEG_COMMITTED, Milestone.TOOL_COMMITTED, Milestone.TURN_RUN, Milestone.TURN_COMMITTED]
+)
+async def test_a_worker_that_is_cut_off_around_the_call_leaves_one_call_and_its_result(
+    platform: Platform, shop: Shop, other: OtherWorker, point: Milestone
+) -> None:
+    def cut() -> None:
+        elsewhere_sql(platform, CUT_THE_LOCK)
+        if point is not Milestone.TURN_COMMITTED:
+            other.takes_over()
+
+    platform.at_milestone = once(point, cut)
+    await platform.say("peça")
+    await platform.nudge()
+    (reply,) = await recovered(platform, 1)
+    assert "numero" in reply
+    assert len(shop.requests) == 1
+
+
+async def test_a_worker_that_is_gone_within_the_call_leaves_an_unknown_outcome(
+    platform: Platform, shop: Shop, other: OtherWorker
+) -> None:
+    def cut() -> None:
+        elsewhere_sql(platform, CUT_THE_LOCK)
+        other.takes_over()
+
+    shop.at_request = cut
+    await platform.say("peça")
+    await platform.nudge()
+    (reply,) = await recovered(platform, 1)
+    assert UNKNOWN in reply
+    assert len(shop.requests) == 1
+
+
+async def test_what_may_be_repeated_is_repeated_under_the_same_key(
+    platform: Platform, shop: Shop, other: OtherWorker
+) -> None:
+    def cut() -> None:
+        elsewhere_sql(platform, CUT_THE_LOCK)
+        other.takes_over()
+
+    shop.at_request = cut
+    await platform.say("repita")
+    await platform.nudge()
+    (reply,) = await recovered(platform, 1)
+    assert "numero" in reply
+    assert (len(shop.requests), len(set(shop.keys))) == (2, 1)
+
+
+async def test_a_second_attempt_that_was_not_sent_says_nothing_of_the_first(
+    platform: Platform, runners: Runners
+) -> None:
+    """The first may have arrived: to tell the model that it did not would let it order again."""
+    effects: list[Exception] = [asyncio.CancelledError(), Unreachable("away", sent=False)]  # type: ignore[list-item]
+
+    async def effect(_: ToolContext) -> JSON:
+        raise effects.pop(0)
+
+    with pytest.raises(asyncio.CancelledError):
+        await runners.runner().write_elsewhere(CALL, effect, repeatable=True)
+    with pytest.raises(OutcomeUnknown):
+        await runners.runner().write_elsewhere(CALL, effect, repeatable=True)
+    assert await journal(platform) == [("book_slot", False)]
+
+
+async def test_what_was_certainly_not_sent_may_be_called_again(platform: Platform, runners: Runners) -> None:
+    effects: list[Exception] = [Unreachable("away", sent=False)]
+
+    async def effect(context: ToolContext) -> JSON:
+        if effects:
+            raise effects.pop()
+        return {"key": context.key}
+
+    with pytest.raises(ToolBroke) as raised:
+        await runners.runner().write_elsewhere(CALL, effect, repeatable=False)
+    assert raised.value.told == "away"
+    assert await journal(platform) == []
+    first = await runners.runner().write_elsewhere(CALL, effect, repeatable=False)
+    assert await runners.runner().write_elsewhere(CALL, effect, repeatable=False) == first
+    assert first == {"key": f"{runners.claim.id}:2:call-1"}
+
+
+async def test_a_shop_that_is_not_there_is_told_as_such(platform: Platform, shop: Shop) -> None:
+    shop.url = "http://127.0.0.1:1"
+    await publish_shop(platform, shop)
+    (reply,) = await said(platform, "peça")
+    assert "it is not known" not in reply
+    assert await journal(platform) == []
+
+
+async def test_no_answer_to_a_write_is_an_unknown_outcome(platform: Platform, shop: Shop) -> None:
+    shop.hangs.add("/pedir")
+    (reply,) = await said(platform, "peça")
+    assert UNKNOWN in reply
+    assert await journal(platform) == [("pedir", False)]
+    assert len(shop.requests) == 1
+
+
+async def test_an_error_of_the_other_side_after_a_write_is_an_unknown_outcome(platform: Platform, shop: Shop) -> None:
+    shop.fails = 500
+    (reply,) = await said(platform, "peça")
+    assert UNKNOWN in reply
+
+
+async def test_a_refusal_is_an_answer(platform: Platform, shop: Shop) -> None:
+    shop.fails = 409
+    (reply,) = await said(platform, "peça")
+    assert "409" in reply
+    assert await journal(platform) == [("pedir", True)]
+
+
+# Secrets.
+
+
+async def test_a_secret_is_nowhere_but_in_the_request(platform: Platform, shop: Shop, log: Log) -> None:
+    shop.echo = f"recebi Bearer {SECRET}"
+    (reply,) = await said(platform, "peça")
+    shop.fails = 500
+    await said(platform, "peça")
+    assert "[secret]" in reply
+    assert SECRET in str(shop.requests)
+    assert SECRET not in await everything_stored(platform)
+    assert SECRET not in log.text
+    assert SECRET not in json.dumps(await platform.control(platform.servers.model, "requests?limit=1000"))
+
+
+async def test_a_secret_that_is_not_set_is_a_failed_call_with_its_name_in_the_log(
+    platform: Platform, shop: Shop, log: Log
+) -> None:
+    await secrets.forget(platform.system, TENANT, "FALTA")
+    (reply,) = await said(platform, "outra")
+    assert reply == "outra - the tool is out of order"
+    assert shop.requests == []
+    (line,) = [line for line in log.lines if line["event"] == "secret not set"]
+    assert line["names"] == ["FALTA"]
+
+
+async def test_a_tool_is_given_no_secret_that_it_does_not_name(platform: Platform, shop: Shop) -> None:
+    await said(platform, "repita")
+    assert [authorization for _, _, authorization, _ in shop.requests] == [None]
+
+
+async def test_a_secret_that_no_key_opens_is_a_failed_call_and_no_lost_turn(platform: Platform, shop: Shop) -> None:
+    await secrets.keep(platform.system, SecretBox(new_secret_key()), TENANT, "LOJA", "x", utc_now)
+    assert await said(platform, "peça") == ["pedir - the tool is out of order"]
+    assert shop.requests == []
+
+
+# Writes of flows.
+
+STEPS = ("quero comprar", "3", "sim")
+
+
+async def bought(platform: Platform) -> None:
+    """Up to the last answer, after which the call is made."""
+    for text in STEPS[:-1]:
+        await said(platform, text)
+
+
+FLOW_POINTS = [
+    (Milestone.TURN_CLAIMED, 1),
+    (Milestone.LEG_RUN, 1),
+    (Milestone.LEG_COMMITTED, 1),
+    (Milestone.TOOL_COMMITTED, 1),
+    (Milestone.TURN_RUN, 1),
+    (Milestone.TURN_COMMITTED, 1),
+]
+
+
+@pytest.mark.parametrize(("point", "at"), FLOW_POINTS, ids=str)
+async def test_a_flows_write_is_made_once_wherever_its_worker_is_cut_off(
+    platform: Platform, shop: Shop, other: OtherWorker, point: Milestone, at: int
+) -> None:
+    await bought(platform)
+
+    def cut() -> None:
+        elsewhere_sql(platform, CUT_THE_LOCK)
+        if point is not Milestone.TURN_COMMITTED:
+            other.takes_over()
+
+    platform.at_milestone = once(point, cut, at=at)
+    await platform.say("sim")
+    await platform.nudge()
+    assert (await recovered(platform, 3))[2:] == ["Pedido 1."]
+    assert [body for *_, body in shop.requests] == [{"quanto": 3}]
+
+
+@pytest.mark.parametrize("point", [Milestone.LEG_COMMITTED, Milestone.TOOL_COMMITTED, Milestone.TURN_RUN])
+async def test_what_comes_after_a_flows_write_does_not_change_what_was_answered(
+    platform: Platform, shop: Shop, point: Milestone
+) -> None:
+    """The turn is begun again, but what it had heard is what it hears."""
+    await bought(platform)
+
+    def fail() -> None:
+        elsewhere(lambda: receive(platform, "não, espera"))
+        raise RuntimeError
+
+    platform.at_milestone = once(point, fail)
+    await platform.say("sim")
+    await platform.nudge()
+    replies = (await recovered(platform, 4))[2:]
+    assert replies == ["Pedido 1.", "eco: não, espera"]
+    assert len(shop.requests) == 1
+
+
+async def test_a_flows_write_of_unknown_outcome_brings_a_human(platform: Platform, shop: Shop) -> None:
+    await bought(platform)
+    shop.hangs.add("/pedir")
+    assert await said(platform, "sim") == ["Desculpe, tive um problema.", "Vou chamar uma pessoa."]
+    waiting: dict[str, Any] = (await pending_interrupt(platform))["payload"]
+    assert UNKNOWN in waiting["reason"]
+
+
+async def test_a_flow_goes_on_in_the_version_that_it_began_in(platform: Platform, shop: Shop) -> None:
+    await bought(platform)
+    await platform.republish("goodbye: Até logo!", "goodbye: Tchau!")
+    assert await said(platform, "sim") == ["Pedido 1."]
+    await done(platform)
+
+
+async def test_a_rule_may_be_for_contacts_with_a_tag(platform: Platform, shop: Shop) -> None:
+    await said(platform, "oi")
+    async with platform.system.statement() as tx:
+        await tx.run("update contacts set tags = '{vip}'", {})
+    await said(platform, "oi")
+    rows = await platform.rows("select agent, route from turns order by turn")
+    assert [(row["agent"], row["route"]["why"]) for row in rows] == [
+        ("vendas", "the only way"),
+        ("vip", "rule 3: words: oi; tag: vip"),
+    ]
+    assert shop.requests == []

@@ -1,0 +1,129 @@
+"""What comes while a turn is at work: folded in, or left to the next turn, as the tenant wants it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.observability import Milestone
+from app.turns.service import FOLDS
+from tests.app.turns.shop import Shop, open_shop, publish_shop, workers_that_may_call
+from tests.app.turns.steps import OtherWorker, done, elsewhere, once, receive, recovered, said
+from tests.app.turns.test_exactly_once import CUT_THE_LOCK, elsewhere_sql
+from tests.platform import Platform
+
+
+@pytest.fixture
+async def shop(platform: Platform) -> AsyncIterator[Shop]:
+    """A shop that folds."""
+    async with open_shop() as opened, workers_that_may_call(platform):
+        await publish_shop(platform, opened, while_running="fold")
+        yield opened
+
+
+def writes(platform: Platform, text: str, *, at: Milestone = Milestone.TURN_RUN, time: int = 1) -> None:
+    """The contact writes at that point."""
+    platform.at_milestone = once(at, lambda: elsewhere(lambda: receive(platform, text)), at=time)
+
+
+async def turns(platform: Platform) -> list[tuple[int, str]]:
+    """(turn, body) of all that came in."""
+    rows = await platform.rows("select turn, body, disposition from inbox order by id")
+    assert {row["disposition"] for row in rows} == {"answered"}
+    return [(row["turn"], row["body"]) for row in rows]
+
+
+@pytest.mark.parametrize("point", [Milestone.TURN_CLAIMED, Milestone.TURN_RUN])
+async def test_a_message_during_the_model_call_is_answered_with_the_one_before(
+    platform: Platform, shop: Shop, point: Milestone
+) -> None:
+    writes(platform, "de amanhã", at=point)
+    assert await said(platform, "quero o cardápio") == ["eco: quero o cardápio\nde amanhã"]
+    assert await turns(platform) == [(1, "quero o cardápio"), (1, "de amanhã")]
+    conversation = await platform.row("select turn, pending, attempts, last_error from conversations")
+    assert conversation == {"turn": 1, "pending": 0, "attempts": 0, "last_error": None}
+    assert shop.requests == []
+
+
+async def test_somebody_who_never_stops_writing_is_answered_too(platform: Platform, shop: Shop) -> None:
+    numbers = iter(range(1, 100))
+
+    def reached(milestone: Milestone) -> None:
+        if milestone is Milestone.TURN_RUN and (number := next(numbers)) <= FOLDS + 1:
+            elsewhere(lambda: receive(platform, f"e mais {number}"))
+
+    platform.at_milestone = reached
+    first, second = await said(platform, "oi")
+    assert first == "eco: " + "\n".join(["oi", *(f"e mais {number}" for number in range(1, FOLDS + 1))])
+    assert second == f"eco: e mais {FOLDS + 1}"
+    assert [turn for turn, _ in await turns(platform)] == [1] * (FOLDS + 1) + [2]
+    assert shop.requests == []
+
+
+async def test_the_next_turn_may_fold_as_often_again(platform: Platform, shop: Shop) -> None:
+    for text in ("um", "dois"):
+        writes(platform, f"{text} e meio")
+        assert await said(platform, text) == [f"eco: {text}\n{text} e meio"]
+    assert shop.requests == []
+
+
+@pytest.mark.parametrize("point", [Milestone.LEG_COMMITTED, Milestone.TOOL_COMMITTED, Milestone.TURN_RUN])
+async def test_a_turn_that_has_called_tools_is_not_begun_again(
+    platform: Platform, shop: Shop, point: Milestone
+) -> None:
+    writes(platform, "e obrigada", at=point)
+    first, second = await said(platform, "peça")
+    assert first.startswith("pedir - ")
+    assert second == "eco: e obrigada"
+    assert len(shop.requests) == 1
+    assert await turns(platform) == [(1, "peça"), (2, "e obrigada")]
+
+
+@pytest.mark.parametrize("point", [Milestone.LEG_COMMITTED, Milestone.TOOL_COMMITTED, Milestone.TURN_RUN])
+async def test_a_flow_that_has_called_a_tool_is_not_begun_again(
+    platform: Platform, shop: Shop, point: Milestone
+) -> None:
+    """The answer that it called with is spent: with another one added it might not even fit."""
+    for text in ("comprar", "3"):
+        await said(platform, text)
+    writes(platform, "não, espera", at=point)
+    assert await said(platform, "sim") == ["Pedido 1.", "eco: não, espera"]
+    assert len(shop.requests) == 1
+
+
+async def test_a_flow_that_only_asks_takes_both_messages_for_one_answer(platform: Platform, shop: Shop) -> None:
+    await said(platform, "comprar")
+    writes(platform, "ou 4")
+    assert await said(platform, "3") == ["Quantas?"]
+    assert shop.requests == []
+
+
+@pytest.mark.parametrize("point", [Milestone.TURN_RUN, Milestone.TURN_CLAIMED])
+async def test_nothing_is_lost_when_the_worker_is_cut_off_while_it_folds(
+    platform: Platform, shop: Shop, other: OtherWorker, point: Milestone
+) -> None:
+    def cut() -> None:
+        elsewhere(lambda: receive(platform, "dois"))
+        elsewhere_sql(platform, CUT_THE_LOCK)
+        other.takes_over()
+
+    platform.at_milestone = once(point, cut)
+    await platform.say("um")
+    await platform.nudge()
+    assert await recovered(platform, 1) == ["eco: um\ndois"]
+    assert await turns(platform) == [(1, "um"), (1, "dois")]
+    assert shop.requests == []
+
+
+async def test_a_handoff_folds_as_well(platform: Platform, shop: Shop) -> None:
+    writes(platform, "por favor")
+    assert await said(platform, "quero um atendente") == ["Vou chamar uma pessoa."]
+    assert [turn for turn, _ in await turns(platform)] == [1, 1]
+    assert shop.requests == []
+
+
+async def test_where_messages_wait_for_the_next_turn_there_are_two(platform: Platform, shop: Shop) -> None:
+    await publish_shop(platform, shop, while_running="queue")
+    writes(platform, "dois")
+    assert await said(platform, "um") == ["eco: um", "eco: dois"]
+    await done(platform)
+    assert [turn for turn, _ in await turns(platform)] == [1, 2]

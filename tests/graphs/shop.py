@@ -1,0 +1,55 @@
+"""Tools of a small shop elsewhere, that count what was asked of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tools.base import Tool
+from tools.context import JSON, ToolBroke, ToolContext
+from tools.json_schema import arguments_parser
+from tools.registry import BUILTIN
+
+QUANTITY = {
+    "type": "object",
+    "properties": {"quanto": {"type": "integer", "minimum": 1}, "obs": {"type": "string"}},
+    "required": ["quanto"],
+}
+NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
+
+
+@dataclass
+class Shop:
+    """What was ordered; `answers` are given in place of its own, or raised."""
+
+    orders: list[Mapping[str, Any]] = field(default_factory=list)
+    asked: int = 0
+    answers: list[JSON | Exception] = field(default_factory=list)
+
+    async def order(self, _: ToolContext, arguments: Any) -> JSON:
+        """Takes an order."""
+        self.orders.append(arguments)
+        return self._answer({"numero": len(self.orders), "pago": False, "itens": [{"nome": "escova"}]})
+
+    async def price(self, _: ToolContext, __: Any) -> JSON:
+        """Says what it costs."""
+        self.asked += 1
+        return self._answer({"preco": 10})
+
+    def tools(self, *, approval: bool = False) -> dict[str, Tool]:
+        """All built-in tools, `pedir`, which writes, and `preco`, which reads."""
+        order = Tool("pedir", "pede", QUANTITY, "write", self.order, arguments_parser(QUANTITY), elsewhere=True)
+        price = Tool("preco", "preço", NOTHING, "read", self.price, arguments_parser(NOTHING), elsewhere=True)
+        if approval:
+            order = Tool(**{**vars(order), "approval": True})
+        return {**BUILTIN, "pedir": order, "preco": price}
+
+    def _answer(self, usual: JSON) -> JSON:
+        given = self.answers.pop(0) if self.answers else usual
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+
+def broken(told: str = "não atende") -> ToolBroke:
+    """The shop is closed."""
+    return ToolBroke("broken", told=told)

@@ -1,0 +1,117 @@
+"""What a flow's questions take for an answer."""
+
+import pytest
+
+from graphs.answers import LONGEST, accepted, is_question
+from graphs.config import Ask, Expected
+
+CHOICES = ("Manhã", "Tarde", "Tarde da noite", "Não sei")
+
+
+@pytest.mark.parametrize(
+    ("expect", "said", "kept"),
+    [
+        ("text", "  Ana \n Pérez ", "Ana Pérez"),
+        ("text", "{cpf}", "{cpf}"),
+        ("number", "10", "10"),
+        ("number", "10,5", "10.5"),
+        ("number", "-3.25", "-3.25"),
+        ("date", "31/12/2026", "2026-12-31"),
+        ("date", "1-2-2026", "2026-02-01"),
+        ("date", "01.02.2026", "2026-02-01"),
+        ("date", "2026-2-1", "2026-02-01"),
+        ("date", "29/02/2028", "2028-02-29"),
+        ("email", "Ana.Perez+x@Exemplo.com.br", "ana.perez+x@exemplo.com.br"),
+        ("phone", "+55 (11) 99000-0001", "+5511990000001"),
+        ("phone", "1140000001", "1140000001"),
+        ("cpf", "529.982.247-25", "52998224725"),
+        ("cpf", "52998224725", "52998224725"),
+        ("cpf", " 111.444.777-35 ", "11144477735"),
+    ],
+)
+def test_an_answer_that_fits_is_kept_in_one_form(expect: Expected, said: str, kept: str) -> None:
+    assert accepted(Ask("campo", "?", expect), said) == kept
+
+
+@pytest.mark.parametrize(
+    ("expect", "said"),
+    [
+        ("text", ""),
+        ("text", " \n "),
+        ("text", "a" * (LONGEST + 1)),
+        ("number", "dez"),
+        ("number", "1.234,56"),
+        ("number", "10 reais"),
+        ("number", "1e5"),
+        ("number", "nan"),
+        ("number", "٣"),
+        ("number", "1" * 16),
+        ("date", "31/02/2026"),
+        ("date", "29/02/2026"),
+        ("date", "12/31/2026"),
+        ("date", "00/00/0000"),
+        ("date", "amanhã"),
+        ("date", "1/1/26"),
+        ("date", "2026-01-01 10:00"),
+        ("email", "ana"),
+        ("email", "ana@exemplo"),
+        ("email", "ana@exemplo.com outra@exemplo.com"),
+        ("email", "@exemplo.com"),
+        ("phone", "123"),
+        ("phone", "99000-0001 ou 99000-0002"),
+        ("phone", "+" + "1" * 16),
+        ("phone", "٠١٢٣٤٥٦٧٨"),
+        ("cpf", "529.982.247-24"),
+        ("cpf", "529.982.247-35"),
+        ("cpf", "111.111.111-11"),
+        ("cpf", "000.000.000-00"),
+        ("cpf", "5299822472"),
+        ("cpf", "529982247250"),
+        ("cpf", "529.982.247-25 é o meu"),
+        ("cpf", "cpf"),
+    ],
+)
+def test_an_answer_that_does_not_fit_is_none(expect: Expected, said: str) -> None:
+    assert accepted(Ask("campo", "?", expect), said) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "chosen"),
+    [
+        ("manhã", "Manhã"),
+        ("MANHA!", "Manhã"),
+        ("man", "Manhã"),
+        ("1", "Manhã"),
+        ("2.", "Tarde"),
+        ("4", "Não sei"),
+        ("nao sei", "Não sei"),
+        ("tarde", "Tarde"),
+        ("tarde da", "Tarde da noite"),
+        ("tar", None),
+        ("0", None),
+        ("5", None),
+        ("-1", None),
+        ("1 2", None),
+        ("noite", None),
+        ("!", None),
+        ("²", "Tarde"),
+        ("manhã ou tarde", None),
+    ],
+)
+def test_a_choice_is_known_by_its_number_or_how_it_begins(said: str, chosen: str | None) -> None:
+    assert accepted(Ask("turno", "?", "choice", CHOICES), said) == chosen
+
+
+@pytest.mark.parametrize(
+    ("said", "chosen"),
+    [("2", "2 pessoas"), ("4", "4 pessoas"), ("10", "10 pessoas"), ("1", "2 pessoas"), ("3", "10 pessoas")],
+)
+def test_a_number_that_is_a_choice_is_no_place_in_the_list(said: str, chosen: str) -> None:
+    assert accepted(Ask("quantos", "?", "choice", ("2 pessoas", "4 pessoas", "10 pessoas")), said) == chosen
+
+
+@pytest.mark.parametrize(
+    ("said", "asks"), [("quanto custa?", True), ("Ana? ", True), ("é?\n", True), ("Ana", False), ("", False)]
+)
+def test_who_ends_with_a_question_mark_asks(said: str, asks: bool) -> None:
+    assert is_question(said) is asks

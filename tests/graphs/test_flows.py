@@ -1,0 +1,337 @@
+"""Flows: what must not be left to a model."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from graphs.builder import LEG_ENDS_BEFORE, build
+from graphs.config import Ask, Assign, Branch, Call, End, Flow, Rule, Say, Step
+from graphs.edges import leg_ended
+from graphs.nodes.handoff import Decision
+from tenants.schema import MOST_STEPS
+from tests.graphs.conftest import Start
+from tests.graphs.shop import Shop, broken
+from tests.graphs.talk import Talk, assistant, interrupts, replies
+from tools.context import OutcomeUnknown
+
+BEGIN = Rule(to="pedido", words=("comprar",))
+RULES = (Rule(to="handoff", words=("atendente",)), Rule(to="close", words=("tchau",)), BEGIN)
+HOW_MANY = Step("quanto", Ask("quanto", "Quantas?", "number"))
+CALL = Call("pedir", {"quanto": "{quanto}"}, into="pedido")
+ORDER = Step("pedir", CALL)
+THANKS = Step("fim", Say("Pedido {pedido.numero}: {pedido.itens.0.nome}, pago {pedido.pago}."))
+SORRY = Step("falha", Say("Não deu: {error}"))
+
+
+def flow(*steps: Step, questions: str | None = None, name: str = "pedido") -> dict[str, Flow]:
+    """One flow."""
+    return {name: Flow(name, "faz um pedido", steps, questions)}
+
+
+def talk_of(start: Start, *steps: Step, shop: Shop | None = None, questions: str | None = None, **changes: Any) -> Talk:
+    """A conversation that a flow begins in when the contact wants to buy."""
+    tools = (shop or Shop()).tools()
+    changes = {"rules": RULES, "otherwise": "duvidas", "flows": flow(*steps, questions=questions), **changes}
+    return start(tools=tools, **changes)
+
+
+async def said(talk: Talk, *texts: str) -> list[str]:
+    """What the last of these turns says."""
+    state: dict[str, Any] = {}
+    for text in texts:
+        state = await talk.say(text)
+    return [body for _, body in replies(state)]
+
+
+# Questions.
+
+
+async def test_a_flow_asks_in_order_and_keeps_what_it_is_told(start: Start) -> None:
+    talk = talk_of(
+        start,
+        Step("nome", Ask("nome", "Seu nome?")),
+        Step("cpf", Ask("cpf", "CPF de {nome}?", "cpf")),
+        Step("fim", Say("{nome}, {cpf}, {nada}.")),
+    )
+    assert await said(talk, "quero comprar") == ["Seu nome?"]
+    assert await said(talk, "Ana {cpf}") == ["CPF de Ana {cpf}?"]
+    state = await talk.say("529.982.247-25")
+    assert replies(state) == [("assistant", "Ana {cpf}, 52998224725, .")]
+    assert state["flow"] is None
+    assert await talk.asked() == [], "no model has a say in it"
+    assert await said(talk, "bom dia") == ["eco: bom dia"]
+
+
+async def test_what_began_the_flow_is_no_answer(start: Start) -> None:
+    talk = talk_of(start, Step("nome", Ask("nome", "Seu nome?")))
+    state = await talk.say("comprar")
+    assert state["flow"] == {"name": "pedido", "step": "nome", "fields": {}, "tries": 0}
+
+
+async def test_what_does_not_fit_is_asked_again_and_then_a_human_comes(start: Start) -> None:
+    talk = talk_of(start, Step("cpf", Ask("cpf", "CPF?", "cpf", error="{cpf}Não vale.", tries=3)))
+    assert await said(talk, "comprar") == ["CPF?"]
+    assert await said(talk, "123") == ["Não vale.\nCPF?"]
+    assert await said(talk, "111.111.111-11") == ["Não vale.\nCPF?"]
+    state = await talk.say("sei lá")
+    assert interrupts(state)[0]["reason"] == "flow pedido: no answer that fits 'cpf' after 3 tries"
+    assert state["flow"] is None
+    await talk.decide(Decision(action="return"))
+    assert await said(talk, "bom dia") == ["eco: sei lá\nbom dia"], "the agent sees what nobody has answered"
+
+
+async def test_every_question_has_its_own_tries(start: Start) -> None:
+    talk = talk_of(
+        start, Step("um", Ask("um", "Um?", "number", tries=2)), Step("dois", Ask("dois", "Dois?", "number", tries=2))
+    )
+    assert await said(talk, "comprar", "x", "1", "y") == ["Dois?"]
+    assert interrupts(await talk.say("z"))
+
+
+async def test_a_question_in_between_is_answered_and_then_it_is_asked_again(start: Start) -> None:
+    talk = talk_of(start, HOW_MANY, THANKS, questions="duvidas")
+    assert await said(talk, "comprar", "vocês abrem no sábado?") == ["eco: vocês abrem no sábado?", "Quantas?"]
+    state = await talk.say("e no domingo?")
+    assert state["turn"]["route"] == {"to": "duvidas", "why": "a question within the flow pedido"}
+    assert state["flow"]["tries"] == 0, "to ask is no failed try"
+    assert (await talk.say("3"))["flow"] is None
+
+
+async def test_where_nobody_answers_questions_they_are_answers(start: Start) -> None:
+    talk = talk_of(start, Step("nome", Ask("nome", "Seu nome?")), Step("fim", Say("{nome}")))
+    assert await said(talk, "comprar", "por quê?") == ["por quê?"]
+
+
+async def test_the_agent_in_between_may_use_its_tools(start: Start) -> None:
+    shop = Shop()
+    agent = replace(assistant().agents["duvidas"], tools=("preco",))
+    talk = talk_of(start, HOW_MANY, shop=shop, questions="duvidas", agents={"duvidas": agent})
+    assert await said(talk, "comprar", "quanto é?") == ["custa 10", "Quantas?"]
+    assert shop.asked == 1
+    assert len(await talk.asked()) == 2, "one to call, one to say: the flow is not passed through in between"
+
+
+async def test_the_agent_in_between_may_transfer_and_the_question_comes_back(start: Start) -> None:
+    both = {name: replace(agent, transfers=("agenda",)) for name, agent in assistant().agents.items()}
+    both["agenda"] = replace(both["agenda"], transfers=())
+    talk = talk_of(start, HOW_MANY, questions="duvidas", agents=both)
+    await talk.say("comprar")
+    state = await talk.say("passe para agenda?")
+    assert (state["agent"], replies(state)[-1][1]) == ("agenda", "Quantas?")
+
+
+async def test_a_human_who_is_called_in_between_ends_the_flow(start: Start) -> None:
+    """What the contact says to the next agent must not end up as an answer to an old question."""
+    talk = talk_of(start, Step("nome", Ask("nome", "Seu nome?")), questions="duvidas")
+    await talk.say("comprar")
+    assert interrupts(await talk.say("socorro?"))
+    state = await talk.decide(Decision(action="return", reply="pronto"))
+    assert state["flow"] is None
+    assert await said(talk, "obrigada") == ["eco: obrigada"]
+
+
+async def test_a_model_that_fails_in_between_ends_the_flow_with_a_human(start: Start) -> None:
+    talk = talk_of(start, Step("nome", Ask("nome", "Seu nome?")), questions="duvidas")
+    await talk.say("comprar")
+    assert interrupts(await talk.say("recuse?"))
+    assert (await talk.decide(Decision(action="return")))["flow"] is None
+
+
+# Rules and flows.
+
+
+async def test_a_rule_does_not_take_an_answer_for_a_topic(start: Start) -> None:
+    rules = (Rule(to="agenda", words=("ana",)), *RULES)
+    talk = talk_of(start, Step("nome", Ask("nome", "Seu nome?")), Step("fim", Say("Oi {nome}")), rules=rules)
+    assert await said(talk, "comprar", "Ana") == ["Oi Ana"]
+
+
+async def test_a_flow_is_not_begun_anew_by_its_own_word(start: Start) -> None:
+    talk = talk_of(start, Step("nome", Ask("nome", "Seu nome?")), Step("fim", Say("Oi {nome}")))
+    assert await said(talk, "comprar", "comprar") == ["Oi comprar"]
+
+
+async def test_a_flow_is_left_for_a_human(start: Start) -> None:
+    talk = talk_of(start, HOW_MANY)
+    await talk.say("comprar")
+    state = await talk.say("quero um atendente")
+    assert (interrupts(state)[0]["reason"], state["flow"]) == ("rule 1: words: atendente", None)
+    await talk.decide(Decision(action="return"))
+    assert await said(talk, "3") == ["eco: quero um atendente\n3"]
+
+
+@pytest.mark.parametrize("way", ["tchau", None])
+async def test_a_flow_is_left_at_the_end(start: Start, way: str | None) -> None:
+    talk = talk_of(start, HOW_MANY)
+    await talk.say("comprar")
+    state = await (talk.say(way) if way else talk.idle())
+    assert (state["turn"]["closed"], state["flow"]) == (True, None)
+
+
+async def test_a_flow_that_the_version_no_longer_has_is_left(start: Start) -> None:
+    talk = talk_of(start, HOW_MANY)
+    await talk.say("comprar")
+    for flows in ({}, flow(Step("outro", Ask("x", "X?")))):
+        other = start(rules=(), otherwise="duvidas", flows=flows)
+        other.graph = other.graph.copy({"checkpointer": talk.graph.checkpointer})
+        other.thread = talk.thread
+        state = await other.say("3")
+        assert (replies(state), state["flow"]) == ([("assistant", "eco: 3")], None)
+
+
+# Steps without a question.
+
+
+async def test_fields_are_set_and_decide_where_it_goes_on(start: Start) -> None:
+    talk = talk_of(
+        start,
+        Step("cor", Ask("cor", "Cor?", "choice", ("azul", "verde"))),
+        Step("texto", Assign({"frase": "é {cor}", "outra": "{frase}"})),
+        Step("qual", Branch((("cor", "azul", "azul"), ("cor", "preto", "fim")), otherwise=None)),
+        Step("verde", Say("Verde: {frase}/{outra}")),
+        Step("vai", End()),
+        Step("azul", Say("Azul!")),
+        Step("fim", End(to="close")),
+    )
+    assert await said(talk, "comprar", "verde") == ["Verde: é verde/"]
+    assert await said(talk, "comprar") == ["Cor?"]
+    state = await talk.say("1")
+    assert replies(state) == [("assistant", "Azul!"), ("assistant", "Até logo!")]
+    assert state["turn"]["closed"]
+
+
+async def test_a_branch_may_lead_back_to_a_question(start: Start) -> None:
+    talk = talk_of(
+        start,
+        Step("nome", Ask("nome", "Nome?")),
+        Step("certo", Ask("certo", "{nome}, certo?", "choice", ("sim", "não"))),
+        Step("volta", Branch((("certo", "não", "nome"),))),
+        Step("fim", Say("Feito, {nome}.")),
+    )
+    for number, begin in enumerate(("comprar", "não", "nao")):
+        assert await said(talk, begin) == ["Nome?"]
+        assert await said(talk, f"Ana {number}") == [f"Ana {number}, certo?"]
+    assert await said(talk, "s") == ["Feito, Ana 2."]
+
+
+async def test_a_flow_may_end_with_a_human_or_an_agent(start: Start) -> None:
+    state = await talk_of(start, Step("diz", Say("Já chamo.")), Step("fim", End(to="handoff"))).say("comprar")
+    assert interrupts(state)[0]["reason"] == "the flow pedido ends with a human"
+    assert replies(state) == [("assistant", "Já chamo.")]
+    state = await talk_of(start, Step("fim", End(to="agenda"))).say("comprar e marcar")
+    assert (state["agent"], state["turn"]["route"]["why"]) == ("agenda", "the flow pedido has ended")
+    assert replies(state) == [("assistant", "livre - a")]
+
+
+async def test_an_agent_may_send_the_contact_into_a_flow(start: Start) -> None:
+    agent = replace(assistant().agents["duvidas"], transfers=("pedido",))
+    talk = talk_of(start, HOW_MANY, THANKS, agents={"duvidas": agent}, rules=())
+    state = await talk.say("passe para pedido")
+    assert replies(state) == [("assistant", "Quantas?")]
+    assert state["turn"]["route"] == {"to": "pedido", "why": "duvidas transferred: pediu"}
+    assert (await talk.say("2"))["flow"] is None
+
+
+async def test_an_agent_that_a_flow_ended_with_may_send_the_contact_into_another(start: Start) -> None:
+    """Who was to go on after the first flow is not who goes on after the second."""
+    flows = flow(Step("fim", End(to="duvidas"))) | flow(HOW_MANY, THANKS, name="outro")
+    agent = replace(assistant().agents["duvidas"], transfers=("outro",))
+    talk = talk_of(start, flows=flows, agents={"duvidas": agent})
+    state = await talk.say("comprar, passe para outro")
+    assert (replies(state), state["flow"]["name"]) == ([("assistant", "Quantas?")], "outro")
+
+
+async def test_the_router_may_choose_a_flow(start: Start) -> None:
+    talk = talk_of(start, HOW_MANY, rules=(), otherwise="classify")
+    await talk.say("oi")
+    (router, _) = await talk.asked()
+    assert "- pedido: faz um pedido" in router["messages"][0]["text"]
+
+
+async def test_a_flow_as_long_as_the_yaml_allows_runs_in_one_turn(start: Start) -> None:
+    steps = [Step(f"s{n}", Assign({"x": "{x}."})) for n in range(MOST_STEPS - 1)]
+    talk = talk_of(start, *steps, Step("fim", Say("fim")))
+    assert await said(talk, "comprar") == ["fim"]
+
+
+# Calls.
+
+
+async def test_a_call_is_made_once_with_the_answers_in_the_types_that_the_tool_wants(start: Start) -> None:
+    shop = Shop()
+    talk = talk_of(start, HOW_MANY, ORDER, THANKS, shop=shop)
+    assert await said(talk, "comprar", "3") == ["Pedido 1: escova, pago false."]
+    assert shop.orders == [{"quanto": 3}]
+
+
+async def test_a_result_decides_where_it_goes_on(start: Start) -> None:
+    paid = Step("pago", Assign({"pago": "{pedido.pago}"}))
+    where = Step("onde", Branch((("pago", "false", "falta"),)))
+    talk = talk_of(start, HOW_MANY, ORDER, paid, where, THANKS, Step("falta", Say("Falta pagar.")))
+    assert await said(talk, "comprar", "3") == ["Falta pagar."]
+
+
+@pytest.mark.parametrize(
+    "answer", [broken("está fechado"), {"status": 422, "error": "está fechado"}], ids=["broken", "refused"]
+)
+async def test_a_call_that_fails_goes_on_where_the_flow_says(start: Start, answer: Any) -> None:
+    call = replace(CALL, on_error="falha")
+    steps = (HOW_MANY, Step("pedir", call), THANKS, Step("acaba", End()), SORRY)
+    talk = talk_of(start, *steps, shop=Shop(answers=[answer]))
+    await talk.say("comprar")
+    state = await talk.say("3")
+    assert (replies(state), state["flow"]) == ([("assistant", "Não deu: está fechado")], None)
+
+
+async def test_a_call_that_fails_and_nothing_said_about_it_brings_a_human(start: Start) -> None:
+    talk = talk_of(start, HOW_MANY, ORDER, THANKS, shop=Shop(answers=[broken("fechado")]))
+    await talk.say("comprar")
+    state = await talk.say("3")
+    assert replies(state) == [("assistant", "Desculpe, tive um problema.")]
+    assert interrupts(state)[0]["reason"] == "flow pedido: pedir failed: fechado"
+    assert state["flow"] is None
+
+
+async def test_arguments_that_the_tool_does_not_take_are_a_failed_call(start: Start) -> None:
+    shop = Shop()
+    talk = talk_of(start, HOW_MANY, ORDER, THANKS, shop=shop)
+    await talk.say("comprar")
+    assert "the arguments do not fit: quanto" in interrupts(await talk.say("2,5"))[0]["reason"]
+    assert shop.orders == []
+
+
+async def test_what_may_have_been_done_is_never_gone_on_with(start: Start) -> None:
+    """The step for failures may lead back to the call, and then it would be done twice."""
+    call = replace(CALL, on_error="quanto")
+    shop = Shop(answers=[OutcomeUnknown("pedir")])
+    talk = talk_of(start, HOW_MANY, Step("pedir", call), THANKS, shop=shop)
+    await talk.say("comprar")
+    state = await talk.say("3")
+    assert "it is not known whether pedir was done" in interrupts(state)[0]["reason"]
+    assert state["flow"] is None
+
+
+async def test_a_field_may_have_any_name(start: Start) -> None:
+    shop = Shop()
+    steps = [Step(name, Ask(name, f"{name}?")) for name in ("calls_made", "error", "flow", "messages", "turn", "agent")]
+    talk = talk_of(start, *steps, Step("pedir", Call("pedir", {"quanto": 1, "obs": "{calls_made}"})), shop=shop)
+    await talk.say("comprar")
+    for step in steps:
+        await talk.say(step.name)
+    assert shop.orders == [{"quanto": 1, "obs": "calls_made"}]
+
+
+async def test_a_leg_ends_before_a_flows_call(start: Start) -> None:
+    """From then on what the contact said is settled: nothing that comes later may change what was called for."""
+    shop = Shop()
+    talk = talk_of(start, HOW_MANY, ORDER, THANKS, shop=shop)
+    made = assistant(rules=RULES, flows=flow(HOW_MANY, ORDER, THANKS), tools=shop.tools())
+    talk.graph = build(made, checkpointer=talk.graph.checkpointer, interrupt_before=LEG_ENDS_BEFORE)
+    await talk.say("comprar")
+    state = await talk.say("3")
+    assert leg_ended(state)  # type: ignore[arg-type]
+    assert shop.orders == []
+    state = await talk.run(None)
+    assert not leg_ended(state)  # type: ignore[arg-type]
+    assert replies(state) == [("assistant", "Pedido 1: escova, pago false.")]

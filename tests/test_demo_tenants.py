@@ -1,0 +1,247 @@
+"""The demo's tenants, in conversations with the simulated model, against the demo's shop and school."""
+
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.demo import CLINIC, SCHOOL, SHOP, TENANTS, Tenant, fitted
+from app.identity import secrets
+from app.identity import service as identity
+from app.identity.tokens import SecretBox
+from app.processes import Child
+from graphs.config import Heard
+from tenants.loader import load_folder
+from tests.app.turns.steps import decide, pending_interrupt
+from tests.platform import CONTACT, Platform
+
+ROOT = Path(__file__).parents[1]
+TOKEN = "the-parts-token"
+USUAL = {"shop": "http://127.0.0.1:4030", "school": "http://127.0.0.1:4040"}
+
+Parts = Mapping[str, str]
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+    """Where the shop and the school listen, as separate programs."""
+    logs = tmp_path_factory.mktemp("parts")
+    commands = {name: [sys.executable, "-m", f"simulators.{name}", "--port", "0", "--token", TOKEN] for name in USUAL}
+    children = {name: Child(name, command, {}, logs / name) for name, command in commands.items()}
+    for child in children.values():
+        child.start()
+    yield {name: child.wait_until_ready().split(" ready on ")[1].split()[0] for name, child in children.items()}
+    assert {name: child.stop() for name, child in children.items()} == {"shop": 0, "school": 0}
+
+
+class Chat:
+    """A contact and a tenant of the demo."""
+
+    def __init__(self, platform: Platform, tenant: Tenant, part: str) -> None:
+        self._platform = platform
+        self._tenant = tenant
+        self._part = part
+
+    async def say(self, text: str) -> list[str]:
+        """The contact writes; what it has got when all is quiet."""
+        before = len(await self._platform.delivered())
+        await self._platform.say(text, To=self._tenant.address)
+        return await self._settled(before)
+
+    async def operator(self, action: str) -> list[str]:
+        """An operator decides; what the contact has got when all is quiet."""
+        before = len(await self._platform.delivered())
+        await decide(self._platform, action)
+        return await self._settled(before)
+
+    async def there(self) -> Any:
+        """What the shop, or the school, has."""
+        return await self._platform.control(self._part, "state")
+
+    async def breaks(self, fault: str) -> None:
+        """The next request to the shop goes wrong."""
+        await self._platform.control(self._part, "faults", {"fault": fault})
+
+    async def _settled(self, before: int) -> list[str]:
+        # Nobody wants to wait for what a contact may still add.
+        self._platform.clock.advance(30)
+        await self._platform.nudge()
+        await self._platform.quiet()
+        return (await self._platform.delivered())[before:]
+
+
+@asynccontextmanager
+async def chat(platform: Platform, parts: Parts, tenant: Tenant) -> AsyncIterator[Chat]:
+    """The tenant as `recado demo` publishes it, served by a worker whose tools may reach loopback."""
+    assert platform.engine is not None
+    assert tenant.part is not None
+    await platform.control(parts[tenant.part], "reset", {})
+    script = (ROOT / "simulators" / "scripts" / f"{tenant.slug}.yaml").read_bytes()
+    async with platform.http.post(f"{platform.servers.model}/control/scripts", data=script) as answer:
+        assert answer.status == 200, await answer.text()
+    loaded = load_folder(ROOT / "tenants" / tenant.slug)
+    files = {name: text.replace(USUAL[tenant.part], parts[tenant.part]) for name, text in loaded.files.items()}
+    await identity.ensure_tenant(platform.system, tenant.slug, loaded.assistant.name)
+    box = SecretBox(platform.settings.secret_key)
+    await secrets.keep(platform.system, box, tenant.slug, tenant.known_as, TOKEN, platform.clock)
+    await platform.publish(tenant.slug, files)
+    await platform.add_channel(tenant.slug, tenant.address)
+    await platform.engine.close()
+    async with platform.worker(allowed_networks=(ip_network("127.0.0.0/8"),)) as engine:
+        platform.engine = engine
+        yield Chat(platform, tenant, parts[tenant.part])
+
+
+@pytest.mark.parametrize("tenant", TENANTS, ids=lambda tenant: tenant.slug)
+def test_every_tenant_is_valid_and_the_demo_knows_its_secrets(tenant: Tenant) -> None:
+    loaded = load_folder(ROOT / "tenants" / tenant.slug)
+    needed = frozenset().union(*(tool.secrets for tool in loaded.assistant.tools.values()))
+    assert needed == {tenant.known_as} - {""}
+    assert (ROOT / "simulators" / "scripts" / f"{tenant.slug}.yaml").exists()
+
+
+def test_the_shop_s_tools_are_made_from_the_document_that_the_shop_serves() -> None:
+    served = ROOT / "simulators" / "shop" / "openapi.yaml"
+    assert (ROOT / "tenants" / "loja-aurora" / "loja.yaml").read_bytes() == served.read_bytes()
+
+
+@pytest.mark.parametrize("tenant", TENANTS, ids=lambda tenant: tenant.slug)
+def test_the_demo_asks_only_providers_that_it_has_a_key_for_and_parts_where_they_are(tenant: Tenant) -> None:
+    elsewhere = {"shop": "http://127.0.0.1:51", "school": "http://127.0.0.1:52", "model": "", "twilio": "", "api": ""}
+    loaded = fitted(tenant, {"GOOGLE_API_KEY": "key"}, elsewhere)
+    agents = loaded.assistant.agents.values()
+    assert {spec.provider for spec in loaded.assistant.models} == {"google"}
+    assert {spec.provider for agent in agents for spec in agent.models} <= {"google"}
+    text = "".join(loaded.files.values())
+    assert not any(usual in text for usual in USUAL.values())
+    assert tenant.part is None or elsewhere[tenant.part] in text
+
+
+@pytest.mark.parametrize(
+    ("tenant", "heard", "to"),
+    [
+        (CLINIC, Heard("quero falar com alguém"), "handoff"),
+        (SHOP, Heard("uma pessoa, por favor"), "handoff"),
+        (SHOP, Heard("uma pessoa, por favor", outside_hours=True), "plantao"),
+        (SHOP, Heard("tem vestido?", outside_hours=True), None),
+        (SHOP, Heard("tem vestido?", tags=frozenset({"vip"})), "vip"),
+        (SHOP, Heard("rastrear", button="rastrear_1002"), "pedidos"),
+        (SCHOOL, Heard("bom dia", language="pt", first_message=True), "recepcao"),
+        (SCHOOL, Heard("Gostaria de fazer uma matrícula", language="pt", first_message=True), "matricula"),
+        (SCHOOL, Heard("ver", button="matricula_2027", language="pt"), "matricula"),
+        (SCHOOL, Heard("Do you speak English?", language="en", first_message=True), "english"),
+        (SCHOOL, Heard("e-mail", language="en"), None),
+    ],
+)
+def test_rules_decide(tenant: Tenant, heard: Heard, to: str | None) -> None:
+    rules = load_folder(ROOT / "tenants" / tenant.slug).assistant.rules
+    assert next((rule.to for rule in rules if rule.applies(heard)), None) == to
+
+
+async def test_an_order_s_status_comes_from_the_shop(platform: Platform, parts: Parts) -> None:
+    async with chat(platform, parts, SHOP) as shop:
+        (reply,) = await shop.say("Onde está o pedido 1002?")
+        assert reply.startswith("O pedido *1002* está a caminho: rastreio AU123456789BR")
+        assert await shop.say("e o 9999?") == ["Não encontrei esse pedido. Pode conferir o número?"]
+        assert (await shop.there())["requests"] == {"GET /v1/orders/1002": 1, "GET /v1/orders/9999": 1}
+
+
+async def test_products_are_searched_and_reserved_by_the_shop_s_own_document(platform: Platform, parts: Parts) -> None:
+    async with chat(platform, parts, SHOP) as shop:
+        (found,) = await shop.say("Vocês têm vestido de linho?")
+        assert "• Vestido de linho, tamanho M: R$ 289,90\n" in found
+        assert "tamanho G: R$ 289,90 (esgotado)" in found
+        (reserved,) = await shop.say("quero o primeiro")
+        assert reserved.startswith("Reservei para você! É o pedido *2001*, R$ 289,90.")
+        assert (await shop.there())["products"][0]["stock"] == 3
+
+
+async def test_a_refund_waits_for_the_approval_and_happens_once(platform: Platform, parts: Parts) -> None:
+    async with chat(platform, parts, SHOP) as shop:
+        await shop.say("Onde está o pedido 1001?")
+        # The agent of orders transfers to that of returns, which looks, and asks for the money back.
+        (waits,) = await shop.say("quero devolver o pedido 1001, ficou pequeno")
+        assert waits == "Só um instante: o financeiro precisa aprovar. Aviso você aqui mesmo."
+        assert (await shop.there())["refunds"] == []
+        interrupt = await pending_interrupt(platform)
+        (call,) = interrupt["payload"]["calls"]
+        assert (interrupt["kind"], interrupt["payload"]["queue"]) == ("approval", "financeiro")
+        assert (call["tool"], call["arguments"]["order"]) == ("refund_order", "1001")
+
+        # The shop pays, and its answer is lost: the same key asks again.
+        await shop.breaks("drop_after")
+        (done,) = await shop.operator("approve")
+        assert done.startswith("Pronto! O reembolso de *R$ 289,90* do pedido 1001 foi aprovado")
+        state = await shop.there()
+        assert [(refund["order"], refund["amount"]) for refund in state["refunds"]] == [("1001", 28990)]
+        assert [key["times"] for key in state["keys"]] == [2]
+
+
+async def test_a_refused_cancellation_cancels_nothing(platform: Platform, parts: Parts) -> None:
+    async with chat(platform, parts, SHOP) as shop:
+        assert "número do pedido" in (await shop.say("Quero cancelar"))[0]
+        await shop.say("cancelar o 1003, comprei errado")
+        (told,) = await shop.operator("reject")
+        assert told.startswith("O financeiro não aprovou o cancelamento")
+        state = await shop.there()
+        assert (state["orders"][2]["status"], state["keys"]) == ("preparing", [])
+
+
+async def test_a_member_of_the_club_is_served_by_one_agent(platform: Platform, parts: Parts) -> None:
+    async with chat(platform, parts, SHOP) as shop:
+        await shop.say("oi")
+        async with platform.system.statement() as tx:
+            await tx.run("update contacts set tags = '{vip}' where address = %(address)s", {"address": CONTACT})
+        assert (await shop.say("oi"))[0].startswith("Que bom ver você de novo! O Clube Aurora")
+
+
+async def test_an_enrolment_survives_a_wrong_cpf_and_a_question(platform: Platform, parts: Parts) -> None:
+    async with chat(platform, parts, SCHOOL) as school:
+        welcome, name = await school.say("Quero matricular minha filha")
+        assert welcome.startswith("Que bom!")
+        assert name == "Qual é o *nome completo* do aluno ou da aluna?"
+        await school.say("Lia Souza")
+        (cpf,) = await school.say("23/04/2020")
+        assert cpf == "Qual é o *CPF* de quem é responsável?"
+        assert await school.say("529.982.247-24") == [f"Esse CPF não confere. Veja os números, por favor.\n{cpf}"]
+        answer, again = await school.say("E quanto custa a mensalidade?")
+        assert answer.startswith("A mensalidade do meio período é *R$ 1.290*")
+        assert again == cpf
+        await school.say("529.982.247-25")
+        await school.say("ana@example.com")
+        await school.say("1º ano")
+        (check,) = await school.say("tarde")
+        assert "*Lia Souza*, 2020-04-23" in check
+        assert "1º ano, Tarde (5 vagas)" in check
+        (done,) = await school.say("sim")
+        assert done == "Pronto! A matrícula de Lia Souza é a *HZ-0001*. O contrato vai para ana@example.com. 🎒"
+        (enrolment,) = (await school.there())["enrolments"]
+        assert enrolment["student"] == {
+            "name": "Lia Souza",
+            "born": "2020-04-23",
+            "cpf": "52998224725",
+            "email": "ana@example.com",
+        }
+        assert list((await school.there())["keys"].values()) == [1]
+
+
+async def test_a_full_class_goes_to_the_secretary(platform: Platform, parts: Parts) -> None:
+    async with chat(platform, parts, SCHOOL) as school:
+        for said in ("Quero fazer uma matrícula", "Leo Lima", "01/02/2019", "52998224725", "leo@example.com", "3"):
+            await school.say(said)
+        full, waits = await school.say("tarde")
+        assert full.startswith("A turma 2º ano, Tarde, está lotada agora.")
+        assert waits.startswith("A secretaria responde por aqui")
+        assert (await pending_interrupt(platform))["kind"] == "handoff"
+        assert (await school.there())["enrolments"] == []
+
+
+async def test_who_writes_english_is_answered_in_english(platform: Platform, parts: Parts) -> None:
+    async with chat(platform, parts, SCHOOL) as school:
+        (reply,) = await school.say("Do you have places for a six year old?")
+        assert reply.startswith("These are our classes: Infantil 5, mornings (3 places); 1º ano")
+        assert (await school.say("Quais turmas têm vaga?"))[0].startswith("Estas são as turmas:")

@@ -1,0 +1,22 @@
+"""A server that remembers, and the way to it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.tools.world import LOOPBACK, Server, running_server
+from tools.outgoing import GuardedOutgoing
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    """A server on 127.0.0.1."""
+    async with running_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def outgoing() -> AsyncIterator[GuardedOutgoing]:
+    """A deployment that allows loopback."""
+    async with GuardedOutgoing(allowed=LOOPBACK) as way:
+        yield way

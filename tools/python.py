@@ -1,0 +1,29 @@
+"""Tools that a deployment installs as Python packages: entry points of the group `recado.tools`, each a Tool."""
+
+import difflib
+from importlib.metadata import entry_points
+
+from tools.base import Tool
+
+GROUP = "recado.tools"
+
+
+class NotInstalled(ValueError):
+    """There is no such tool on this machine, or it does not load. The message says which."""
+
+
+def installed(name: str) -> Tool:
+    """The installed tool of that name. Raises NotInstalled."""
+    found = entry_points(group=GROUP)
+    named = [point for point in found if point.name == name]
+    if not named:
+        close = difflib.get_close_matches(name, found.names, 1, 0.5)
+        hint = f": did you mean `{close[0]}`?" if close else ""
+        raise NotInstalled(f"no package offers `{name}` as an entry point of `{GROUP}`{hint}")
+    try:
+        tool = named[0].load()
+    except (ImportError, AttributeError) as error:
+        raise NotInstalled(f"`{named[0].value}` does not load: {error}") from None
+    if not isinstance(tool, Tool):
+        raise NotInstalled(f"`{named[0].value}` is not a Tool")
+    return tool
