@@ -248,7 +248,10 @@ class Contact(Section):
 
 
 class Document(Section):
-    """The whole file. `starts`: the virtual clock's first moment, in the tenant's time zone unless it names its own."""
+    """The whole file. `starts`: the virtual clock's first moment, in the tenant's time zone unless it names its own.
+
+    `with`: simulated servers for the tenant's tools, in place of what the tenant's files name on 127.0.0.1.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=120)]
     description: str = ""
@@ -256,4 +259,5 @@ class Document(Section):
     starts: datetime = datetime(2026, 1, 5, 10, 0)  # noqa: DTZ001  # a Monday morning, wherever the tenant is
     model: Annotated[str, Field(min_length=1, max_length=200)] = "model.yaml"
     model_latency: Annotated[Duration, Field(ge=0.05, le=60)] = 0.8
+    with_: Annotated[tuple[Literal["shop", "school"], ...], BeforeValidator(_listed), Field(alias="with")] = ()
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]

@@ -5,16 +5,19 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any
 
 from app import asgi
 from app.assistants import service as assistants
+from app.assistants.secrets import missing_secrets
 from app.assistants.service import Assistants
 from app.channels.base import Credentials
 from app.config import Settings
 from app.conversations import service as conversations
 from app.conversations.queries import PendingInterrupt
 from app.db import Database, Role
+from app.identity import secrets as tenant_secrets
 from app.identity import service as identity
 from app.identity.tokens import SecretBox, new_secret_key
 from app.inbox import decisions
@@ -23,8 +26,9 @@ from app.inbox.service import Inbox
 from app.scenarios.clock import VirtualLoop
 from app.scenarios.ledger import Ledger
 from app.scenarios.model import Model
+from app.scenarios.parts import SCRIPTED, served
 from app.scenarios.phone import Line, Phone
-from app.scenarios.schema import Contact
+from app.scenarios.schema import Document
 from app.scenarios.serving import ServedApi, listener
 from app.scenarios.transcript import Transcript
 from app.scenarios.worker import Worker
@@ -34,6 +38,8 @@ TENANT = "scenario"
 NUMBER = "whatsapp:+551140000000"
 ACCOUNT_SID = "AC" + "0" * 32
 WEBHOOK = "/api/v1/twilio/webhook"
+TOOLS_REACH = (ip_network("127.0.0.0/8"),)
+"""Beyond public addresses: the simulated servers that tools talk to are here."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +117,14 @@ class Stage:
 
 @asynccontextmanager
 async def staged(
-    servers: Servers, assistant: Loaded, contact: Contact, model: Model, transcript: Transcript
+    servers: Servers, assistant: Loaded, document: Document, model: Model, transcript: Transcript
 ) -> AsyncIterator[Stage]:
     """Everything up, with the assistant published and its number known."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop), "scenarios run on virtual time"
     listening = listener()
     public_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    contact = document.contact
     line = Line(ACCOUNT_SID, secrets.token_hex(16), NUMBER, contact.address, contact.name)
     phone = Phone(line, loop.clock, transcript)
     async with AsyncExitStack() as stack:
@@ -132,7 +139,9 @@ async def staged(
             public_url=public_url,
             secret_key=new_secret_key(),
             twilio_api_url=f"http://127.0.0.1:{phone.port}",
+            allowed_networks=TOOLS_REACH,
         )
+        assistant = await stack.enter_async_context(served(document.with_, assistant))
         await _publish(system, settings, assistant, line, loop)
         application = asgi.create_app(settings, clock=loop.clock)
         api = ServedApi(application, listening)
@@ -145,6 +154,10 @@ async def staged(
 
 
 async def _publish(system: Database, settings: Settings, assistant: Loaded, line: Line, loop: VirtualLoop) -> None:
+    box = SecretBox(settings.secret_key)
+    await identity.ensure_tenant(system, TENANT, assistant.assistant.name)
+    for secret in missing_secrets(TENANT, assistant, ()):
+        await tenant_secrets.keep(system, box, TENANT, secret.name, SCRIPTED, loop.clock)
     await assistants.publish(system, TENANT, assistant, loop.clock)
     credentials = Credentials(line.account_sid, line.token)
-    await identity.add_channel(system, SecretBox(settings.secret_key), TENANT, credentials, line.number)
+    await identity.add_channel(system, box, TENANT, credentials, line.number)

@@ -68,7 +68,7 @@ def _run_one(scenario: Scenario, assistant: Loaded, servers: Servers, *, live: b
 async def _play(
     scenario: Scenario, assistant: Loaded, servers: Servers, model: Model, transcript: Transcript, loop: VirtualLoop
 ) -> Outcome:
-    async with staged(servers, assistant, scenario.document.contact, model, transcript) as stage:
+    async with staged(servers, assistant, scenario.document, model, transcript) as stage:
         failures = await Runner(scenario, stage, transcript, loop).run()
         # What is added from here on is the end of the servers, not of the story.
         lines = Transcript(transcript.now, transcript.begins, list(transcript.lines))

@@ -18,6 +18,7 @@ BROKEN = {
     "name: x\nsteps:\n  - at: 2s\n": "3:5: steps[0]: a step needs `expect`, or one of: say, button",
     "name: x\nsteps:\n  - {operator: shout}\n": "3:16: steps[0].operator: Input should be 'return', 'close'",
     "name: x\nsteps:\n  - {expect: {reply: {regex: '('}}}\n": "3:30: steps[0].expect.reply.regex: not a regular expr",
+    "name: x\nwith: [shop, bank]\nsteps:\n  - {say: Oi}\n": "2:14: with[1]: Input should be 'shop' or 'school'",
     "name: x\nmodel: none.yaml\nsteps:\n  - {say: Oi}\n": "2:8: there is no model script `none.yaml` beside it",
     "name: x\nsteps:\n  - {say: Oi\n": "4:1: expected ',' or '}', but got '<stream end>'",
 }
