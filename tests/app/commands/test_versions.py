@@ -131,10 +131,10 @@ def test_a_new_folder_is_valid_as_it_is_and_never_written_over(database_url: str
     done = recado("tenants", "new", "minha-loja", "--into", str(tmp_path))
     folder = tmp_path / "minha-loja"
     assert done.code == 0
-    assert [line.split()[:3] for line in done.out.splitlines()[-3:]] == [
-        ["recado", "tenants", "check"],
-        ["recado", "tenants", "publish"],
-        ["recado", "channels", "add"],
+    assert [line.split() for line in done.out.splitlines()[-3:]] == [
+        ["recado", "tenants", "check", str(folder)],
+        ["recado", "tenants", "test", str(folder)],
+        ["recado", "demo", str(folder)],
     ]
     (folder / "assistant.yaml").write_text((folder / "assistant.yaml").read_text("utf-8") + "# meu\n", "utf-8")
     assert recado("tenants", "check", str(folder)).code == 0
