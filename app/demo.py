@@ -34,6 +34,7 @@ from app.identity import service as identity
 from app.identity.tokens import SecretBox, new_secret_key
 from app.processes import Child
 from graphs.config import Assistant
+from simulators import ports
 from tenants.loader import InvalidAssistant, Loaded, load, load_folder
 
 SMOKE_CONTACT = "whatsapp:+5511990000001"
@@ -41,8 +42,8 @@ SMOKE_TEXT = "Olá! Quanto custa uma limpeza?"
 SMOKE_WITHIN = 60.0
 MODELS = {"openai": "gpt-5-mini", "groq": "llama-3.3-70b-versatile", "google": "gemini-2.5-flash"}
 
-PORTS = {"api": 8000, "twilio": 4010, "model": 4020, "shop": 4030, "school": 4040}
-"""Where the parts usually are. The tenants' files name the shop and the school there."""
+PORTS = {"api": 8000, "twilio": 4010, "model": 4020, **ports.PORTS}
+"""Where the parts usually are."""
 
 TOOLS_REACH = "127.0.0.0/8"
 """All that the demo's tenants need beyond the internet: the shop and the school."""

@@ -16,8 +16,6 @@ from typing import Any
 import click
 import uvloop
 
-from app.embedded import EmbeddedError
-from app.errors import RecadoError
 from bench import evidence, oracle, report, running
 from bench.control import Control
 from bench.evidence import Rows, Watcher
@@ -300,14 +298,7 @@ def command(messages: int, kills: int, contacts: int, workers: int, seed: int, s
 
 def main() -> None:
     """Runs the command. Exit codes: 0 nothing went wrong, 1 something did, or did not start."""
-    try:
-        command()
-    except (RecadoError, EmbeddedError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        click.echo("ended early", err=True)
-        sys.exit(130)
+    running.to_the_end(command)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """`python -m bench.load`: measures the running system against its targets, and prints one table."""
 
-import asyncio
 import platform
 import sys
 import tempfile
@@ -12,7 +11,6 @@ from pathlib import Path
 import click
 import uvloop
 
-from app.embedded import EmbeddedError
 from app.errors import RecadoError
 from bench import report, running, usage
 from bench.lab import Lab, lab
@@ -91,14 +89,7 @@ def command(quick: bool, only: tuple[str, ...], callbacks: bool, path: Path) -> 
 
 def main() -> None:
     """Runs the command. Exit codes: 0 all targets met, 1 not all, or something did not start."""
-    try:
-        command()
-    except (RecadoError, EmbeddedError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        click.echo("ended early", err=True)
-        sys.exit(130)
+    running.to_the_end(command)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,15 @@ import asyncio
 import contextlib
 import shutil
 import signal
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+import click
+
+from app.embedded import EmbeddedError
+from app.errors import RecadoError
 
 
 @asynccontextmanager
@@ -31,6 +37,18 @@ def disposable(folder: Path) -> Iterator[None]:
             shutil.rmtree(server.resolve(), ignore_errors=True)
             with contextlib.suppress(OSError):
                 server.unlink()
+
+
+def to_the_end(command: Callable[[], None]) -> None:
+    """Runs a driver's command. Exit codes beyond its own: 1 something did not start, 130 ended early."""
+    try:
+        command()
+    except (RecadoError, EmbeddedError) as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        click.echo("ended early", err=True)
+        sys.exit(130)
 
 
 def remove(folder: Path) -> None:

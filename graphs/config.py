@@ -114,6 +114,9 @@ class Rule:
         return "; ".join(f"{name}: {value}" for name, value in named.items() if value is not None)
 
 
+REFERENCE = re.compile(r"\{([a-z][a-z0-9_]*(?:\.[A-Za-z0-9_]+)*)\}")
+"""A field in a text of a flow, or a part of one: `{order}`, `{order.id}`."""
+
 Expected = Literal["text", "number", "date", "email", "phone", "cpf", "choice"]
 
 

@@ -1,7 +1,6 @@
 """Flows as subgraphs: a node for every step, entered at the step that waits for an answer."""
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,12 +10,10 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
 from graphs.answers import accepted, is_question
-from graphs.config import HANDOFF, Ask, Assign, Assistant, Branch, Call, End, Flow, Say, Step
+from graphs.config import HANDOFF, REFERENCE, Ask, Assign, Assistant, Branch, Call, End, Flow, Say, Step
 from graphs.context import Context
 from graphs.nodes.base import Node
 from graphs.state import CALL, FlowState, Route, State, TurnState, Update, changed, saying
-
-REFERENCE = re.compile(r"\{([a-z][a-z0-9_]*(?:\.[A-Za-z0-9_]+)*)\}")
 
 Subgraph = CompiledStateGraph[State, Context, State, State]
 

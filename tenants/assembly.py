@@ -1,6 +1,5 @@
 """Makes of a valid document what graphs are built from."""
 
-import re
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
@@ -126,7 +125,3 @@ def _does(step: StepSection) -> Ask | Assign | Call | Branch | Say | End:
     if step.say is not None:
         return Say(step.say)
     return End(step.end if isinstance(step.end, str) else None)
-
-
-FIELD = re.compile(r"\{([a-z][a-z0-9_]*)(?:\.[A-Za-z0-9_]+)*\}")
-"""A field that a text of a flow refers to."""

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from graphs.config import CLASSIFY, CLOSE, HANDOFF
+from graphs.config import CLASSIFY, CLOSE, HANDOFF, REFERENCE
 from graphs.language import unknown
 from graphs.transfer import TRANSFER
-from tenants.assembly import FIELD, step_name, transfers_of
+from tenants.assembly import step_name, transfers_of
 from tenants.schema import Document, FlowSection, StepSection
-from tenants.tree import UNSTORABLE, Location, nearest
+from tenants.tree import UNSTORABLE, Location
 from tools.base import Tool
+from tools.names import nearest
 from tools.registry import BUILTIN
 
 Found = Iterator[tuple[Location, str]]
@@ -113,7 +114,7 @@ def _flow(document: Document, name: str, flow: FlowSection, tools: Mapping[str, 
         place: Location = (*where, "steps", number)
         yield from _step(document, place, step, names, tools)
         for text_at, text in _texts(step):
-            for field in FIELD.findall(text):
+            for field in (reference.partition(".")[0] for reference in REFERENCE.findall(text)):
                 if field not in fields:
                     yield (*place, *text_at), f"nothing in this flow sets the field `{field}`{nearest(field, fields)}"
     if not any(step in names[:number] for number, step in enumerate(names)):

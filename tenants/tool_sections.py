@@ -1,8 +1,7 @@
 """The tools that tenants define themselves: their sections of assistant.yaml, and the tools that these make."""
 
-import difflib
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -19,6 +18,7 @@ from tools.http import WITH_BODY, HttpTemplate, Policy, RequestMaker, parser, ru
 from tools.json_schema import SchemaProblem, arguments_parser, checked
 from tools.mcp import McpServer
 from tools.mcp import runner as mcp_runner
+from tools.names import nearest
 from tools.openapi import OpenApiProblem, operation
 from tools.python import NotInstalled, installed
 from tools.results import SELECTION, Shown
@@ -239,7 +239,7 @@ def _http_tool(name: str, section: ToolSection, http: HttpSection, schema: dict[
     made = HttpTemplate(http.method, url, headers, _templated(("http", "body"), body_template, http.body))
     properties: Mapping[str, Any] = schema.get("properties", {})
     for argument in sorted(made.arguments - properties.keys()):
-        raise ToolProblem(("http",), f"`{{{argument}}}` is not among the parameters{_nearest(argument, properties)}")
+        raise ToolProblem(("http",), f"`{{{argument}}}` is not among the parameters{nearest(argument, properties)}")
     for argument in sorted(url.in_path):
         if argument not in schema.get("required", ()) and "default" not in properties[argument]:
             raise ToolProblem(("http", "url"), f"`{{{argument}}}` stands in the path: list it under `required`")
@@ -257,7 +257,7 @@ def _openapi_tool(name: str, section: ToolSection, openapi: OpenApiSection, file
     )
     path, operation_id = openapi.file, openapi.operation.partition("#")[2]
     if path not in files:
-        raise ToolProblem(("openapi", "operation"), f"there is no file `{path}`{_nearest(path, files)}")
+        raise ToolProblem(("openapi", "operation"), f"there is no file `{path}`{nearest(path, files)}")
     try:
         found = operation(_document(files[path], path.endswith(".json")), operation_id, openapi.server, headers)
     except (OpenApiProblem, YAMLError, ValueError, TypeError, RecursionError) as problem:
@@ -275,7 +275,7 @@ def _mcp_tool(
 ) -> Tool:
     if mcp.server not in servers:
         raise ToolProblem(
-            ("mcp", "server"), f"there is no server `{mcp.server}` under `mcp`{_nearest(mcp.server, servers)}"
+            ("mcp", "server"), f"there is no server `{mcp.server}` under `mcp`{nearest(mcp.server, servers)}"
         )
     try:
         server = mcp_server(servers[mcp.server])
@@ -377,8 +377,3 @@ def _reason(problem: Exception) -> str:
     if isinstance(problem, OpenApiProblem | json.JSONDecodeError):
         return str(problem)
     return "neither YAML nor JSON, or nested too deeply"
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), 1, 0.5)
-    return f": did you mean `{close[0]}`?" if close else ""

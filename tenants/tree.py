@@ -1,6 +1,5 @@
 """assistant.yaml as a tree that remembers lines and columns, and what may be wrong with it."""
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from tenants.schema import Document
+from tools.names import nearest
 
 MAIN = "assistant.yaml"
 
@@ -101,13 +101,13 @@ def problem_of(tree: CommentedMap, detail: Any) -> Problem:
         return Problem(MAIN, line, column, f"unknown key `{where[-1]}`{nearest(str(where[-1]), keys_at(where[:-1]))}")
     if kind == "missing":
         line, column = position(tree, where[:-1])
-        return Problem(MAIN, line, column, f"`{where[-1]}` is missing{_inside(where[:-1])}")
+        return Problem(MAIN, line, column, f"`{where[-1]}` is missing{inside(where[:-1])}")
     is_key = where[-1:] == ("[key]",)
     where = where[:-1] if is_key else where
     line, column = position(tree, where, of_key=is_key)
     if isinstance(detail["input"], _Unstorable):
         message = "a NUL or half a character, which no message can hold"
-    return Problem(MAIN, line, column, f"{_path(where)}: {message}")
+    return Problem(MAIN, line, column, f"{path_of(where)}: {message}")
 
 
 def position(tree: Any, where: Location, *, of_key: bool = False) -> tuple[int, int]:
@@ -153,14 +153,11 @@ def _item_type(annotation: Any) -> Any:
     return next((a for a in reversed(getattr(annotation, "__args__", ())) if a is not Ellipsis), None)
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), 1, 0.5)
-    return f": did you mean `{close[0]}`?" if close else ""
-
-
-def _path(where: Location) -> str:
+def path_of(where: Location) -> str:
+    """A place of the file in words."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
 
 
-def _inside(where: Location) -> str:
-    return f" in `{_path(where)}`" if where else ""
+def inside(where: Location) -> str:
+    """What to add to an error about something within that place."""
+    return f" in `{path_of(where)}`" if where else ""

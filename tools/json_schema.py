@@ -1,6 +1,5 @@
 """JSON Schema as tools use it: plain, without references, and cheap to check whatever a model sends."""
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
@@ -16,6 +15,7 @@ from referencing import Registry
 
 from tools.base import InvalidArguments
 from tools.context import JSON
+from tools.names import nearest
 
 Where = tuple[int | str, ...]
 """Keys and numbers that lead to a value."""
@@ -134,8 +134,7 @@ def _check(node: dict[str, Any], where: Where) -> None:
         if keyword in REFUSED:
             raise SchemaProblem((*where, keyword), f"`{keyword}` is not supported: {REFUSED[keyword]}")
         if keyword not in KEYWORDS and not keyword.startswith("x-"):
-            close = difflib.get_close_matches(keyword, KEYWORDS, 1, 0.5)
-            hint = f": did you mean `{close[0]}`?" if close else ""
+            hint = nearest(keyword, KEYWORDS)
             raise SchemaProblem((*where, keyword), f"unknown keyword `{keyword}` of JSON Schema{hint}")
     error = next(iter(_KEYWORDS.iter_errors(node)), None)
     if error is not None:

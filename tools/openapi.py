@@ -1,6 +1,5 @@
 """Tools that are one operation of an OpenAPI 3 document: what a model is told, and the request, come out of it."""
 
-import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from urllib.parse import quote
 from tools.base import InvalidArguments
 from tools.http import FORM, JSON_TYPE, WITH_BODY, Request, with_body
 from tools.json_schema import CHECKED_FORMATS, Inliner, SchemaProblem, checked, schemas, unusable_pattern
+from tools.names import nearest
 from tools.templates import (
     CONTROL,
     OURS,
@@ -169,9 +169,7 @@ def _found(document: Mapping[str, Any], operation_id: str) -> tuple[str, str, Ma
                 if candidate["operationId"] == operation_id:
                     return method, str(path), item, candidate
                 names.append(str(candidate["operationId"]))
-    close = difflib.get_close_matches(operation_id, names, 1, 0.5)
-    hint = f": did you mean `{close[0]}`?" if close else ""
-    raise OpenApiProblem(f"there is no operation `{operation_id}`{hint}")
+    raise OpenApiProblem(f"there is no operation `{operation_id}`{nearest(operation_id, names)}")
 
 
 def _parameters(

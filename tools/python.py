@@ -1,9 +1,9 @@
 """Tools that a deployment installs as Python packages: entry points of the group `recado.tools`, each a Tool."""
 
-import difflib
 from importlib.metadata import entry_points
 
 from tools.base import Tool
+from tools.names import nearest
 
 GROUP = "recado.tools"
 
@@ -17,8 +17,7 @@ def installed(name: str) -> Tool:
     found = entry_points(group=GROUP)
     named = [point for point in found if point.name == name]
     if not named:
-        close = difflib.get_close_matches(name, found.names, 1, 0.5)
-        hint = f": did you mean `{close[0]}`?" if close else ""
+        hint = nearest(name, found.names)
         raise NotInstalled(f"no package offers `{name}` as an entry point of `{GROUP}`{hint}")
     try:
         tool = named[0].load()

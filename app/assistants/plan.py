@@ -7,7 +7,7 @@ from typing import Literal
 
 from app.assistants import queries, service
 from app.assistants.changes import Change, changes, text_diff
-from app.assistants.secrets import MissingSecret, missing_secrets
+from app.assistants.secrets import MissingSecret, missing_secrets, not_set
 from app.db import Database, Transaction
 from app.errors import NotFoundError
 from app.identity import queries as identity_queries
@@ -105,7 +105,7 @@ async def plan(system: Database, slug: str, loaded: Loaded) -> Plan:
             return Plan(slug, None, loaded.content_hash, (), "", (), (), (), missing)
         current = await queries.current_version(tx, tenant.id)
         rows = await queries.live(tx, tenant.id)
-        names = await queries.secret_names(tx, tenant.id) if missing_secrets(slug, loaded, ()) else set()
+        missing = await not_set(tx, tenant, loaded)
         opened_with = await _opened_with(tx, {row.version_id for row in rows if row.version_id is not None})
     live = _live(rows, opened_with)
     before = {} if current is None else current.files
@@ -118,7 +118,7 @@ async def plan(system: Database, slug: str, loaded: Loaded) -> Plan:
         live=live,
         moving=_moving(live, opened_with),
         lost=_lost(live, opened_with, loaded.assistant),
-        missing=missing_secrets(slug, loaded, names),
+        missing=missing,
     )
 
 

@@ -36,12 +36,14 @@ def missing_secrets(slug: str, loaded: Loaded, names: Collection[str]) -> list[M
     ]
 
 
+async def not_set(tx: Transaction, tenant: TenantRow, loaded: Loaded) -> list[MissingSecret]:
+    """What the assistant's tools need and the tenant has not set."""
+    return missing_secrets(tenant.slug, loaded, await queries.secret_names(tx, tenant.id))
+
+
 async def require_secrets(tx: Transaction, tenant: TenantRow, loaded: Loaded) -> None:
     """Raises ConflictError when a tool of the assistant needs a secret that the tenant has not set."""
-    if not missing_secrets(tenant.slug, loaded, ()):
-        return
-    missing = missing_secrets(tenant.slug, loaded, await queries.secret_names(tx, tenant.id))
-    if missing:
+    if missing := await not_set(tx, tenant, loaded):
         raise ConflictError(refusal(missing))
 
 

@@ -51,8 +51,10 @@ async def pending_interrupt(tx: Transaction, interrupt_id: str) -> PendingInterr
     return await tx.one(PendingInterrupt, PENDING + " and i.id = %(id)s", {"id": interrupt_id})
 
 
-async def tag_contact(tx: Transaction, tenant_id: UUID, address: str, add: list[str], remove: list[str]) -> list[str]:
-    """The contact's tags after the change, on every number of the tenant; empty when nobody has that address."""
+async def tag_contact(
+    tx: Transaction, tenant_id: UUID, address: str, add: list[str], remove: list[str]
+) -> list[str] | None:
+    """The contact's tags after the change, on every number of the tenant; None when nobody has that address."""
     row = await tx.one(
         dict,
         """with changed as (
@@ -66,14 +68,4 @@ async def tag_contact(tx: Transaction, tenant_id: UUID, address: str, add: list[
            select tags from changed limit 1""",
         {"tenant_id": tenant_id, "address": address, "add": add, "remove": remove},
     )
-    return list(row["tags"]) if row else []
-
-
-async def contact_exists(tx: Transaction, tenant_id: UUID, address: str) -> bool:
-    """Whether somebody has written to the tenant from that address."""
-    row = await tx.one(
-        dict,
-        "select 1 as one from contacts where tenant_id = %(tenant_id)s and address = %(address)s limit 1",
-        {"tenant_id": tenant_id, "address": address},
-    )
-    return row is not None
+    return list(row["tags"]) if row else None

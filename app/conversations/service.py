@@ -27,6 +27,7 @@ async def tag_contact(system: Database, tenant: str, address: str, add: list[str
     """Gives tags to a contact and takes some away; the contact's tags then. Raises NotFoundError."""
     tenant_id = (await identity.tenant(system, tenant)).id
     async with system.statement() as tx:
-        if not await queries.contact_exists(tx, tenant_id, address):
-            raise NotFoundError(f"nobody has written to {tenant} from {address}")
-        return await queries.tag_contact(tx, tenant_id, address, add, remove)
+        tags = await queries.tag_contact(tx, tenant_id, address, add, remove)
+    if tags is None:
+        raise NotFoundError(f"nobody has written to {tenant} from {address}")
+    return tags

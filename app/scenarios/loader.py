@@ -1,6 +1,5 @@
 """Reads scenarios, or says what is wrong with them by file, line and column."""
 
-import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,12 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from app.errors import RecadoError
 from app.scenarios.schema import Document
-from tenants.loader import Problem
+from tenants.tree import Location, Problem, inside, path_of, position
+from tools.names import nearest
 
 FOLDER = "scenarios"
 LARGEST_FILE = 256 * 1024
 """Bytes."""
-
-Location = tuple[int | str, ...]
 
 
 class InvalidScenario(RecadoError):
@@ -45,7 +43,7 @@ class Scenario:
 
     def place(self, *where: int | str) -> str:
         """`file:line` of a part of the scenario, or of the innermost thing on the way there that exists."""
-        return f"{self.path}:{_position(self.tree, where)[0]}"
+        return f"{self.path}:{position(self.tree, where)[0]}"
 
 
 def load_folder(folder: Path, only: str | None = None) -> list[Scenario]:
@@ -80,7 +78,7 @@ def load(path: Path) -> Scenario:
         raise InvalidScenario(_problem(path, tree, detail) for detail in _causes(error)) from None
     scenario = Scenario(path, document, tree)
     if not scenario.script.is_file():
-        line, column = _position(tree, ("model",))
+        line, column = position(tree, ("model",))
         raise InvalidScenario(
             [Problem(str(path), line, column, f"there is no model script `{document.model}` beside it")]
         )
@@ -131,14 +129,14 @@ def _problem(path: Path, tree: CommentedMap, detail: Any) -> Problem:
     where, kind = _written(tree, tuple(detail["loc"])), detail["type"]
     message = detail["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
-        line, column = _position(tree, where, of_key=True)
+        line, column = position(tree, where, of_key=True)
         name = str(where[-1])
-        return Problem(str(path), line, column, f"unknown key `{name}`{_nearest(name, _keys(where[:-1]))}")
+        return Problem(str(path), line, column, f"unknown key `{name}`{nearest(name, _keys(where[:-1]))}")
     if kind == "missing":
-        line, column = _position(tree, where[:-1])
-        return Problem(str(path), line, column, f"`{where[-1]}` is missing{_inside(where[:-1])}")
-    line, column = _position(tree, where)
-    return Problem(str(path), line, column, f"{_path(where)}: {message}" if where else message)
+        line, column = position(tree, where[:-1])
+        return Problem(str(path), line, column, f"`{where[-1]}` is missing{inside(where[:-1])}")
+    line, column = position(tree, where)
+    return Problem(str(path), line, column, f"{path_of(where)}: {message}" if where else message)
 
 
 def _written(tree: Any, where: Location) -> Location:
@@ -153,20 +151,6 @@ def _written(tree: Any, where: Location) -> Location:
         elif part == where[-1] and isinstance(node, CommentedMap):
             path.append(part)
     return tuple(path)
-
-
-def _position(tree: Any, where: Location, *, of_key: bool = False) -> tuple[int, int]:
-    node, position = tree, (0, 0)
-    for number, part in enumerate(where):
-        if isinstance(node, CommentedMap) and part in (node.lc.data or {}):
-            last = number == len(where) - 1
-            position = node.lc.key(part) if of_key and last else node.lc.value(part)
-        elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
-            position = node.lc.item(part)
-        else:
-            break
-        node = node[part]
-    return position[0] + 1, position[1] + 1
 
 
 def _keys(where: Location) -> list[str]:
@@ -188,16 +172,3 @@ def _models(annotation: Any) -> Iterator[Any]:
         yield annotation
     for part in getattr(annotation, "__args__", ()):
         yield from _models(part)
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), 1, 0.5)
-    return f": did you mean `{close[0]}`?" if close else ""
-
-
-def _path(where: Location) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
-
-
-def _inside(where: Location) -> str:
-    return f" in `{_path(where)}`" if where else ""

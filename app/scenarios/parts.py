@@ -8,10 +8,8 @@ from typing import Any
 from aiohttp import web
 
 from app.scenarios.serving import Served, ServedApi, listener
+from simulators.ports import PORTS
 from tenants.loader import Loaded, load
-
-USUAL_PORTS = {"shop": 4030, "school": 4040}
-"""Where the tenants' files look for each part on 127.0.0.1."""
 
 SCRIPTED = "scripted"
 """Every secret that the tenant's tools name, and so the token that the parts ask for."""
@@ -26,7 +24,7 @@ async def served(parts: Sequence[str], assistant: Loaded) -> AsyncIterator[Loade
             port = await _serve(part, stack)
             for name in files:
                 if name.endswith(".yaml"):
-                    usual = f"http://127.0.0.1:{USUAL_PORTS[part]}"
+                    usual = f"http://127.0.0.1:{PORTS[part]}"
                     files[name] = files[name].replace(usual, f"http://127.0.0.1:{port}")
         yield load(files)
 

@@ -14,9 +14,9 @@ from app.errors import ConflictError
 from app.inbox.decisions import Decision, decide
 from app.inbox.service import Inbox
 from app.observability import Milestone
+from tests.app.turns.cuts import POINTS, cut_off
 from tests.app.turns.shop import Shop, open_shop, publish_shop, workers_that_may_call
 from tests.app.turns.steps import OtherWorker, done, fire_timers, once, pending_interrupt, recovered, said
-from tests.app.turns.test_exactly_once import CUT_THE_LOCK, elsewhere_sql
 from tests.platform import Platform
 
 ASKED = "Vou confirmar."
@@ -137,16 +137,6 @@ async def test_what_is_said_meanwhile_reaches_the_model_after_the_results(platfo
     assert len(shop.requests) == 1
 
 
-POINTS = [
-    (Milestone.TURN_CLAIMED, 1),
-    (Milestone.LEG_RUN, 1),
-    (Milestone.LEG_COMMITTED, 1),
-    (Milestone.TOOL_COMMITTED, 1),
-    (Milestone.TURN_RUN, 1),
-    (Milestone.TURN_COMMITTED, 1),
-]
-
-
 @pytest.mark.parametrize(("point", "at"), POINTS, ids=str)
 async def test_approved_it_is_made_once_wherever_the_worker_is_cut_off(
     platform: Platform, shop: Shop, other: OtherWorker, point: Milestone, at: int
@@ -155,9 +145,7 @@ async def test_approved_it_is_made_once_wherever_the_worker_is_cut_off(
 
     def cut() -> None:
         happened.set()
-        elsewhere_sql(platform, CUT_THE_LOCK)
-        if point is not Milestone.TURN_COMMITTED:
-            other.takes_over()
+        cut_off(platform, other, point)()
 
     platform.at_milestone = once(point, cut, at=at)
     await decided(platform, "approve", go_on=False)

@@ -11,9 +11,9 @@ from app.clock import utc_now
 from app.identity import secrets
 from app.identity.tokens import SecretBox, new_secret_key
 from app.observability import Milestone
+from tests.app.turns.cuts import POINTS, cut_off
 from tests.app.turns.shop import SECRET, Shop, open_shop, publish_shop, workers_that_may_call
 from tests.app.turns.steps import OtherWorker, done, elsewhere, once, pending_interrupt, receive, recovered, said
-from tests.app.turns.test_exactly_once import CUT_THE_LOCK, elsewhere_sql
 from tests.app.turns.test_journal import CALL, Runners, runners
 from tests.platform import TENANT, Log, Platform
 from tools.context import JSON, OutcomeUnknown, ToolBroke, ToolContext, Unreachable
@@ -81,12 +81,7 @@ async def test_reading_leaves_no_record(platform: Platform, shop: Shop) -> None:
 async def test_a_worker_that_is_cut_off_around_the_call_leaves_one_call_and_its_result(
     platform: Platform, shop: Shop, other: OtherWorker, point: Milestone
 ) -> None:
-    def cut() -> None:
-        elsewhere_sql(platform, CUT_THE_LOCK)
-        if point is not Milestone.TURN_COMMITTED:
-            other.takes_over()
-
-    platform.at_milestone = once(point, cut)
+    platform.at_milestone = once(point, cut_off(platform, other, point))
     await platform.say("peça")
     await platform.nudge()
     (reply,) = await recovered(platform, 1)
@@ -97,11 +92,7 @@ async def test_a_worker_that_is_cut_off_around_the_call_leaves_one_call_and_its_
 async def test_a_worker_that_is_gone_within_the_call_leaves_an_unknown_outcome(
     platform: Platform, shop: Shop, other: OtherWorker
 ) -> None:
-    def cut() -> None:
-        elsewhere_sql(platform, CUT_THE_LOCK)
-        other.takes_over()
-
-    shop.at_request = cut
+    shop.at_request = cut_off(platform, other)
     await platform.say("peça")
     await platform.nudge()
     (reply,) = await recovered(platform, 1)
@@ -112,11 +103,7 @@ async def test_a_worker_that_is_gone_within_the_call_leaves_an_unknown_outcome(
 async def test_what_may_be_repeated_is_repeated_under_the_same_key(
     platform: Platform, shop: Shop, other: OtherWorker
 ) -> None:
-    def cut() -> None:
-        elsewhere_sql(platform, CUT_THE_LOCK)
-        other.takes_over()
-
-    shop.at_request = cut
+    shop.at_request = cut_off(platform, other)
     await platform.say("repita")
     await platform.nudge()
     (reply,) = await recovered(platform, 1)
@@ -234,28 +221,13 @@ async def bought(platform: Platform) -> None:
         await said(platform, text)
 
 
-FLOW_POINTS = [
-    (Milestone.TURN_CLAIMED, 1),
-    (Milestone.LEG_RUN, 1),
-    (Milestone.LEG_COMMITTED, 1),
-    (Milestone.TOOL_COMMITTED, 1),
-    (Milestone.TURN_RUN, 1),
-    (Milestone.TURN_COMMITTED, 1),
-]
-
-
-@pytest.mark.parametrize(("point", "at"), FLOW_POINTS, ids=str)
+@pytest.mark.parametrize(("point", "at"), POINTS, ids=str)
 async def test_a_flows_write_is_made_once_wherever_its_worker_is_cut_off(
     platform: Platform, shop: Shop, other: OtherWorker, point: Milestone, at: int
 ) -> None:
     await bought(platform)
 
-    def cut() -> None:
-        elsewhere_sql(platform, CUT_THE_LOCK)
-        if point is not Milestone.TURN_COMMITTED:
-            other.takes_over()
-
-    platform.at_milestone = once(point, cut, at=at)
+    platform.at_milestone = once(point, cut_off(platform, other, point), at=at)
     await platform.say("sim")
     await platform.nudge()
     assert (await recovered(platform, 3))[2:] == ["Pedido 1."]
