@@ -21,6 +21,7 @@ from bench.measures.growth import growth
 from bench.measures.recovery import recovery
 from bench.measures.replies import idle_latency, thousand, throughput, two_hundred
 from bench.measures.starting import starting
+from bench.measures.versions import versions
 from bench.measures.webhook import webhook
 from bench.report import Row
 from bench.talk import Stalled
@@ -37,6 +38,7 @@ MEASURES: dict[str, Callable[[Lab], Awaitable[list[Row]]]] = {
     "thousand": thousand,
     "folding": folding,
     "recovery": recovery,
+    "versions": versions,
 }
 REPORT = Path(__file__).parent / "report.json"
 

@@ -50,22 +50,30 @@ class Talk:
         return waiter
 
     async def exchange(self, contact: int) -> float:
-        """One message and its reply; the seconds between. Raises Stalled."""
+        """One message of its own and its reply; the seconds between. Raises Stalled."""
         self._texts += 1
-        address, text = contact_address(contact), f"mensagem {self._texts} do contato {contact}"
+        text = f"mensagem {self._texts} do contato {contact}"
+        began = time.perf_counter()
+        sent = await self._answer(contact, text)
+        if text not in sent.body:
+            raise Stalled(f"{sent.contact} wrote {text!r} and got {sent.body!r}")
+        return sent.at - began
+
+    async def say(self, contact: int, text: str) -> str:
+        """One message; what its reply says. Raises Stalled."""
+        return (await self._answer(contact, text)).body
+
+    async def _answer(self, contact: int, text: str) -> Sent:
+        address = contact_address(contact)
         request = self._poster.webhook(self._number, address, text)
         reply = self.expect(address)
-        began = time.perf_counter()
         if (status := await self._poster.status_of(request)) != 200:
             raise Stalled(f"the webhook answered {status or 'nothing'}")
         try:
             async with asyncio.timeout(REPLY_WITHIN):
-                sent = await reply
+                return await reply
         except TimeoutError:
             raise Stalled(f"no reply to {address} within {REPLY_WITHIN:.0f} s") from None
-        if text not in sent.body:
-            raise Stalled(f"{address} wrote {text!r} and got {sent.body!r}")
-        return sent.at - began
 
     async def rounds(self, contacts: Iterable[int], count: int) -> Tally:
         """Every contact makes `count` exchanges."""

@@ -1,0 +1,123 @@
+"""A provider whose server is killed while it thinks, at every step of a turn with three tools that write elsewhere."""
+
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from app.config import ModelProvider
+from app.processes import Child
+from tests.app.turns.shop import LOOPBACK, Shop, open_shop
+from tests.app.turns.steps import done, said
+from tests.platform import TENANT, Platform
+
+PROVIDERS = ("openai", "groq", "google")
+TOOLS = ("reservar", "cobrar", "enviar")
+
+YAML = """
+name: Loja de três passos
+language: pt-BR
+models:
+  default: {{provider: {first}, model: test-model, timeout: 60s}}
+  fallbacks: [{{provider: {second}, model: test-model, timeout: 60s}}]
+routing: {{otherwise: vendas}}
+agents:
+  vendas: {{description: vende, prompt: prompts/vendas.md, tools: [reservar, cobrar, enviar]}}
+tools:
+  reservar: {{description: reserva, http: {{method: POST, url: "{url}/reservar"}}, effects: write}}
+  cobrar: {{description: cobra, http: {{method: POST, url: "{url}/cobrar"}}, effects: write}}
+  enviar: {{description: envia, http: {{method: POST, url: "{url}/enviar"}}, effects: write}}
+apology: Desculpe.
+"""
+
+RULES = (
+    ("{result_of: enviar}", 'say: "Tudo certo."'),
+    ("{result_of: cobrar}", "call: {name: enviar, arguments: {}}"),
+    ("{result_of: reservar}", "call: {name: cobrar, arguments: {}}"),
+    ('{user: "compre"}', "call: {name: reservar, arguments: {}}"),
+    ("{}", 'say: "eco: {{ user }}"'),
+)
+STEPS = {"first call": 3, "second call": 2, "third call": 1, "words": 0}
+"""Which of the rules decides what the model does at that step of the turn."""
+
+
+def script(hangs_at: int | None = None) -> str:
+    """What a provider's server follows; where it hangs it takes the request and never answers."""
+    lines = [
+        f"  - {{when: {when}, {'fail: timeout' if position == hangs_at else does}}}"
+        for position, (when, does) in enumerate(RULES)
+    ]
+    return "\n".join(["name: passos", "match: três passos", "rules:", *lines, ""])
+
+
+@contextmanager
+def provider_of_its_own(folder: Path, hangs_at: int) -> Iterator[tuple[Child, str]]:
+    """A provider's server as a process that may be killed, and its address."""
+    path = folder / "passos.yaml"
+    path.write_text(script(hangs_at), encoding="utf-8")
+    command = [sys.executable, "-m", "simulators.llm", "--port", "0", "--script", str(path)]
+    child = Child("provider", command, {}, folder / "provider.log")
+    child.start()
+    try:
+        yield child, child.wait_until_ready().split(" ready on ")[1].split()[0]
+    finally:
+        child.stop()
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[Shop]:
+    """Where the tools' work is done."""
+    async with open_shop() as running:
+        yield running
+
+
+async def asked(address: str) -> list[dict[str, Any]]:
+    """What a provider's server was asked."""
+    async with aiohttp.ClientSession() as http, http.get(f"{address}/control/requests?limit=100") as answer:
+        requests: list[dict[str, Any]] = (await answer.json())["requests"]
+        return requests
+
+
+def access(provider: str, address: str) -> ModelProvider:
+    """Where a provider is, as operators set it."""
+    return ModelProvider("key", f"{address}/v1" if provider == "openai" else address)
+
+
+@pytest.mark.parametrize(("first", "second"), list(permutations(PROVIDERS, 2)))
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_provider_that_is_killed_is_replaced_and_every_tool_has_run_once(
+    platform: Platform, shop: Shop, tmp_path: Path, first: str, second: str, step: str
+) -> None:
+    thinking = list(STEPS).index(step)
+    async with platform.http.post(f"{platform.servers.model}/control/scripts", data=script().encode()) as answer:
+        assert answer.status == 200, await answer.text()
+    text = YAML.format(first=first, second=second, url=shop.url)
+    await platform.publish(TENANT, {"assistant.yaml": text, "prompts/vendas.md": "Venda."})
+    with provider_of_its_own(tmp_path, STEPS[step]) as (child, address):
+        providers = {first: access(first, address), second: access(second, platform.servers.model)}
+        assert platform.engine is not None
+        await platform.engine.close()
+        async with platform.worker(providers=providers, allowed_networks=LOOPBACK) as platform.engine:
+            await platform.say("compre")
+            await platform.nudge()
+
+            async def thinks() -> bool:
+                return len(await asked(address)) > thinking
+
+            await platform.until(thinks, f"the provider to think about the {step}")
+            child.send(signal.SIGKILL)
+            assert await platform.replies(1) == ["Tudo certo."]
+            assert [path for path, _, _, _ in shop.requests] == [f"/{name}" for name in TOOLS]
+            assert len({key for _, key, _, _ in shop.requests}) == len(TOOLS)
+            await done(platform)
+            assert await said(platform, "obrigado") == ["eco: obrigado"]
+    turns = await platform.rows("select usage, error from turns order by turn")
+    answered = [call["model"].partition("/")[0] for call in turns[0]["usage"]]
+    assert answered == [first] * thinking + [second] * (len(STEPS) - thinking)
+    assert [turn["error"] for turn in turns] == [None, None]
