@@ -25,6 +25,8 @@ bench *arguments:
 chaos *arguments:
     uv run python -m bench.chaos {{arguments}}
 
-# LangGraph Studio's server on the conversations of RECADO_TENANT
+# LangGraph Studio's server: a graph for each published tenant, on its conversations
 studio port="2024":
-    uv run --group studio langgraph dev --no-browser --host 127.0.0.1 --port {{port}}
+    mkdir -p .langgraph_api
+    uv run --group studio python -m app.studio.configuration > .langgraph_api/tenants.json
+    uv run --group studio langgraph dev --config .langgraph_api/tenants.json --no-browser --host 127.0.0.1 --port {{port}}

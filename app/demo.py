@@ -35,7 +35,8 @@ from app.identity.tokens import SecretBox, new_secret_key
 from app.processes import Child
 from graphs.config import Assistant
 from simulators import ports
-from tenants.loader import InvalidAssistant, Loaded, load, load_folder
+from tenants.folder import load_folder
+from tenants.loader import InvalidAssistant, Loaded, load
 
 SMOKE_CONTACT = "whatsapp:+5511990000001"
 SMOKE_TEXT = "Olá! Quanto custa uma limpeza?"

@@ -26,7 +26,7 @@ from bench.store import Store, store
 from bench.storm import Storm, Toll
 from bench.system import TENANT, Plan, System, system
 from bench.traffic import Number, Poster, contact_address
-from tenants.loader import load_folder
+from tenants.folder import load_folder
 
 SECONDS_PER_KILL = 2.4
 """How long the contacts write, for each kill that is asked for."""

@@ -22,7 +22,8 @@ from app.identity.tokens import SecretBox, new_secret_key
 from app.processes import Child
 from bench import usage
 from bench.traffic import WEBHOOK, Number
-from tenants.loader import MAIN, load, load_folder
+from tenants.folder import load_folder
+from tenants.loader import MAIN, load
 
 HERE = Path(__file__).parent
 TENANT = HERE / "tenants" / "bench"

@@ -1,4 +1,4 @@
-"""What a flow's question takes for an answer. Values are kept as texts."""
+"""What a question takes for an answer. Flows keep values as texts."""
 
 import re
 from datetime import date
@@ -9,6 +9,8 @@ EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]{2,}")
 NUMBER = re.compile(r"-?\d{1,15}(?:[.,]\d{1,6})?", re.ASCII)
 LONGEST = 500
 """Characters of an answer that are kept."""
+LONGEST_RATING = 30
+"""Characters: who writes more than "nota 5, obrigada" has something to say."""
 
 
 def accepted(ask: Ask, said: str) -> str | None:
@@ -31,6 +33,12 @@ def accepted(ask: Ask, said: str) -> str | None:
             return _cpf(text)
         case "choice":
             return _choice(text, ask.choices)
+
+
+def rating_in(text: str) -> int | None:
+    """The rating that an answer gives: its one number, if that is 1 to 5 and there is little else."""
+    numbers = re.findall(r"\d+", text)
+    return int(numbers[0]) if len(text) <= LONGEST_RATING and numbers in (["1"], ["2"], ["3"], ["4"], ["5"]) else None
 
 
 def is_question(said: str) -> bool:

@@ -18,6 +18,7 @@ from graphs.nodes.call_step import make_call_step
 from graphs.nodes.close import make_close
 from graphs.nodes.handoff import make_handoff
 from graphs.nodes.recall import make_recall
+from graphs.nodes.remind import make_remind
 from graphs.nodes.route import make_route
 from graphs.nodes.run_tools import make_run_tools
 from graphs.nodes.select_agent import select_agent
@@ -45,6 +46,7 @@ def build(assistant: Assistant, *, context: Callable[[], Context] | None = None,
     graph.add_node("ask_again", make_ask_again(assistant))
     graph.add_node("handoff", make_handoff(assistant))
     graph.add_node("close", make_close(assistant))
+    graph.add_node("remind", make_remind(assistant))
     graph.add_edge(START, "recall")
     graph.add_edge("recall", "route")
     graph.add_edge("select_agent", "call_model")
@@ -57,12 +59,13 @@ def build(assistant: Assistant, *, context: Callable[[], Context] | None = None,
         graph.add_node(flow_node(name), compiled(flow))
         graph.add_conditional_edges(flow_node(name), after_flow)
     graph.add_edge("close", END)
+    graph.add_edge("remind", END)
     return graph.compile(**compile_options)
 
 
 def _destinations(assistant: Assistant) -> tuple[str, ...]:
     """Where the router may send a turn: drawn in Studio."""
-    return ("select_agent", "handoff", "close", *(flow_node(name) for name in assistant.flows))
+    return ("select_agent", "handoff", "close", "remind", *(flow_node(name) for name in assistant.flows))
 
 
 def _after_call(assistant: Assistant) -> tuple[str, ...]:

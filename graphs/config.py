@@ -213,11 +213,16 @@ class Hours:
 
 @dataclass(frozen=True)
 class Handoff:
-    """How the assistant hands over to an operator. `timeout` None waits for as long as it takes."""
+    """How the assistant hands over to an operator. `timeout` None waits for as long as it takes.
+
+    `asked`: the router may choose a human. `sla`: how soon an operator should answer.
+    """
 
     queue: str = "default"
     message: str | None = None
     tool_failures: int = 2
+    asked: bool = True
+    sla: float | None = None
     timeout: float | None = None
     on_timeout: Literal["return", "close"] = "return"
 
@@ -232,8 +237,19 @@ class Approvals:
 
 
 @dataclass(frozen=True)
+class Csat:
+    """How contacts are asked to rate the conversation from 1 to 5, when it ends."""
+
+    question: str
+    thanks: str | None = None
+
+
+@dataclass(frozen=True)
 class Lifecycle:
     """When a conversation's turn is due, and when the conversation ends.
+
+    After `idle` the contact is reminded, if there is an `idle_message`, and after as much again the conversation ends.
+    `expire` ends without a word what nothing else ends.
 
     `while_running`: what comes while a turn is at work waits for the next one, or is folded in: the turn begins again
     with both, if nothing of it was committed yet.
@@ -242,8 +258,19 @@ class Lifecycle:
     debounce: float = 0.0
     debounce_cap: float = 0.0
     idle: float | None = None
+    idle_message: str | None = None
+    expire: float | None = None
     goodbye: str | None = None
+    csat: Csat | None = None
     while_running: Literal["queue", "fold"] = "queue"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the assistant may use up before humans go on; None is no limit."""
+
+    turns_per_day: int | None = None
+    model_tokens_per_month: int | None = None
 
 
 @dataclass(frozen=True)
@@ -262,7 +289,8 @@ class Assistant:
     """A tenant's assistant. `models` are asked in order, each when those before it failed.
 
     `sticky`: the agent in charge answers without the router being asked, until a rule decides or the agent transfers
-    the contact. `tools` are all that its agents and flows may name. `prices` are by `provider/model`.
+    the contact. `tools` are all that its agents and flows may name. `prices` are by `provider/model`. `knowledge` are
+    the files that may be looked up.
     """
 
     name: str
@@ -283,6 +311,8 @@ class Assistant:
     lifecycle: Lifecycle = Lifecycle()
     window: int = 20
     calendars: tuple[Calendar, ...] = ()
+    limits: Limits = Limits()
+    knowledge: tuple[str, ...] = ()
 
 
 def plain(text: str) -> str:

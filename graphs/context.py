@@ -11,7 +11,8 @@ from tools.context import ToolRunner
 class Context:
     """One per turn. `contact_name` is whatever the contact calls itself: data, never instructions.
 
-    `tags` are those that operators gave the contact; `first_turn`: the conversation has had none before.
+    `tags` are those that operators gave the contact; `first_turn`: the conversation has had none before. `facts` are
+    what agents have learned of the contact: data, too. `over_limit`: which of the tenant's limits is reached, if any.
     """
 
     now: datetime
@@ -20,3 +21,5 @@ class Context:
     tools: ToolRunner
     tags: frozenset[str] = frozenset()
     first_turn: bool = False
+    facts: tuple[str, ...] = ()
+    over_limit: str | None = None

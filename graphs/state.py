@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 from langchain_core.messages import AnyMessage, BaseMessage
 from langgraph.graph.message import add_messages
 
-Event = Literal["message", "idle"]
+Event = Literal["message", "reminder", "idle"]
 
 CALL = "a call"
 """Who goes on after a flow whose next step is a tool call: no agent has such a name."""
@@ -60,7 +60,7 @@ class TurnState(TypedDict):
 
     `said` and `button` are the contact's words of this turn; `handoff` is why a human is needed, if one is.
     `approval` is what an operator decided within this turn, and `heard` what was said until then; `goes_on` is who goes
-    on after a flow: an agent, the close, or CALL.
+    on after a flow: an agent, the close, or CALL. `rating` is what the contact has rated the conversation with.
     """
 
     event: Event
@@ -75,14 +75,16 @@ class TurnState(TypedDict):
     heard: list[AnyMessage]
     goes_on: str | None
     closed: bool
+    rating: NotRequired[int | None]
 
 
 class State(TypedDict):
-    """The whole state of a conversation."""
+    """The whole state of a conversation. `csat`: the contact was asked to rate it, and may have gone on instead."""
 
     messages: Annotated[list[AnyMessage], add_messages]
     agent: str | None
     flow: NotRequired[FlowState | None]
+    csat: NotRequired[Literal["asked", "declined"] | None]
     turn: TurnState
 
 
@@ -90,8 +92,9 @@ class Update(TypedDict, total=False):
     """What a node may change."""
 
     messages: Sequence[BaseMessage]
-    agent: str
+    agent: str | None
     flow: FlowState | None
+    csat: Literal["asked", "declined"]
     turn: TurnState
 
 

@@ -1,6 +1,7 @@
 """Makes of a valid document what graphs are built from."""
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from zoneinfo import ZoneInfo
 
 from graphs.config import (
@@ -12,22 +13,26 @@ from graphs.config import (
     Branch,
     Calendar,
     Call,
+    Csat,
     End,
     Flow,
     Handoff,
     Hours,
     Lifecycle,
+    Limits,
     ModelSpec,
     Price,
     Rule,
     Say,
     Step,
 )
+from tenants.knowledge import SUFFIXES
 from tenants.schema import AgentSection, Document, FlowSection, ModelChoice, StepSection
 from tenants.tool_sections import ToolProblem, make_tool, mcp_server
 from tenants.tree import Location
 from tools.base import Tool
 from tools.registry import BUILTIN
+from tools.remember_fact import REMEMBER_FACT
 
 
 def tools_of(document: Document, files: Mapping[str, str]) -> tuple[dict[str, Tool], list[tuple[Location, str]]]:
@@ -63,12 +68,12 @@ def assemble(document: Document, files: Mapping[str, str], tools: Mapping[str, T
         tools=tools,
         flows={name: _flow(name, flow) for name, flow in document.flows.items()},
         prices={name: Price(**price.model_dump()) for name, price in document.models.prices.items()},
-        handoff=Handoff(
-            handoff.queue, handoff.message, handoff.triggers.tool_failures, handoff.timeout, handoff.on_timeout
-        ),
+        handoff=Handoff(**handoff.model_dump(exclude={"triggers"}), **handoff.triggers.model_dump()),
         approvals=Approvals(approvals.queue, approvals.message, approvals.timeout),
         lifecycle=_lifecycle(document),
         window=document.memory.window,
+        knowledge=knowledge_of(document, files),
+        limits=Limits(**document.limits.model_dump()),
         calendars=tuple(
             Calendar(name, calendar.days, *calendar.hours, calendar.slot)
             for name, calendar in document.calendars.items()
@@ -85,7 +90,8 @@ def _agent(document: Document, name: str, agent: AgentSection, files: Mapping[st
     if agent.model is not None or agent.fallbacks is not None:
         fallbacks = document.models.fallbacks if agent.fallbacks is None else agent.fallbacks
         models = _models(agent.model or document.models.default, fallbacks)
-    return Agent(name, agent.description, files[agent.prompt], agent.tools, models, transfers_of(document, name))
+    tools = dict.fromkeys([*agent.tools, *([REMEMBER_FACT.name] if document.memory.facts else [])])
+    return Agent(name, agent.description, files[agent.prompt], tuple(tools), models, transfers_of(document, name))
 
 
 def transfers_of(document: Document, name: str) -> tuple[str, ...]:
@@ -96,10 +102,24 @@ def transfers_of(document: Document, name: str) -> tuple[str, ...]:
     return tuple(other for other in document.agents if other != name) if document.routing.sticky else ()
 
 
+def knowledge_of(document: Document, files: Mapping[str, str]) -> tuple[str, ...]:
+    """The files that its patterns name."""
+    named = (name for pattern in document.knowledge for name in sorted(files) if matches(pattern, name))
+    return tuple(dict.fromkeys(named))
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a pattern of `knowledge` names a file."""
+    return name.endswith(SUFFIXES) and PurePosixPath(name).match(pattern) and name.count("/") == pattern.count("/")
+
+
 def _lifecycle(document: Document) -> Lifecycle:
     section = document.lifecycle
     cap = section.debounce * 5 if section.debounce_cap is None else section.debounce_cap
-    return Lifecycle(section.debounce, max(cap, section.debounce), section.idle, section.goodbye, section.while_running)
+    csat = Csat(section.csat_question or "", section.csat_thanks) if section.csat else None
+    names = ("debounce", "idle", "idle_message", "expire", "goodbye", "while_running")
+    rest = {name: getattr(section, name) for name in names}
+    return Lifecycle(debounce_cap=max(cap, section.debounce), csat=csat, **rest)
 
 
 def _flow(name: str, flow: FlowSection) -> Flow:

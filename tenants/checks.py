@@ -7,12 +7,15 @@ from typing import Any
 from graphs.config import CLASSIFY, CLOSE, HANDOFF, REFERENCE
 from graphs.language import unknown
 from graphs.transfer import TRANSFER
-from tenants.assembly import step_name, transfers_of
+from tenants.assembly import matches, step_name, transfers_of
+from tenants.knowledge import SUFFIXES
 from tenants.schema import Document, FlowSection, StepSection
 from tenants.tree import UNSTORABLE, Location
 from tools.base import Tool
 from tools.names import nearest
 from tools.registry import BUILTIN
+from tools.remember_fact import REMEMBER_FACT
+from tools.search_knowledge import SEARCH_KNOWLEDGE
 
 Found = Iterator[tuple[Location, str]]
 
@@ -24,6 +27,8 @@ def dangling(document: Document, files: Mapping[str, str], tools: Mapping[str, T
     return [
         *_names(document),
         *_routes(document),
+        *_lifecycle(document),
+        *_knowledge(document, files),
         *_agents(document, files, tools),
         *_unreached(document),
         *(found for name, flow in document.flows.items() for found in _flow(document, name, flow, tools)),
@@ -57,6 +62,38 @@ def _routes(document: Document) -> Found:
         yield ("routing", "otherwise"), _nobody(otherwise, [*targets, CLASSIFY])
 
 
+def _lifecycle(document: Document) -> Found:
+    lifecycle, at = document.lifecycle, "lifecycle"
+    if lifecycle.idle_message is not None and lifecycle.idle is None:
+        yield (at, "idle_message"), "it is said after `idle`, which is not set"
+    if lifecycle.csat and lifecycle.csat_question is None:
+        yield (at, "csat"), "say what contacts are asked: `csat_question`"
+    for name in ("csat_question", "csat_thanks"):
+        if getattr(lifecycle, name) is not None and not lifecycle.csat:
+            yield (at, name), "nobody is asked without `csat: true`"
+    waits = {
+        "lifecycle.idle": lifecycle.idle,
+        "handoff.timeout": document.handoff.timeout,
+        "approvals.timeout": document.approvals.timeout,
+    }
+    for name, wait in waits.items():
+        if lifecycle.expire is not None and wait is not None and wait >= lifecycle.expire:
+            yield (at, "expire"), f"`{name}` is to come first: make this longer, or that shorter"
+
+
+def _knowledge(document: Document, files: Mapping[str, str]) -> Found:
+    for number, pattern in enumerate(document.knowledge):
+        named = [name for name in files if matches(pattern, name)]
+        if not named:
+            texts = [name for name in files if name.endswith(SUFFIXES)]
+            yield ("knowledge", number), f"there is no file `{pattern}`{nearest(pattern, texts)}"
+        for name in named:
+            if not files[name].strip():
+                yield ("knowledge", number), f"`{name}` has no text in it"
+            elif UNSTORABLE.search(files[name]):
+                yield ("knowledge", number), f"`{name}` holds a NUL or half a character"
+
+
 def _agents(document: Document, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Found:
     for name, agent in document.agents.items():
         path = PurePosixPath(agent.prompt)
@@ -71,6 +108,10 @@ def _agents(document: Document, files: Mapping[str, str], tools: Mapping[str, To
                 yield ("agents", name, "tools", number), f"there is no tool `{tool}`{nearest(tool, tools)}"
             elif tool in NEED_CALENDARS and not document.calendars:
                 yield ("agents", name, "tools", number), f"`{tool}` needs at least one calendar under `calendars:`"
+            elif tool == REMEMBER_FACT.name and not document.memory.facts:
+                yield ("agents", name, "tools", number), f"`{tool}` needs `memory: {{facts: true}}`"
+            elif tool == SEARCH_KNOWLEDGE.name and not document.knowledge:
+                yield ("agents", name, "tools", number), f"`{tool}` needs files under `knowledge:`"
         others = [*(other for other in document.agents if other != name), *document.flows]
         for number, other in enumerate(agent.transfers or ()):
             if other not in others:

@@ -18,6 +18,19 @@ def _duration(value: Any) -> Any:
 Duration = Annotated[float, BeforeValidator(_duration)]
 """Seconds, written as 2s, 30m, 24h or 7d."""
 
+COUNTS = {"": 1, "k": 1_000, "M": 1_000_000}
+
+
+def _count(value: Any) -> Any:
+    match = re.fullmatch(r"(\d{1,9})([kM]?)", str(value)) if isinstance(value, int | str) else None
+    if match is None:
+        raise ValueError("expected a count such as 2000, 500k or 5M")
+    return int(match[1]) * COUNTS[match[2]]
+
+
+Count = Annotated[int, BeforeValidator(_count)]
+"""A whole number, written as 2000, 500k or 5M."""
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Text = Annotated[str, Field(min_length=1, max_length=1600)]
 

@@ -2,11 +2,9 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,12 +16,10 @@ from tenants.schema import Document
 from tenants.tree import MAIN, InvalidAssistant, Location, Plain, Problem, parse, position, problem_of
 from tools.registry import BUILTIN
 
-__all__ = ["MAIN", "Files", "InvalidAssistant", "Loaded", "Problem", "load", "load_folder"]
+__all__ = ["MAIN", "Files", "InvalidAssistant", "Loaded", "Problem", "load"]
 
 LARGEST_FILE = 256 * 1024
 """Bytes of one file."""
-SCENARIOS = "scenarios"
-"""A folder of tests, which is no part of an assistant."""
 
 Files = Mapping[str, str]
 """An assistant's files: path within the tenant's folder to text."""
@@ -40,20 +36,6 @@ class Loaded:
     def content_hash(self) -> str:
         """SHA-256 over the files' names and texts, in hexadecimal."""
         return hashlib.sha256(json.dumps(self.files, sort_keys=True).encode()).hexdigest()
-
-
-def load_folder(folder: Path) -> Loaded:
-    """The assistant of a tenant's folder. Raises InvalidAssistant."""
-    main = folder / MAIN
-    try:
-        files = {MAIN: _read(main, folder)}
-        files |= {path.relative_to(folder).as_posix(): _read(path, folder) for path in _others(folder)}
-    except OSError as error:
-        name = os.path.relpath(error.filename, folder)
-        raise InvalidAssistant([Problem(name, 1, 1, f"cannot be read: {error.strerror}")]) from None
-    except ValueError as error:
-        raise InvalidAssistant([Problem(MAIN, 1, 1, str(error))]) from None
-    return load(files)
 
 
 def load(files: Files) -> Loaded:
@@ -75,8 +57,9 @@ def load(files: Files) -> Loaded:
     if problems:
         raise InvalidAssistant(Problem(MAIN, *position(tree, where), message) for where, message in problems)
     openapi = (tool.openapi.operation.partition("#")[0] for tool in document.tools.values() if tool.openapi is not None)
-    used = {MAIN, *openapi, *(agent.prompt for agent in document.agents.values())}
-    return Loaded(assemble(document, files, tools), {name: files[name] for name in sorted(used)})
+    assistant = assemble(document, files, tools)
+    used = {MAIN, *openapi, *(agent.prompt for agent in document.agents.values()), *assistant.knowledge}
+    return Loaded(assistant, {name: files[name] for name in sorted(used)})
 
 
 def _besides(plain: Any, details: Sequence[Any], files: Files) -> list[tuple[Location, str]]:
@@ -95,21 +78,3 @@ def _besides(plain: Any, details: Sequence[Any], files: Files) -> list[tuple[Loc
     except ValidationError:
         return []
     return [found for found in dangling(document, files, BUILTIN) if "no route leads" not in found[1]]
-
-
-def _others(folder: Path) -> list[Path]:
-    """The files beside the main one that it may name."""
-    found = (path for suffix in ("md", "json", "yaml", "yml") for path in folder.rglob(f"*.{suffix}"))
-    places = ((path, path.relative_to(folder).parts) for path in found)
-    return sorted(path for path, at in places if at[0] not in (MAIN, SCENARIOS) and not at[0].startswith("."))
-
-
-def _read(path: Path, folder: Path) -> str:
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{path.name} is a link that leads out of the folder")
-    if path.stat().st_size > LARGEST_FILE:
-        raise ValueError(f"{path.name} is larger than {LARGEST_FILE // 1024} KiB")
-    try:
-        return path.read_text("utf-8")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path.name} is not UTF-8 text") from None

@@ -19,6 +19,7 @@ DURATION: Node = {
     "pattern": r"^\d{1,6}(\.\d{1,3})?(ms|s|m|h|d)$",
     "examples": ["500ms", "2s", "30m", "24h", "7d"],
 }
+COUNT: Node = {"type": ["integer", "string"], "pattern": r"^\d{1,9}[kM]?$", "examples": [2000, "500k", "5M"]}
 HOURS: Node = {"type": "string", "pattern": f"^{_TIME}-{_TIME}$", "examples": ["08:00-18:00"]}
 DAYS: Node = {
     "type": "string",
@@ -34,6 +35,7 @@ OPENING_HOURS: Node = {
 }
 WRITTEN: Mapping[str, Node] = {
     "_duration": DURATION,
+    "_count": COUNT,
     "_hours": HOURS,
     "_weekdays": DAYS,
     "_table_of_hours": OPENING_HOURS,
@@ -43,7 +45,9 @@ WRITTEN: Mapping[str, Node] = {
 OR_ONE_TEXT = {"_named"}
 """The functions that take a text for a section with one value."""
 
-KINDS = {DURATION["pattern"]: "duration", HOURS["pattern"]: "hours", DAYS["pattern"]: "days"}
+KINDS = {
+    node["pattern"]: kind for node, kind in ((DURATION, "duration"), (COUNT, "count"), (HOURS, "hours"), (DAYS, "days"))
+}
 EXAMPLES = {"_timezone": ["America/Sao_Paulo", "Europe/Lisbon", "UTC"]}
 UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
@@ -64,6 +68,7 @@ and `recado tenants schema > assistant.schema.json` has written that file. Unkno
 | kind of value | is written |
 |---|---|
 | duration | a number and its unit, `ms`, `s`, `m`, `h` or `d`: `500ms`, `2s`, `30m`, `24h`, `7d` |
+| count | a whole number, also in thousands or millions: `2000`, `500k`, `5M` |
 | days | `mon` to `sun`, in the order of the week: `mon-fri` or `tue,thu,sat` |
 | hours | from and to, in the tenant's time zone: `"08:00-18:00"` |
 """

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from graphs.patterns import Pattern
-from tenants.fields import Duration, Name, Section, Text
+from tenants.fields import Count, Duration, Name, Section, Text
 from tenants.tool_sections import McpServerSection, ToolSection
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -75,7 +75,7 @@ class ModelChoices(Section):
     fallbacks: Annotated[
         tuple[ModelChoice, ...], Field(max_length=5, description="Asked in this order when the default fails.")
     ] = ()
-    prices: dict[str, PriceSection] = Field(
+    prices: dict[Annotated[str, Field(pattern=r"^(openai|groq|google)/.+$")], PriceSection] = Field(
         default_factory=dict, description="By provider/model, such as `openai/gpt-5-mini`: for the turns' cost."
     )
 
@@ -158,9 +158,13 @@ class AgentSection(Section):
 
 
 class Triggers(Section):
-    """What makes the assistant hand over without being asked."""
+    """What makes the assistant hand over."""
 
-    tool_failures: Annotated[int, Field(ge=1, le=10)] = 2
+    tool_failures: Annotated[int, Field(ge=1, le=10, description="So many failed tool calls in one turn.")] = 2
+    asked: Annotated[
+        bool,
+        Field(description="Whether the router may choose a human. Rules to `handoff` and agents' tools always may."),
+    ] = True
 
 
 class HandoffSection(Section):
@@ -169,6 +173,9 @@ class HandoffSection(Section):
     queue: Name = "default"
     message: Text | None = None
     triggers: Triggers = Triggers()
+    sla: Annotated[
+        Duration | None, Field(ge=1, description="How soon an operator should answer: later it is shown as overdue.")
+    ] = None
     timeout: Annotated[Duration, Field(ge=1)] | None = None
     on_timeout: Literal["return", "close"] = "return"
 
@@ -178,8 +185,26 @@ class LifecycleSection(Section):
 
     debounce: Annotated[Duration, Field(ge=0, le=60)] = 0.0
     debounce_cap: Annotated[Duration, Field(ge=0, le=300)] | None = None
-    idle: Annotated[Duration, Field(ge=1)] | None = None
+    idle: Annotated[
+        Duration | None, Field(ge=1, description="After so much silence the assistant says goodbye and closes.")
+    ] = None
+    idle_message: Annotated[
+        Text | None, Field(description="Said after `idle`; the goodbye then comes after as much silence again.")
+    ] = None
+    expire: Annotated[
+        Duration | None,
+        Field(
+            ge=60,
+            description="What still waits after so much silence, for an operator too, is closed without a word. "
+            "24h is WhatsApp's: later it lets nobody write freely.",
+        ),
+    ] = None
     goodbye: Text | None = None
+    csat: Annotated[bool, Field(description="Whether contacts are asked, after the goodbye, to rate from 1 to 5.")] = (
+        False
+    )
+    csat_question: Text | None = None
+    csat_thanks: Annotated[Text | None, Field(description="Said to those who rate.")] = None
     while_running: Annotated[
         Literal["queue", "fold"],
         Field(description="What comes while a turn is at work waits for the next, or the turn begins again with both."),
@@ -187,9 +212,20 @@ class LifecycleSection(Section):
 
 
 class Memory(Section):
-    """What models see of the conversation. `window`: messages."""
+    """What models see of the conversation, and of the contact."""
 
-    window: Annotated[int, Field(ge=2, le=200)] = 20
+    window: Annotated[int, Field(ge=2, le=200, description="So many messages of the conversation.")] = 20
+    facts: Annotated[
+        bool,
+        Field(description="Whether agents keep facts of the contact, with `remember_fact`, and are told them later."),
+    ] = False
+
+
+class LimitsSection(Section):
+    """What the assistant may use up. Then every message goes to an operator, until the day or the month is over."""
+
+    turns_per_day: Annotated[Count, Field(ge=1)] | None = None
+    model_tokens_per_month: Annotated[Count, Field(ge=1, description="Read and written, by all models.")] | None = None
 
 
 class CalendarSection(Section):
@@ -320,6 +356,15 @@ class Document(Section):
     handoff: HandoffSection = HandoffSection()
     lifecycle: LifecycleSection = LifecycleSection()
     memory: Memory = Memory()
+    knowledge: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
+        Field(
+            max_length=100,
+            description="Files of the tenant's folder, such as `knowledge/*.md`, that agents may look up with "
+            "`search_knowledge`: .md, .txt and .pdf.",
+        ),
+    ] = ()
+    limits: LimitsSection = LimitsSection()
     calendars: dict[Name, CalendarSection] = Field(default_factory=dict)
     hours: Annotated[HoursSection | None, BeforeValidator(_table_of_hours)] = None
     approvals: ApprovalsSection = ApprovalsSection()

@@ -28,7 +28,8 @@ from app.identity.tokens import SecretBox, new_secret_key
 from app.observability import Milestone
 from app.turns.engine import Engine
 from simulators.twilio.signing import sign
-from tenants.loader import Files, load, load_folder
+from tenants.folder import load_folder
+from tenants.loader import Files, load
 
 ACCOUNT_SID = "AC" + "a" * 32
 TOKEN = "a-token-of-the-tests"

@@ -15,7 +15,7 @@ from app.identity import service as identity
 from app.identity.tokens import SecretBox
 from app.processes import Child
 from graphs.config import Heard
-from tenants.loader import load_folder
+from tenants.folder import load_folder
 from tests.app.turns.steps import decide, pending_interrupt
 from tests.platform import CONTACT, Platform
 

@@ -43,6 +43,53 @@ class Appointments(Protocol):
         ...
 
 
+@runtime_checkable
+class Facts(Protocol):
+    """What is known of the contact, from conversation to conversation."""
+
+    async def remember(self, fact: str, replaces: str | None) -> None:
+        """Keeps a fact in place of another one. Only the newest facts are kept."""
+        ...
+
+
+@dataclass(frozen=True)
+class Found:
+    """A passage of the tenant's knowledge, and where it stands."""
+
+    source: str
+    heading: str
+    text: str
+
+
+@runtime_checkable
+class Knowledge(Protocol):
+    """What the tenant has written down for its agents."""
+
+    async def search(self, query: str, limit: int) -> list[Found]:
+        """The passages that fit best, best first."""
+        ...
+
+
+class OutOfReach:
+    """Fulfils the ports of our own database where there is none: for a tool that works elsewhere."""
+
+    async def free_slots(self, first: date, days: int, limit: int) -> list[Slot]:
+        """Raises ToolBroke."""
+        raise ToolBroke("a tool that works elsewhere has no calendars")
+
+    async def book(self, slot_id: str, patient: str) -> Slot:
+        """Raises ToolBroke."""
+        raise ToolBroke("a tool that works elsewhere has no calendars")
+
+    async def remember(self, fact: str, replaces: str | None) -> None:
+        """Raises ToolBroke."""
+        raise ToolBroke("a tool that works elsewhere knows nothing of the contact")
+
+    async def search(self, query: str, limit: int) -> list[Found]:
+        """Raises ToolBroke."""
+        raise ToolBroke("a tool that works elsewhere has no knowledge")
+
+
 @dataclass(frozen=True)
 class Response:
     """What another system answered. `cut`: there was more than was read."""
@@ -78,8 +125,10 @@ class ToolContext:
 
     now: datetime
     timezone: ZoneInfo
-    appointments: Appointments
     outgoing: Outgoing
+    appointments: Appointments = field(default_factory=OutOfReach)
+    facts: Facts = field(default_factory=OutOfReach)
+    knowledge: Knowledge = field(default_factory=OutOfReach)
     key: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 

@@ -3,6 +3,10 @@
 from tools.base import Tool
 from tools.book_slot import BOOK_SLOT
 from tools.find_slots import FIND_SLOTS
+from tools.remember_fact import REMEMBER_FACT
 from tools.request_human import REQUEST_HUMAN
+from tools.search_knowledge import SEARCH_KNOWLEDGE
 
-BUILTIN: dict[str, Tool] = {tool.name: tool for tool in (FIND_SLOTS, BOOK_SLOT, REQUEST_HUMAN)}
+BUILTIN: dict[str, Tool] = {
+    tool.name: tool for tool in (FIND_SLOTS, BOOK_SLOT, REQUEST_HUMAN, REMEMBER_FACT, SEARCH_KNOWLEDGE)
+}

@@ -15,6 +15,7 @@ from app.errors import ConflictError, NotFoundError, RecadoError
 from app.identity import queries as identity_queries
 from app.identity import service as identity
 from app.identity.queries import TenantRow
+from app.knowledge import service as knowledge
 from tenants import loader
 from tenants.loader import InvalidAssistant, Loaded
 
@@ -96,6 +97,7 @@ async def publish(system: Database, slug: str, loaded: Loaded, clock: Clock) -> 
             debounce_cap=timedelta(seconds=lifecycle.debounce_cap),
             now=now,
         )
+        await knowledge.keep(tx, tenant.id, loaded)
         newest = await queries.newest_publication(tx, tenant.id)
         if newest is None or newest.version_id != version_id:
             before_id = newest.id if newest else None

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from app.clock import utc_now
 from app.commands import environment
 from app.config import Settings
 from app.conversations import service as conversations
+from app.conversations.queries import PendingInterrupt
 from app.db import Database, Role
 from app.errors import RecadoError
 from app.inbox.decisions import Decision, decide
@@ -42,10 +44,17 @@ async def _list(settings: Settings, tenant: str | None) -> None:
         reason = interrupt.payload.get("reason", "")
         click.echo(
             f"{interrupt.id}  {interrupt.kind}  {state} since {interrupt.created_at:%Y-%m-%d %H:%M}  "
-            f"{interrupt.tenant}  {interrupt.contact!r}  {reason!r}"
+            f"{interrupt.tenant}  {interrupt.contact!r}  {reason!r}{_due(interrupt)}"
         )
         for call in interrupt.payload.get("calls", ()):
             click.echo(f"    {call['id']}  {call['tool']} {json.dumps(call['arguments'], ensure_ascii=False)}")
+
+
+def _due(interrupt: PendingInterrupt) -> str:
+    if interrupt.due_at is None or interrupt.decided:
+        return ""
+    late = utc_now() - interrupt.due_at
+    return f"  OVERDUE since {interrupt.due_at:%H:%M}" if late > timedelta() else f"  due by {interrupt.due_at:%H:%M}"
 
 
 @command.command()

@@ -22,13 +22,14 @@ class PendingInterrupt:
     created_at: datetime
     contact: str
     decided: bool
+    due_at: datetime | None
     version_id: int | None
 
 
 PENDING = """
     select i.id, i.tenant_id, t.slug as tenant, i.conversation_id, i.kind, i.payload, i.created_at,
         coalesce(k.profile_name, k.address) as contact, i.decision is not null as decided,
-        c.version_id
+        i.due_at, c.version_id
     from interrupts i
     join tenants t on t.id = i.tenant_id
     join conversations c on c.id = i.conversation_id
@@ -69,3 +70,18 @@ async def tag_contact(
         {"tenant_id": tenant_id, "address": address, "add": add, "remove": remove},
     )
     return list(row["tags"]) if row else None
+
+
+async def facts_of(tx: Transaction, tenant_id: UUID, address: str, *, forget: bool) -> list[str] | None:
+    """What agents keep of a contact, after all of it was forgotten if that is asked for; None when nobody is there."""
+    row = await tx.one(
+        dict,
+        """with changed as (
+               update contacts set facts = case when %(forget)s then '{}' else facts end
+               where tenant_id = %(tenant_id)s and address = %(address)s
+               returning facts
+           )
+           select facts from changed limit 1""",
+        {"tenant_id": tenant_id, "address": address, "forget": forget},
+    )
+    return list(row["facts"]) if row else None

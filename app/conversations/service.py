@@ -31,3 +31,13 @@ async def tag_contact(system: Database, tenant: str, address: str, add: list[str
     if tags is None:
         raise NotFoundError(f"nobody has written to {tenant} from {address}")
     return tags
+
+
+async def facts_of(system: Database, tenant: str, address: str, *, forget: bool = False) -> list[str]:
+    """What agents keep of a contact, after all of it was forgotten if that is asked for. Raises NotFoundError."""
+    tenant_id = (await identity.tenant(system, tenant)).id
+    async with system.statement() as tx:
+        found = await queries.facts_of(tx, tenant_id, address, forget=forget)
+    if found is None:
+        raise NotFoundError(f"nobody has written to {tenant} from {address}")
+    return found

@@ -20,7 +20,8 @@ from app.scenarios.report import Outcome, Report
 from app.scenarios.runner import Runner
 from app.scenarios.stage import Servers, staged
 from app.scenarios.transcript import Transcript
-from tenants.loader import Loaded, load_folder
+from tenants.folder import load_folder
+from tenants.loader import Loaded
 
 
 def run(folder: Path, *, only: str | None, live: bool, database_url: str | None, say: Callable[[str], None]) -> bool:

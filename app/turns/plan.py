@@ -13,7 +13,9 @@ class Run(Enum):
     MESSAGES = "with the contact's messages"
     GO_ON = "from its last leg"
     RESUME = "with a decision about its interrupt"
+    REMIND = "to ask whether the contact is there"
     CLOSE = "to say goodbye"
+    EXPIRE = "not at all, for the conversation ends"
     NOT_AT_ALL = "not at all"
     PARK = "not again"
 
@@ -37,7 +39,7 @@ class Plan:
 def plan(claim: Claim, max_attempts: int) -> Plan:
     """What to do. Rows that are left out stay in the inbox for the next turn."""
     found = _plan(claim)
-    if claim.attempts > max_attempts and found.run is not Run.NOT_AT_ALL:
+    if claim.attempts > max_attempts and found.run not in (Run.NOT_AT_ALL, Run.EXPIRE):
         return replace(found, run=Run.PARK, dispositions=dict.fromkeys(found.dispositions, "parked"))
     return found
 
@@ -47,6 +49,8 @@ def _plan(claim: Claim) -> Plan:
     if begun:
         decision = next((item for item in begun if _decides(item, claim)), None)
         return Plan(Run.GO_ON, _disposed(begun, decision), decision=decision)
+    if claim.status != "closed" and [item.payload.get("timer") for item in claim.inbox] == ["expire"]:
+        return Plan(Run.EXPIRE, {claim.inbox[0].id: "resolved"})
     if claim.status in ("waiting", "human"):
         return _while_waiting(claim)
     late = next((item for item in claim.inbox if item.kind == "decision" and item.payload.get("reply")), None)
@@ -56,9 +60,10 @@ def _plan(claim: Claim) -> Plan:
     messages = [item for item in claim.inbox if item.kind == "message"]
     if messages and claim.status != "closed":
         return Plan(Run.MESSAGES, _disposed(claim.inbox), messages)
-    idle = next((item for item in claim.inbox if item.payload.get("timer") == "idle"), None)
-    if idle is not None and claim.status != "closed":
-        return Plan(Run.CLOSE, _disposed(claim.inbox, idle))
+    for run, timer in ((Run.CLOSE, "idle"), (Run.REMIND, "reminder")):
+        fired = next((item for item in claim.inbox if item.payload.get("timer") == timer), None)
+        if fired is not None and claim.status != "closed":
+            return Plan(run, _disposed(claim.inbox, fired))
     return Plan(Run.NOT_AT_ALL, dict.fromkeys((item.id for item in claim.inbox), "superseded"))
 
 

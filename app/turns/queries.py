@@ -46,6 +46,8 @@ class Claim:
     interrupts: Sequence[str]
     checkpoints: Sequence[Mapping[str, Any]]
     contact_tags: Sequence[str] = ()
+    contact_facts: Sequence[str] = ()
+    wake_for: str | None = None
 
     @property
     def next_turn(self) -> int:
@@ -73,11 +75,12 @@ class Committed:
 
 @dataclass(frozen=True)
 class Interrupt:
-    """A point where the graph waits for an operator."""
+    """A point where the graph waits for an operator, who should answer by `due_at`."""
 
     id: str
     kind: str
     payload: Mapping[str, Any]
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class Record:
     usage: Sequence[Usage] = ()
     error: str | None = None
     interrupts: Sequence[Interrupt] = ()
+    rating: int | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,8 @@ async def claim(
         turn=row["turn"],
         epoch=row["epoch"],
         contact_tags=row["contact_tags"],
+        contact_facts=row["contact_facts"],
+        wake_for=row["wake_for"],
         attempts=row["attempts"],
         owner=owner,
         claimed_at=now,
@@ -174,6 +180,7 @@ async def commit(
         "wake_for": settlement.timer.what if settlement.timer else None,
         "keep_timer": settlement.keep_timer,
         "if_nothing_came": if_nothing_came,
+        "rating": settlement.record.rating if settlement.record else None,
     }
     if settlement.record is None:
         return await tx.one(Committed, CONSUME, parameters)
@@ -342,4 +349,5 @@ def _recorded(record: Record, claim: Claim) -> dict[str, Any]:
         "interrupt_ids": [interrupt.id for interrupt in record.interrupts],
         "interrupt_kinds": [interrupt.kind for interrupt in record.interrupts],
         "interrupt_payloads": [Jsonb(interrupt.payload) for interrupt in record.interrupts],
+        "interrupt_dues": [interrupt.due_at for interrupt in record.interrupts],
     }

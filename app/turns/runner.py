@@ -9,16 +9,17 @@ from typing import Any
 import structlog
 
 from app.appointments.service import Booker, TenantAppointments
+from app.conversations.facts import ContactFacts
 from app.db import AWAY, Database, Transaction
 from app.errors import ConfigurationError
 from app.identity.secrets import Secrets
+from app.knowledge.service import VersionKnowledge
 from app.observability import Milestone, Reached
 from app.turns import queries
 from app.turns.queries import Claim
-from graphs.config import Assistant
+from tenants.loader import Loaded
 from tools.context import (
     JSON,
-    Appointments,
     Effect,
     OutcomeUnknown,
     Outgoing,
@@ -44,16 +45,17 @@ class Ports:
 class JournalingToolRunner:
     """Fulfils the graph's tool port for one turn."""
 
-    def __init__(self, ports: Ports, claim: Claim, assistant: Assistant, now: datetime) -> None:
+    def __init__(self, ports: Ports, claim: Claim, loaded: Loaded, now: datetime) -> None:
         self._ports = ports
         self._claim = claim
-        self._assistant = assistant
+        self._loaded = loaded
+        self._assistant = loaded.assistant
         self._now = now
 
     async def read(self, effect: Effect) -> JSON:
         """Runs a tool that changes nothing."""
         async with self._ports.db.statement(self._claim.tenant_id) as tx:
-            return await self._run(effect, self._context(self._appointments(tx)))
+            return await self._run(effect, self._context_in(tx))
 
     async def write_once(self, call: ToolCall, effect: Effect) -> JSON:
         """Runs a tool and writes the journal in one transaction.
@@ -67,7 +69,7 @@ class JournalingToolRunner:
                 result = await queries.journaled_result(tx, key)
                 assert result is not None, "the entry and its result are committed together"
                 return result
-            result = await self._run(effect, self._context(self._appointments(tx)))
+            result = await self._run(effect, self._context_in(tx))
             await queries.journal_result(tx, key, result)
             self._ports.reached(Milestone.TOOL_RUN)
             return result
@@ -139,19 +141,17 @@ class JournalingToolRunner:
             "tool_call_id": call.id,
         }
 
-    def _appointments(self, tx: Transaction) -> Appointments:
-        booker = Booker(self._claim.tenant_id, self._claim.contact_id, self._claim.id)
-        assistant = self._assistant
-        return TenantAppointments(tx, booker, assistant.calendars, assistant.timezone, self._now)
-
-    def _context(self, appointments: Appointments | None, **more: Any) -> ToolContext:
-        return ToolContext(
-            now=self._now,
-            timezone=self._assistant.timezone,
-            outgoing=self._ports.outgoing,
-            appointments=appointments or NoCalendars(),
-            **more,
+    def _context_in(self, tx: Transaction) -> ToolContext:
+        claim, assistant = self._claim, self._assistant
+        booker = Booker(claim.tenant_id, claim.contact_id, claim.id)
+        return self._context(
+            appointments=TenantAppointments(tx, booker, assistant.calendars, assistant.timezone, self._now),
+            facts=ContactFacts(tx, claim.contact_id),
+            knowledge=VersionKnowledge(tx, claim.tenant_id, self._loaded),
         )
+
+    def _context(self, **more: Any) -> ToolContext:
+        return ToolContext(self._now, self._assistant.timezone, self._ports.outgoing, **more)
 
     async def _context_elsewhere(self, call: ToolCall) -> ToolContext:
         try:
@@ -163,16 +163,4 @@ class JournalingToolRunner:
             log.error("secret not set", tenant_id=str(self._claim.tenant_id), names=missing)
             raise ToolBroke("a secret is not set")
         key = f"{self._claim.id}:{self._claim.next_turn}:{call.id}"
-        return self._context(None, key=key, secrets=secrets)
-
-
-class NoCalendars:
-    """The port of a tool that works elsewhere, and has no transaction to book in."""
-
-    async def free_slots(self, *_: object) -> Any:
-        """Raises ToolBroke."""
-        raise ToolBroke("a tool that works elsewhere has no calendars")
-
-    async def book(self, *_: object) -> Any:
-        """Raises ToolBroke."""
-        raise ToolBroke("a tool that works elsewhere has no calendars")
+        return self._context(key=key, secrets=secrets)

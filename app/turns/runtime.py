@@ -14,7 +14,7 @@ from graphs.builder import LEG_ENDS_BEFORE, Graph, build
 from graphs.context import Context
 from graphs.edges import leg_ended
 from graphs.nodes.handoff import Decision
-from graphs.state import State, new_turn
+from graphs.state import Event, State, new_turn
 from tenants.loader import Loaded
 
 STEPS_PER_LEG = 50
@@ -81,9 +81,9 @@ def messages_input(items: Sequence[InboxItem]) -> GraphInput:
     return {"messages": messages, "turn": turn}
 
 
-def close_input() -> GraphInput:
-    """A turn that says goodbye to a contact who has gone quiet."""
-    return {"messages": [], "turn": new_turn("idle")}
+def timer_input(event: Event) -> GraphInput:
+    """A turn for a contact who has gone quiet: to remind it, or to say goodbye."""
+    return {"messages": [], "turn": new_turn(event)}
 
 
 def resume_input(decision: Decision) -> GraphInput:

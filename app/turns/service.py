@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,16 +17,18 @@ from app.db import AWAY
 from app.observability import Milestone
 from app.outbox.queries import OutboxRow
 from app.turns import queries, runtime
+from app.turns.limits import UsedUp
 from app.turns.plan import Plan, Run, plan
-from app.turns.queries import Claim, Committed, Record, Settlement, Timer, Unclaimed
+from app.turns.queries import Claim, Committed, Interrupt, Record, Settlement, Unclaimed
 from app.turns.runner import JournalingToolRunner, Ports
 from app.turns.runtime import Finished, Graphs
 from app.turns.saver import BufferingSaver
-from graphs.config import Assistant
+from app.turns.timers import Waits, expiry, timer
+from graphs.config import CLOSE, Assistant
 from graphs.context import Context
 from graphs.models import Models
 from graphs.nodes.handoff import Decision
-from graphs.state import Reply
+from graphs.state import Reply, Route
 from tenants.loader import InvalidAssistant, Loaded
 
 log = structlog.get_logger()
@@ -77,6 +79,7 @@ class Turns:
         self._reached = ports.reached
         self._graphs = Graphs()
         self._folds: Counter[UUID] = Counter()
+        self._used_up = UsedUp(ports.db)
 
     async def take(self, tenant_id: UUID, conversation_id: UUID, owner: int) -> Taken:
         """One turn, if there is one to take. Raises psycopg.Error while Postgres is away."""
@@ -122,8 +125,11 @@ class Turns:
             await self._release(claim, "no assistant is published", UNPUBLISHED_RETRY, forgive=True)
             return Taken(None, 0, None)
         todo = plan(claim, self._settings.turn_attempts)
+        if todo.run is Run.EXPIRE:
+            # Whoever writes at the last moment is heard: the turn then begins again with that.
+            return await self._commit(claim, _expired(todo), fold=True)
         if todo.run is Run.NOT_AT_ALL:
-            return await self._commit(claim, _passed_on(claim, todo))
+            return await self._commit(claim, await self._passed_on(claim, todo))
         loaded = await self._loaded(claim)
         if todo.run is Run.PARK:
             return await self._commit(claim, _parked(claim, todo, loaded.assistant, self._clock()))
@@ -141,13 +147,30 @@ class Turns:
             log.exception("version unusable", tenant_id=str(claim.tenant_id), version_id=claim.version_id)
             return await self._assistants.current(claim.tenant_id)
 
+    async def _passed_on(self, claim: Claim, todo: Plan) -> Settlement:
+        """No graph runs; what an operator said too late for one is said all the same."""
+        said, timer = todo.passes_on, None
+        record = Record(replies=_split([Reply(author="operator", body=said)])) if said else None
+        # Who writes while it waits for an operator has not gone quiet; how long the operator takes is another matter.
+        lives = claim.status in ("waiting", "human") and claim.wake_for in (None, "expire")
+        if lives:
+            timer = expiry((await self._loaded(claim)).assistant, self._clock())
+        return Settlement(claim.status, todo.dispositions, timer, keep_timer=not lives, record=record)
+
     async def _run_graph(self, claim: Claim, todo: Plan, loaded: Loaded) -> tuple[Settlement, int]:
         """What the turn did, and how many legs of it are committed."""
         now, assistant, legs = self._clock(), loaded.assistant, 0
         saver = BufferingSaver(str(claim.id), claim.checkpoints)
-        runner = JournalingToolRunner(self._ports, claim, assistant, now)
+        runner = JournalingToolRunner(self._ports, claim, loaded, now)
         context = Context(
-            now, claim.contact_name, self._models, runner, frozenset(claim.contact_tags), first_turn=claim.turn == 0
+            now,
+            claim.contact_name,
+            self._models,
+            runner,
+            tags=frozenset(claim.contact_tags),
+            first_turn=claim.turn == 0,
+            facts=tuple(claim.contact_facts),
+            over_limit=await self._used_up.limit(claim.tenant_id, assistant, now),
         )
 
         async def commit_leg() -> None:
@@ -181,7 +204,9 @@ class Turns:
             case Run.MESSAGES:
                 return runtime.messages_input(todo.messages)
             case Run.CLOSE:
-                return runtime.close_input()
+                return runtime.timer_input("idle")
+            case Run.REMIND:
+                return runtime.timer_input("reminder")
             case Run.RESUME if todo.decision is not None:
                 return runtime.resume_input(await self._decision(claim, todo.decision, assistant))
             case _:
@@ -247,23 +272,35 @@ def _settled(
     return Settlement(
         status=status,
         dispositions=todo.dispositions,
-        timer=_timer("approval" if _approves(finished) else status, assistant, now),
+        timer=None if status == "closed" else timer(_waits_for(finished), assistant, now),
         checkpoint=checkpoint,
         record=Record(
             replies=_split(spoken),
             agent=finished.state.get("agent"),
             route=turn["route"],
             usage=turn["usage"],
-            interrupts=finished.interrupts,
+            interrupts=[_due(interrupt, assistant, now) for interrupt in finished.interrupts],
+            rating=turn.get("rating"),
         ),
     )
 
 
-def _passed_on(claim: Claim, todo: Plan) -> Settlement:
-    """No graph runs; what an operator said too late for one is said all the same."""
-    said = todo.passes_on
-    record = Record(replies=_split([Reply(author="operator", body=said)])) if said else None
-    return Settlement(claim.status, todo.dispositions, keep_timer=True, record=record)
+def _waits_for(finished: Finished) -> Waits:
+    if finished.interrupts:
+        return "approval" if any(interrupt.kind == "approval" for interrupt in finished.interrupts) else "handoff"
+    if finished.state.get("csat") == "asked":
+        return "rating"
+    return "reminded" if finished.state["turn"]["event"] == "reminder" else "contact"
+
+
+def _due(interrupt: Interrupt, assistant: Assistant, now: datetime) -> Interrupt:
+    sla = assistant.handoff.sla if interrupt.kind == "handoff" else None
+    return replace(interrupt, due_at=now + timedelta(seconds=sla)) if sla else interrupt
+
+
+def _expired(todo: Plan) -> Settlement:
+    """No graph runs, and nobody is told: the conversation ends, with whatever it waited for."""
+    return Settlement("closed", todo.dispositions, record=Record(route=Route(to=CLOSE, why="expired")))
 
 
 def _parked(claim: Claim, todo: Plan, assistant: Assistant, now: datetime) -> Settlement:
@@ -274,26 +311,12 @@ def _parked(claim: Claim, todo: Plan, assistant: Assistant, now: datetime) -> Se
     return Settlement(
         status="bot",
         dispositions=todo.dispositions,
-        timer=_timer("bot", assistant, now),
+        timer=timer("contact", assistant, now),
         record=Record(
             replies=_split([reply]),
             error=f"parked after {claim.attempts - 1} attempts that ended with the worker, or with an error",
         ),
     )
-
-
-def _approves(finished: Finished) -> bool:
-    return any(interrupt.kind == "approval" for interrupt in finished.interrupts)
-
-
-def _timer(waits_for: str, assistant: Assistant, now: datetime) -> Timer | None:
-    waits = {
-        "waiting": assistant.handoff.timeout,
-        "approval": assistant.approvals.timeout,
-        "bot": assistant.lifecycle.idle,
-    }
-    wait = waits.get(waits_for)
-    return Timer(now + timedelta(seconds=wait), "idle" if waits_for == "bot" else "handoff_timeout") if wait else None
 
 
 def _split(replies: list[Reply]) -> list[Reply]:

@@ -27,9 +27,9 @@ where c.id = %(conversation_id)s and coalesce(c.due_at <= %(now)s, false)
 # the truth. The conversation itself is always shown, claimed or not.
 CLAIMED: LiteralString = f"""
 select c.id, c.tenant_id, c.channel_id, c.contact_id, c.version_id, c.status, c.turn, c.epoch, c.attempts,
-    c.pending, c.due_at, mine.claimed,
+    c.pending, c.due_at, c.wake_for, mine.claimed,
     contacts.address as contact_address, contacts.profile_name as contact_name,
-    contacts.tags as contact_tags,
+    contacts.tags as contact_tags, contacts.facts as contact_facts,
     (
         select coalesce(jsonb_agg(to_jsonb(i) order by i.id), '[]')
         from (
@@ -131,7 +131,8 @@ fenced as (
         status = case when %(status)s = 'closed' and c.pending > %(consumed)s then 'bot' else %(status)s end,
         closed_at = case when %(status)s = 'closed' and c.pending = %(consumed)s then %(now)s::timestamptz end,
         wake_at = case when %(keep_timer)s then c.wake_at else %(wake_at)s::timestamptz end,
-        wake_for = case when %(keep_timer)s then c.wake_for else %(wake_for)s end
+        wake_for = case when %(keep_timer)s then c.wake_for else %(wake_for)s end,
+        rating = coalesce(%(rating)s::smallint, c.rating)
     where c.id = %(conversation_id)s and c.owner = %(owner)s and c.epoch = %(epoch)s
         and (c.pending <= %(consumed)s or not %(if_nothing_came)s)
     returning c.id, c.tenant_id, c.turn, c.pending, c.due_at, c.version_id
@@ -186,10 +187,12 @@ resolved as (
     where interrupts.conversation_id = fenced.id and interrupts.resolved_at is null
 ),
 asked as (
-    insert into interrupts (id, tenant_id, conversation_id, turn, kind, payload, created_at)
-    select i.id, fenced.tenant_id, fenced.id, fenced.turn, i.kind, i.payload, %(now)s
-    from fenced, unnest(%(interrupt_ids)s::text[], %(interrupt_kinds)s::text[], %(interrupt_payloads)s::jsonb[])
-        i (id, kind, payload)
+    insert into interrupts (id, tenant_id, conversation_id, turn, kind, payload, created_at, due_at)
+    select i.id, fenced.tenant_id, fenced.id, fenced.turn, i.kind, i.payload, %(now)s, i.due_at
+    from fenced, unnest(
+        %(interrupt_ids)s::text[], %(interrupt_kinds)s::text[], %(interrupt_payloads)s::jsonb[],
+        %(interrupt_dues)s::timestamptz[]
+    ) i (id, kind, payload, due_at)
 )
 select turn, pending, due_at, (select id from spoken where status = 'sending') as head_id from fenced
 """

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from app.config import ModelProvider
 from bench.system import TENANT
 from graphs.models import Models, Toolbox
-from tenants.loader import load_folder
+from tenants.folder import load_folder
 
 CALLS, AT_ONCE = 400, 8
 

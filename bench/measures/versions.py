@@ -16,7 +16,8 @@ from bench.report import Row, at_most
 from bench.system import TENANT
 from bench.talk import REPLY_WITHIN, Stalled, Talk
 from bench.traffic import contact_address
-from tenants.loader import MAIN, Loaded, load, load_folder
+from tenants.folder import load_folder
+from tenants.loader import MAIN, Loaded, load
 
 PARKED, NEWCOMERS = 200, 50
 WORD, CALLED, BACK = "atendente", "Vou chamar alguém.", "Já estou aqui."

@@ -25,7 +25,7 @@ def make_call_model(assistant: Assistant) -> NodeWithRuntime[Update]:
     async def call_model(state: State, runtime: Runtime[Context]) -> Update:
         turn, context = state["turn"], runtime.context
         agent = assistant.agents[str(state["agent"])]
-        system = SystemMessage(prompts.for_agent(assistant, agent, context.contact_name, context.now))
+        system = SystemMessage(prompts.for_agent(assistant, agent, context))
         models = agent.models or assistant.models
         try:
             if len(turn["usage"]) >= CALLS_PER_TURN:

@@ -1,14 +1,26 @@
-"""Ends the conversation."""
+"""Ends the conversation, and asks how it was."""
 
+from langchain_core.messages import AIMessage
+
+from graphs.answers import rating_in
 from graphs.config import Assistant
 from graphs.nodes.base import Node
 from graphs.state import State, Update, changed, saying
 
 
 def make_close(assistant: Assistant) -> Node[Update]:
-    """The node. The next message of the contact opens a new conversation."""
+    """The node. The next message of the contact opens a new conversation, unless it is asked to rate this one."""
+    goodbye, csat = assistant.lifecycle.goodbye, assistant.lifecycle.csat
 
     async def close(state: State) -> Update:
-        return {"turn": changed(saying(state["turn"], assistant.lifecycle.goodbye), closed=True)}
+        turn, asked = state["turn"], state.get("csat")
+        if asked == "asked":
+            rating = rating_in(turn["said"])
+            return {"turn": changed(saying(turn, csat.thanks if csat and rating else None), closed=True, rating=rating)}
+        turn = saying(turn, goodbye)
+        # Who has gone quiet is not asked.
+        if csat is not None and asked is None and turn["event"] == "message":
+            return {"messages": [AIMessage(csat.question)], "turn": saying(turn, csat.question), "csat": "asked"}
+        return {"turn": changed(turn, closed=True)}
 
     return close

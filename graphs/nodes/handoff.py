@@ -56,7 +56,7 @@ def make_handoff(assistant: Assistant) -> Node[Next]:
         )
         decision: Decision = interrupt(request)
         reply = decision.get("reply")
-        turn = saying(new_turn(), reply, "operator")
+        turn = saying(new_turn("idle" if decision.get("unattended") else "message"), reply, "operator")
         messages = [*_superseded(state["messages"]), *attributed(decision.get("said", ()))]
         if reply:
             messages.append(AIMessage(f"[operator] {reply}"))

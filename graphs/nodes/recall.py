@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage, ToolMessage
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
+from graphs.answers import rating_in
 from graphs.config import Assistant
 from graphs.nodes.base import Node
 from graphs.portable import LOST
@@ -19,11 +20,24 @@ def make_recall(assistant: Assistant) -> Node[Update]:
         if "turn" not in dict(state):
             # Whoever starts the graph by hand, as in Studio, brings messages only.
             update["turn"] = new_turn(said=state["messages"][-1].text)
+        elif _goes_on(state):
+            past = state["messages"][: _just_said(state["messages"])]
+            return {
+                "messages": [RemoveMessage(id=str(message.id)) for message in past],
+                "agent": None,
+                "csat": "declined",
+            }
         if changes := kept_short_and_valid(state["messages"], assistant.window):
             update["messages"] = changes
         return update
 
     return recall
+
+
+def _goes_on(state: State) -> bool:
+    """Whether the contact, asked to rate what is over, has begun something new: then what is over stays so."""
+    turn = state["turn"]
+    return state.get("csat") == "asked" and turn["event"] == "message" and rating_in(turn["said"]) is None
 
 
 def kept_short_and_valid(messages: Sequence[BaseMessage], window: int) -> list[BaseMessage]:
@@ -43,10 +57,14 @@ def window_start(messages: Sequence[BaseMessage], window: int) -> int:
     """
     if len(messages) <= window:
         return 0
-    just_said = next((i for i in range(len(messages), 0, -1) if not isinstance(messages[i - 1], HumanMessage)), 0)
-    start = min(len(messages) - window, just_said)
+    start = min(len(messages) - window, _just_said(messages))
     turns = (i for i in range(start, len(messages)) if isinstance(messages[i], HumanMessage))
     return next(turns, start)
+
+
+def _just_said(messages: Sequence[BaseMessage]) -> int:
+    """Where what the contact has said last begins."""
+    return next((i for i in range(len(messages), 0, -1) if not isinstance(messages[i - 1], HumanMessage)), 0)
 
 
 def answer_dangling_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage] | None:

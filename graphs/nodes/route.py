@@ -7,6 +7,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from graphs import prompts
+from graphs.answers import rating_in
 from graphs.config import CLASSIFY, CLOSE, HANDOFF, Assistant, Heard
 from graphs.context import Context
 from graphs.edges import flow_node
@@ -30,7 +31,9 @@ def make_route(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
 
     async def route(state: State, runtime: Runtime[Context]) -> Command[str]:
         turn, context = state["turn"], runtime.context
-        choice = without_model(assistant, state, _heard(assistant, languages, state, context))
+        if turn["event"] == "reminder":
+            return Command(goto="remind", update={"turn": changed(turn, route=Route(to="remind", why="idle"))})
+        choice = without_model(assistant, state, _heard(assistant, languages, state, context), context.over_limit)
         usage: list[Usage] = []
         if choice is None:
             choice, usage = await classifier.choose(context.models, state)
@@ -55,10 +58,14 @@ def _heard(assistant: Assistant, languages: Languages, state: State, context: Co
     )
 
 
-def without_model(assistant: Assistant, state: State, heard: Heard) -> Route | None:
+def without_model(assistant: Assistant, state: State, heard: Heard, over_limit: str | None = None) -> Route | None:
     """Where the turn goes without a model: by a rule, on with its flow, to the agent in charge, or the only way."""
     if state["turn"]["event"] == "idle":
         return Route(to=CLOSE, why="idle")
+    if state.get("csat") == "asked" and (rating := rating_in(state["turn"]["said"])) is not None:
+        return Route(to=CLOSE, why=f"rated {rating}")
+    if over_limit is not None:
+        return Route(to=HANDOFF, why=over_limit)
     flow, agent = state.get("flow"), state.get("agent")
     asking = question_of(assistant, flow) is not None
     for number, rule in enumerate(assistant.rules, 1):
@@ -89,7 +96,8 @@ class Classifier:
 
     def __init__(self, assistant: Assistant) -> None:
         self._assistant = assistant
-        self._options = [*assistant.agents, *assistant.flows, HANDOFF, CLOSE]
+        human = [HANDOFF] if assistant.handoff.asked else []
+        self._options = [*assistant.agents, *assistant.flows, *human, CLOSE]
         self._toolbox = Toolbox([self._declaration()], forced="route")
 
     async def choose(self, models: Models, state: State) -> tuple[Route, list[Usage]]:

@@ -27,6 +27,7 @@ def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
         agent = assistant.agents[str(state["agent"])]
         results: list[ToolMessage] = []
         transfer: Route | None = None
+        failed = ""
         for call in _calls(state):
             try:
                 if call["name"] == TRANSFER:
@@ -36,13 +37,14 @@ def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
                     result = await _run(assistant, agent, call, turn, runtime.context.tools)
             except CallFailed as error:
                 turn = changed(turn, tool_failures=turn["tool_failures"] + 1)
+                failed = f"{call['name']}: {error}"
                 results.append(_message(call, str(error), "error"))
                 continue
             if call["name"] != TRANSFER and assistant.tools[call["name"]].effects == "handoff":
                 turn = changed(turn, handoff=str(call["args"].get("reason", "the agent asked for a human")))
             results.append(_message(call, json.dumps(result, ensure_ascii=False, default=str), "success"))
         if turn["handoff"] is None and turn["tool_failures"] >= assistant.handoff.tool_failures:
-            turn = changed(saying(turn, assistant.apology), handoff="tools failed too often")
+            turn = changed(saying(turn, assistant.apology), handoff=f"tools failed too often, at last {failed}"[:300])
         heard = turn["heard"]
         turn = changed(turn, approval=None, heard=[])
         return _transferred(assistant, transfer, {"messages": [*results, *heard], "turn": turn})

@@ -20,7 +20,7 @@ from graphs.context import Context
 from graphs.models import Models
 from graphs.nodes.handoff import Decision
 from graphs.state import new_turn
-from tenants.loader import load_folder
+from tenants.folder import load_folder
 from tests.platform import TENANT, TENANTS
 from tools.context import JSON, Effect, Slot, SlotUnavailable, ToolCall, ToolContext, Unreachable
 
@@ -130,7 +130,7 @@ class Runner:
         return await self.write_once(call, effect)
 
     def _context(self) -> ToolContext:
-        return ToolContext(NOW, assistant().timezone, self.diary, NoWayOut())
+        return ToolContext(NOW, assistant().timezone, NoWayOut(), self.diary)
 
 
 class NoWayOut:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from tenants.loader import MAIN, Files, InvalidAssistant, load, load_folder
+from tenants.folder import load_folder
+from tenants.loader import MAIN, Files, InvalidAssistant, load
 from tests.platform import TENANT, TENANTS
 
 VALID: Files = load_folder(TENANTS / TENANT).files

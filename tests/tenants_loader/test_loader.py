@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from graphs.config import CLASSIFY, Calendar, Handoff, Lifecycle, ModelSpec
-from tenants.loader import LARGEST_FILE, MAIN, InvalidAssistant, load, load_folder
+from tenants.folder import load_folder
+from tenants.loader import LARGEST_FILE, MAIN, InvalidAssistant, load
 from tests.platform import TENANT, TENANTS
 from tests.tenants_loader.files import PROMPTS, TEXT, VALID, changed
 
@@ -52,8 +53,8 @@ def test_the_yaml_is_what_the_assistant_says() -> None:
         ("agenda", (), "agenda_*"),
     ]
     assert (assistant.otherwise, assistant.window) == (CLASSIFY, 12)
-    assert assistant.handoff == Handoff("recepcao", "Vou chamar uma pessoa.", 2, 7200.0, "return")
-    assert assistant.lifecycle == Lifecycle(0.0, 0.0, 86_400.0, "Até logo!")
+    assert assistant.handoff == Handoff("recepcao", "Vou chamar uma pessoa.", 2, timeout=7200.0)
+    assert assistant.lifecycle == Lifecycle(idle=86_400.0, goodbye="Até logo!")
     assert assistant.calendars == (Calendar("sala", tuple(range(7)), time(8), time(20), 3600.0),)
 
 

@@ -58,6 +58,13 @@ ONE_PROBLEM = [
     ("prompts/agenda.md", "prompts/agendas.md", "prompts/agendas.md", "did you mean `prompts/agenda.md`?"),
     ("prompts/agenda.md", "../agenda.md", "../agenda.md", "there is no file `../agenda.md`"),
     ("prompts/agenda.md", "/etc/passwd", "/etc/passwd", "there is no file `/etc/passwd`"),
+    ("timeout: 5s}", "timeout: 5s}\n  prices: {gpt-5: {input: 1, output: 2}}", "gpt-5:", "models.prices.gpt-5"),
+    # Values that need, or exclude, each other.
+    ("idle: 24h", "idle_message: Oi?", "Oi?", "it is said after `idle`, which is not set"),
+    ("idle: 24h", "idle: 24h\n  csat: true", "true", "say what contacts are asked: `csat_question`"),
+    ("idle: 24h", "idle: 24h\n  csat_question: Oi?", "Oi?", "nobody is asked without `csat: true`"),
+    ("idle: 24h", "idle: 24h\n  expire: 24h", "24h\n  goodbye", "`lifecycle.idle` is to come first"),
+    ("idle: 24h", "expire: 90m", "90m", "`handoff.timeout` is to come first"),
     # What is no YAML.
     ("name: Clínica de Testes", "name: [a", None, "expected"),
     ("name: Clínica de Testes", "name: 'Clínica", None, "unexpected end"),

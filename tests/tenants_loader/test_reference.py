@@ -1,5 +1,6 @@
 """What editors and people are told of assistant.yaml, and the folder that a new tenant begins with."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tenants import reference, template
-from tenants.loader import load_folder
+from tenants.folder import load_folder
 from tests.platform import TENANT, TENANTS
 from tests.tenants_loader.files import TEXT, changed
 
@@ -37,6 +38,16 @@ def test_the_checked_in_page_is_what_the_schema_says() -> None:
     """`recado tenants schema --markdown > docs/reference/assistant-yaml.md` writes it."""
     page = ROOT / "docs" / "reference" / "assistant-yaml.md"
     assert page.read_text("utf-8") == reference.markdown()
+
+
+def test_the_checked_in_schema_is_what_editors_are_told() -> None:
+    """`recado tenants schema > docs/reference/assistant.schema.json` writes it; the shipped tenants name it."""
+    path = ROOT / "docs" / "reference" / "assistant.schema.json"
+    assert json.loads(path.read_text("utf-8")) == reference.json_schema()
+    for tenant in (ROOT / "tenants").glob("*-*/assistant.yaml"):
+        first, _, _ = tenant.read_text("utf-8").partition("\n")
+        named = first.removeprefix("# yaml-language-server: $schema=")
+        assert (tenant.parent / named).resolve() == path, tenant
 
 
 def test_every_link_of_the_page_leads_to_a_heading_and_every_row_has_its_cells() -> None:

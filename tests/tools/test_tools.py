@@ -41,7 +41,7 @@ async def run(name: str, calendar: Calendar, **arguments: Any) -> Any:
     tool = BUILTIN[name]
     assert isinstance(calendar, Appointments)
     async with GuardedOutgoing() as outgoing:
-        return await tool.run(ToolContext(NOW, SAO_PAULO, calendar, outgoing), tool.parse(arguments))
+        return await tool.run(ToolContext(NOW, SAO_PAULO, outgoing, calendar), tool.parse(arguments))
 
 
 @pytest.mark.parametrize("name", BUILTIN)
@@ -67,6 +67,8 @@ def test_what_changes_something_is_declared_as_a_write() -> None:
         "find_slots": "read",
         "book_slot": "write",
         "request_human": "handoff",
+        "remember_fact": "write",
+        "search_knowledge": "read",
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,22 +13,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tenants.tool_sections import McpServerSection, ToolSection, make_tool
 from tools.base import Tool
-from tools.context import Outgoing, Slot, ToolContext
+from tools.context import Outgoing, ToolContext
 
 LOOPBACK = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
 SECRETS = {"SHOP": "s3cr3t/väl ue"}
-
-
-class NoCalendars:
-    """A tenant without calendars."""
-
-    async def free_slots(self, first: date, days: int, limit: int) -> list[Slot]:
-        """None."""
-        return []
-
-    async def book(self, slot_id: str, patient: str) -> Slot:
-        """Nobody asks."""
-        raise AssertionError(slot_id, patient)
 
 
 class Names(AbstractResolver):
@@ -53,7 +41,7 @@ class Names(AbstractResolver):
 def context(outgoing: Outgoing, secrets: Mapping[str, str] = SECRETS) -> ToolContext:
     """A tool call's context."""
     now = datetime(2026, 3, 3, 1, 30, tzinfo=UTC)
-    return ToolContext(now, ZoneInfo("UTC"), NoCalendars(), outgoing, "call-1", secrets)
+    return ToolContext(now, ZoneInfo("UTC"), outgoing, key="call-1", secrets=secrets)
 
 
 def tool(

@@ -14,7 +14,8 @@ from app.commands.tenants.printing import plan_lines, plan_summary
 from app.config import Settings
 from app.db import Database, Role
 from app.errors import RecadoError
-from tenants.loader import InvalidAssistant, Loaded, load_folder
+from tenants.folder import load_folder
+from tenants.loader import InvalidAssistant, Loaded
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 

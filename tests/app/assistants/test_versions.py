@@ -10,7 +10,8 @@ from app.assistants import service as assistants
 from app.assistants.service import Assistants
 from app.db import Database
 from app.errors import NotFoundError
-from tenants.loader import MAIN, InvalidAssistant, load_folder
+from tenants.folder import load_folder
+from tenants.loader import MAIN, InvalidAssistant
 from tests.app.turns.steps import ask, decide, done, said
 from tests.platform import TENANT, TENANTS, Platform
 

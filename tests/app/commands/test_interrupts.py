@@ -1,6 +1,7 @@
 """`recado interrupts`: an operator at the shell, while the system runs."""
 
 import asyncio
+from datetime import timedelta
 
 from tests.app.commands.shell import Done, recado
 from tests.app.test_broker import fed_by_the_queue
@@ -55,6 +56,17 @@ async def test_what_waits_is_listed_until_it_is_resolved_and_is_decided_once(pla
     assert await platform.delivered() == [HANDOFF, "Até logo!"]
     late = await interrupts(platform, "resolve", waiting["id"])
     assert (late.code, late.err.startswith(f"error: no interrupt {waiting['id']} is pending")) == (1, True)
+
+
+async def test_how_soon_an_operator_should_answer_is_shown_and_when_it_is_too_late(platform: Platform) -> None:
+    await platform.republish("  timeout: 2h\n", "  timeout: 2h\n  sla: 5m\n")
+    await said(platform, "socorro")
+    waiting = await pending_interrupt(platform)
+    assert timedelta(minutes=4) < waiting["due_at"] - waiting["created_at"] <= timedelta(minutes=5)
+    assert (await interrupts(platform, "list")).out.endswith(f"  due by {waiting['due_at']:%H:%M}\n")
+    await platform.rows("update interrupts set due_at = due_at - interval '10 minutes'")
+    listed = (await interrupts(platform, "list")).out
+    assert listed.endswith(f"  OVERDUE since {waiting['due_at'] - timedelta(minutes=10):%H:%M}\n")
 
 
 async def test_a_decision_is_kept_when_redis_is_away(platform: Platform) -> None:

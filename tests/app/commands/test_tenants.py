@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tenants.loader import load_folder
+from tenants.folder import load_folder
 from tests.app.commands.shell import recado
 from tests.platform import TENANT, TENANTS
 from tests.tenants_loader.files import changed, place

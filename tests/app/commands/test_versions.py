@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tenants import reference
-from tenants.loader import load_folder
+from tenants.folder import load_folder
 from tests.app.commands.shell import Done, recado, refused
 from tests.platform import TENANT, TENANTS
 from tests.tenants_loader.files import changed

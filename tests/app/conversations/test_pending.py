@@ -5,7 +5,7 @@ import pytest
 from app.conversations import service as conversations
 from app.conversations.queries import PendingInterrupt
 from app.errors import NotFoundError
-from tenants.loader import load_folder
+from tenants.folder import load_folder
 from tests.app.turns.steps import decide, done, said
 from tests.platform import ACCOUNT_SID, CONTACT, TENANT, TENANTS, Platform
 

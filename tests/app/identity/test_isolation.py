@@ -12,7 +12,8 @@ from psycopg.rows import dict_row
 
 from app.identity import secrets
 from app.identity.tokens import SecretBox
-from tenants.loader import load_folder
+from tenants.folder import load_folder
+from tenants.loader import MAIN
 from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TENANTS, TOKEN, Platform
 
 NEIGHBOUR, NEIGHBOUR_NUMBER = "vizinha", "whatsapp:+551140000002"
@@ -66,7 +67,10 @@ class Tenants:
 async def filled(lasting_platform: Platform) -> Tenants:
     """Everything that a tenant can have: a booking, a handoff, replies, callbacks; all through Twilio's doors."""
     platform = lasting_platform
-    await platform.publish(NEIGHBOUR, load_folder(TENANTS / TENANT).files)
+    files = dict(load_folder(TENANTS / TENANT).files)
+    knowing = {**files, MAIN: f"{files[MAIN]}knowledge: [a.md]\n", "a.md": "A limpeza custa R$ 220."}
+    for slug in (TENANT, NEIGHBOUR):
+        await platform.publish(slug, knowing)
     await platform.add_channel(NEIGHBOUR, NEIGHBOUR_NUMBER, NEIGHBOUR_ACCOUNT, NEIGHBOUR_TOKEN)
     owners = [(NUMBER, ACCOUNT_SID, TOKEN), (NEIGHBOUR_NUMBER, NEIGHBOUR_ACCOUNT, NEIGHBOUR_TOKEN)]
     for number, account, token in owners:

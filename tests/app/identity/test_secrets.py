@@ -7,7 +7,7 @@ from app.errors import ConfigurationError, NotFoundError
 from app.identity import secrets
 from app.identity.secrets import Secrets
 from app.identity.tokens import SecretBox, new_secret_key
-from tenants.loader import load_folder
+from tenants.folder import load_folder
 from tests.platform import TENANT, TENANTS, Platform
 
 VALUE = "um segredo, com ção"

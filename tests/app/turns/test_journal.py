@@ -14,7 +14,7 @@ from app.identity.tokens import SecretBox
 from app.observability import Milestone
 from app.turns.queries import Claim
 from app.turns.runner import JournalingToolRunner, Ports
-from tenants.loader import load_folder
+from tenants.folder import load_folder
 from tests.app.turns.steps import ask
 from tests.graphs.talk import NoWayOut
 from tests.platform import TENANT, TENANTS, Platform
@@ -57,10 +57,11 @@ class Runners:
 
     def runner(self, **changes: Any) -> JournalingToolRunner:
         """The runner of a turn."""
-        assistant = load_folder(TENANTS / TENANT).assistant
+        loaded = load_folder(TENANTS / TENANT)
+        loaded = load_folder(TENANTS / TENANT)
         claim = replace(self.claim, **changes)
         ports = Ports(self.db, self.secrets, NoWayOut(), self.reached.append)
-        return JournalingToolRunner(ports, claim, assistant, self.claim.claimed_at)
+        return JournalingToolRunner(ports, claim, loaded, self.claim.claimed_at)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "words": ("decision", {"interrupt_id": "i", "action": "return", "reply": "oi"}),
     "other": ("decision", {"interrupt_id": "another", "action": "return", "reply": None}),
     "idle": ("timer", {"timer": "idle"}),
+    "reminder": ("timer", {"timer": "reminder"}),
+    "expire": ("timer", {"timer": "expire"}),
     "handoff_timeout": ("timer", {"timer": "handoff_timeout"}),
 }
 DISPOSITIONS = {"answered", "human", "resolved", "superseded", "parked"}
@@ -73,6 +75,10 @@ def outcome(names: str, status: str = "bot") -> tuple[Run, str]:
         ("message idle", Run.MESSAGES, "answered superseded"),
         ("idle message", Run.MESSAGES, "superseded answered"),
         ("idle", Run.CLOSE, "resolved"),
+        ("reminder", Run.REMIND, "resolved"),
+        ("message reminder", Run.MESSAGES, "answered superseded"),
+        ("expire", Run.EXPIRE, "resolved"),
+        ("expire message", Run.MESSAGES, "superseded answered"),
         # Decisions and timers of a handoff that is over.
         ("decision", Run.NOT_AT_ALL, "superseded"),
         ("handoff_timeout", Run.NOT_AT_ALL, "superseded"),
@@ -99,6 +105,10 @@ def test_with_the_assistant(names: str, run: Run, dispositions: str) -> None:
         ("idle message", Run.NOT_AT_ALL, "superseded human"),
         ("decision", Run.RESUME, "resolved"),
         ("handoff_timeout", Run.RESUME, "resolved"),
+        ("expire", Run.EXPIRE, "resolved"),
+        ("expire message", Run.NOT_AT_ALL, "superseded human"),
+        ("expire decision", Run.RESUME, "superseded resolved"),
+        ("reminder", Run.NOT_AT_ALL, "superseded"),
         # What the contact said before the decision was said to the human; what came after it is for the next turn.
         ("message decision message", Run.RESUME, "human resolved -"),
         ("message message handoff_timeout message", Run.RESUME, "human human resolved -"),
@@ -140,7 +150,7 @@ def test_words_of_a_turn_that_is_given_up_are_passed_on() -> None:
     assert (todo.run, todo.passes_on) == (Run.PARK, "oi")
 
 
-@pytest.mark.parametrize("names", ["message", "decision", "idle", "handoff_timeout", "message idle decision"])
+@pytest.mark.parametrize("names", ["message", "decision", "idle", "expire", "handoff_timeout", "message idle decision"])
 def test_nothing_happens_in_a_closed_conversation(names: str) -> None:
     run, dispositions = outcome(names, "closed")
     assert run is Run.NOT_AT_ALL

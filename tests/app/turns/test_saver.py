@@ -20,7 +20,7 @@ from graphs.context import Context
 from graphs.models import Models
 from graphs.nodes.handoff import Decision
 from graphs.state import new_turn
-from tenants.loader import load_folder
+from tenants.folder import load_folder
 from tests.app.turns.steps import ask, decide, done, pending_interrupt, said
 from tests.graphs.talk import Diary, Runner
 from tests.platform import TENANT, TENANTS, Platform

@@ -9,7 +9,7 @@ from app.channels.base import Credentials
 from app.identity import service as identity
 from app.identity.tokens import SecretBox
 from simulators.twilio.signing import sign
-from tenants.loader import load_folder
+from tenants.folder import load_folder
 from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TENANTS, TOKEN, Log, Platform
 
 WEBHOOK = "/api/v1/twilio/webhook"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tenants.loader import load_folder
+from tenants.folder import load_folder
 from tests.app.outbox import rows
 from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TENANTS, Log, Platform
 

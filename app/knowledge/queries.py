@@ -1,0 +1,70 @@
+"""Passages of the tenants' knowledge, and the search in them."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from app.db import Transaction
+from tenants.knowledge import Passage
+from tools.context import Found
+
+LANGUAGES = {
+    "da": "danish",
+    "de": "german",
+    "en": "english",
+    "es": "spanish",
+    "fi": "finnish",
+    "fr": "french",
+    "it": "italian",
+    "nl": "dutch",
+    "pt": "portuguese",
+    "sv": "swedish",
+}
+"""Those whose word forms Postgres knows; in others a word is found as it is written."""
+
+
+async def add_passages(
+    tx: Transaction, tenant_id: UUID, content_hash: str, language: str, passages: Sequence[tuple[Passage, str]]
+) -> None:
+    """Keeps a version's passages, each with the words that it is found by. Those that are there stay."""
+    await tx.run(
+        """insert into knowledge_passages (tenant_id, content_hash, position, path, heading, body, words)
+           select %(tenant_id)s, %(content_hash)s, p.position, p.path, p.heading, p.body,
+               to_tsvector(%(language)s::regconfig, p.words)
+           from unnest(%(paths)s::text[], %(headings)s::text[], %(bodies)s::text[], %(words)s::text[])
+               with ordinality p (path, heading, body, words, position)
+           on conflict do nothing""",
+        {
+            "tenant_id": tenant_id,
+            "content_hash": content_hash,
+            "language": LANGUAGES.get(language, "simple"),
+            "paths": [passage.path for passage, _ in passages],
+            "headings": [passage.heading for passage, _ in passages],
+            "bodies": [passage.body for passage, _ in passages],
+            "words": [words for _, words in passages],
+        },
+    )
+
+
+async def search(
+    tx: Transaction, tenant_id: UUID, content_hash: str, language: str, words: str, limit: int
+) -> list[Found]:
+    """The version's passages with any of the words; the more, the rarer and the closer, the better."""
+    return await tx.all(
+        Found,
+        # A version has hundreds of passages, found by its key: no index of words is asked, nor could one be, for
+        # row-level security shows no row to an operator that could tell of it.
+        """with sought as (
+               select replace(plainto_tsquery(%(language)s::regconfig, %(words)s)::text, '&', '|')::tsquery as query
+           )
+           select path as source, heading, body as text
+           from knowledge_passages, sought
+           where tenant_id = %(tenant_id)s and content_hash = %(content_hash)s and words @@ query
+           order by ts_rank_cd(words, query, 1) desc, position limit %(limit)s""",
+        {
+            "tenant_id": tenant_id,
+            "content_hash": content_hash,
+            "language": LANGUAGES.get(language, "simple"),
+            "words": words,
+            "limit": limit,
+        },
+    )

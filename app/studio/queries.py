@@ -1,0 +1,43 @@
+"""Whose a LangGraph thread is, and its copy, in SQL."""
+
+from dataclasses import dataclass
+from typing import LiteralString
+from uuid import UUID
+
+from app.db import Transaction
+
+COPY: tuple[LiteralString, ...] = (
+    """insert into checkpoints (
+           thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata
+       )
+       select %(target)s, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata - 'thread_id'
+       from checkpoints where thread_id = %(source)s""",
+    """insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
+       select %(target)s, checkpoint_ns, channel, version, type, blob
+       from checkpoint_blobs where thread_id = %(source)s""",
+    """insert into checkpoint_writes (
+           thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, blob, task_path
+       )
+       select %(target)s, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, blob, task_path
+       from checkpoint_writes where thread_id = %(source)s""",
+)
+"""All that LangGraph's tables have of one thread, for another."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose a thread is, and whether it is a conversation or was made in Studio."""
+
+    tenant_id: UUID
+    conversation: bool
+
+
+async def owner_of_thread(tx: Transaction, thread_id: UUID) -> Owner | None:
+    """Whose conversation the thread is; or, made in Studio, who has written to it."""
+    return await tx.one(
+        Owner,
+        """select tenant_id, true as conversation from conversations where id = %(id)s
+           union all select tenant_id, false from checkpoints where thread_id = %(id)s::text
+           limit 1""",
+        {"id": thread_id},
+    )

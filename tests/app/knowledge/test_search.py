@@ -1,0 +1,101 @@
+"""What a tenant has written down is found by the agent that looks for it, and by nobody else's."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tenants.folder import load_folder
+from tests.app.turns.steps import done, said
+from tests.platform import ACCOUNT_SID, TENANT, TENANTS, Platform
+
+NEIGHBOUR, NEIGHBOURS_NUMBER, NEIGHBOURS_CONTACT = "vizinha", "whatsapp:+551140000002", "whatsapp:+5511990000003"
+PRICES = """# Preços
+
+Pix tem 5 % de desconto.
+
+## Limpeza
+
+A limpeza custa R$ 220 e leva quarenta minutos.
+
+## Clareamento
+
+O clareamento custa R$ 900. Não é feito em gestantes.
+"""
+ADDRESS = "O endereço é Rua das Acácias, 120. O estacionamento fica ao lado.\n"
+KNOWLEDGE = {"knowledge/precos.md": PRICES, "knowledge/endereco.txt": ADDRESS}
+
+
+async def publish(platform: Platform, slug: str = TENANT, **knowledge: str) -> None:
+    """The tests' tenant, with what it has written down."""
+    files = dict(load_folder(TENANTS / TENANT).files) | (knowledge or KNOWLEDGE)
+    text = files["assistant.yaml"].replace("    tools: [request_human]", "    tools: [request_human, search_knowledge]")
+    await platform.publish(slug, {**files, "assistant.yaml": f"{text}knowledge: [knowledge/*.md, knowledge/*.txt]\n"})
+
+
+async def found(platform: Platform, query: str) -> list[dict[str, Any]]:
+    """The passages that the agent was given."""
+    (reply,) = await said(platform, f"procure: {query}")
+    passages: list[dict[str, Any]] = json.loads(reply.removeprefix("achado - "))["passages"]
+    return passages
+
+
+@pytest.mark.parametrize(
+    ("query", "heading"),
+    [
+        ("quanto custa o clareamento?", "Preços / Clareamento"),
+        ("CLAREAMENTOS", "Preços / Clareamento"),
+        ("limpezas", "Preços / Limpeza"),
+        ("descontos no pix", "Preços"),
+        ("endereco", ""),
+        ("onde estacionar", ""),
+    ],
+)
+async def test_the_best_passage_comes_first_whatever_the_form_and_the_accents(
+    platform: Platform, query: str, heading: str
+) -> None:
+    await publish(platform)
+    assert (await found(platform, query))[0]["heading"] == heading
+
+
+async def test_a_passage_says_where_it_stands(platform: Platform) -> None:
+    await publish(platform)
+    assert await found(platform, "acácias") == [
+        {"source": "knowledge/endereco.txt", "heading": "", "text": ADDRESS.strip()}
+    ]
+
+
+@pytest.mark.parametrize("query", ["submarino", "de a o que", "???", "'); drop table tenants; --", "a & | ! <-> b:*"])
+async def test_what_is_not_written_down_is_not_found(platform: Platform, query: str) -> None:
+    await publish(platform)
+    assert await found(platform, query) == []
+
+
+async def test_an_open_conversation_looks_in_its_own_version(platform: Platform) -> None:
+    await publish(platform)
+    await found(platform, "limpeza")
+    await publish(platform, **{"knowledge/precos.md": PRICES.replace("220", "250"), "knowledge/endereco.txt": ADDRESS})
+    assert "R$ 220" in (await found(platform, "limpeza"))[0]["text"]
+    await said(platform, "tchau")
+    assert "R$ 250" in (await found(platform, "limpeza"))[0]["text"]
+
+
+async def test_nobody_finds_what_a_neighbour_has_written_down(platform: Platform) -> None:
+    await publish(platform)
+    await publish(platform, NEIGHBOUR)
+    await platform.add_channel(NEIGHBOUR, NEIGHBOURS_NUMBER, ACCOUNT_SID)
+    await platform.rows(
+        """update knowledge_passages set body = 'é segredo'
+           where tenant_id = (select id from tenants where slug = %(slug)s)""",
+        slug=NEIGHBOUR,
+    )
+    assert all("segredo" not in each["text"] for each in await found(platform, "limpeza clareamento endereço pix"))
+    await platform.say("procure: limpeza", contact=NEIGHBOURS_CONTACT, To=NEIGHBOURS_NUMBER)
+    await done(platform)
+    assert "é segredo" in (await platform.delivered(NEIGHBOURS_CONTACT))[0]
+
+
+async def test_publishing_again_keeps_one_copy(platform: Platform) -> None:
+    await publish(platform)
+    await publish(platform)
+    assert (await platform.row("select count(*) as n from knowledge_passages"))["n"] == 4

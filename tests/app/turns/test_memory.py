@@ -1,0 +1,71 @@
+"""What agents keep of a contact, and are told in later conversations."""
+
+import asyncio
+
+from tests.app.commands.shell import recado
+from tests.app.turns.steps import said
+from tests.platform import CONTACT, TENANT, Platform
+
+OTHER_CONTACT = "whatsapp:+5511990000002"
+FACTS = ("memory: {window: 12}", "memory: {window: 12, facts: true}")
+
+
+async def facts(platform: Platform) -> list[str]:
+    """What is known of the contact."""
+    row = await platform.row("select facts from contacts where address = %(address)s", address=CONTACT)
+    return list(row["facts"])
+
+
+async def told(platform: Platform) -> str:
+    """What the agent was told before its last answer."""
+    asked = await platform.control(platform.servers.model, "requests?limit=1000")
+    systems = [request["messages"][0]["text"] for request in asked["requests"]]
+    return str([system for system in systems if "You write for" in system][-1])
+
+
+async def test_what_an_agent_keeps_is_told_to_every_agent_in_the_next_conversation(platform: Platform) -> None:
+    await platform.republish(*FACTS)
+    assert await said(platform, "lembre: prefere manhãs") == ["anotado"]
+    assert await facts(platform) == ["prefere manhãs"]
+    await said(platform, "tchau")
+    await said(platform, "quero marcar")
+    assert 'Known of the contact from earlier conversations: ["prefere manhãs"]' in await told(platform)
+    await said(platform, "oi", OTHER_CONTACT)
+    assert "Known of the contact" not in await told(platform)
+
+
+async def test_a_fact_is_kept_once_and_takes_the_place_of_what_is_no_longer_true(platform: Platform) -> None:
+    await platform.republish(*FACTS)
+    for text in ("lembre: mora em Santos", "lembre: tem um cão", "lembre: mora em Santos"):
+        await said(platform, text)
+    assert await facts(platform) == ["tem um cão", "mora em Santos"]
+    await said(platform, "lembre: mora em Recife; esqueça: mora em Santos")
+    assert await facts(platform) == ["tem um cão", "mora em Recife"]
+
+
+async def test_only_the_newest_facts_are_kept(platform: Platform) -> None:
+    await platform.republish(*FACTS)
+    await platform.say("oi")
+    await platform.rows("update contacts set facts = array(select 'fato ' || n from generate_series(1, 20) n)")
+    await said(platform, "lembre: o mais novo")
+    known = await facts(platform)
+    assert (len(known), known[0], known[-1]) == (20, "fato 2", "o mais novo")
+
+
+async def test_without_the_setting_nothing_is_kept(platform: Platform) -> None:
+    await said(platform, "lembre: prefere manhãs")
+    assert await facts(platform) == []
+
+
+async def test_an_operator_sees_what_is_known_and_has_it_forgotten(platform: Platform) -> None:
+    await platform.republish(*FACTS)
+    await said(platform, "lembre: prefere manhãs")
+    arguments = ("contacts", "facts", "--tenant", TENANT, "--address", CONTACT)
+
+    async def command(*more: str) -> str:
+        url = platform.settings.database_url
+        return (await asyncio.to_thread(lambda: recado(*arguments, *more, DATABASE_URL=url))).out
+
+    assert await command() == f"{CONTACT}:\n  prefere manhãs\n"
+    assert await command("--forget") == f"{CONTACT}: nothing is known\n"
+    assert await facts(platform) == []

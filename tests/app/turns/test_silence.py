@@ -1,0 +1,144 @@
+"""When nobody says anything: the contact is reminded, the conversation ends, expires, or is rated first."""
+
+import pytest
+
+from app.observability import Milestone
+from tests.app.turns.steps import decide, done, fire_timers, once, pending_interrupt, receive, said
+from tests.app.turns.steps import elsewhere as happens_elsewhere
+from tests.platform import TENANT, Platform
+
+HOUR = 3600
+REMINDED, GOODBYE, QUESTION, THANKS = "Ainda está aí?", "Até logo!", "De 1 a 5, como foi?", "Obrigado!"
+LIFECYCLE = f"""  idle: 2h
+  idle_message: {REMINDED}
+  expire: 20h
+  csat: true
+  csat_question: {QUESTION}
+  csat_thanks: {THANKS}
+"""
+
+
+@pytest.fixture
+async def platform(platform: Platform) -> Platform:
+    """The platform, with a tenant that says something about silence and whose handoffs wait for ever."""
+    await platform.republish("  idle: 24h\n", LIFECYCLE)
+    row = await platform.row("select files from assistant_versions order by id desc limit 1")
+    text = row["files"]["assistant.yaml"].replace("  timeout: 2h\n  on_timeout: return\n", "  sla: 5m\n")
+    assert "sla" in text
+    await platform.publish(TENANT, {**row["files"], "assistant.yaml": text})
+    return platform
+
+
+async def silence(platform: Platform, hours: float) -> list[str]:
+    """So many hours pass; what the contact gets then."""
+    before = len(await platform.delivered())
+    platform.clock.advance(hours * HOUR + 1)
+    await fire_timers(platform)
+    await done(platform)
+    return (await platform.delivered())[before:]
+
+
+async def conversations(platform: Platform) -> list[tuple[str, int | None]]:
+    """Status and rating of each, oldest first."""
+    rows = await platform.rows("select status, rating from conversations order by opened_at")
+    return [(row["status"], row["rating"]) for row in rows]
+
+
+async def test_a_contact_that_goes_quiet_is_reminded_once_and_then_the_conversation_ends(platform: Platform) -> None:
+    await said(platform, "oi")
+    assert await silence(platform, 1) == []
+    assert await silence(platform, 1) == [REMINDED]
+    assert await conversations(platform) == [("bot", None)]
+    assert await silence(platform, 2) == [GOODBYE]
+    assert await conversations(platform) == [("closed", None)]
+    routes = await platform.rows("select route from turns order by turn")
+    assert [row["route"]["why"] for row in routes][1:] == ["idle", "idle"]
+
+
+async def test_who_answers_the_reminder_goes_on_where_it_was_and_is_reminded_anew(platform: Platform) -> None:
+    await said(platform, "quero marcar")
+    assert await silence(platform, 2) == [REMINDED]
+    before = await platform.row("select agent from turns where turn = 2")
+    assert before["agent"] == "agenda"
+    await said(platform, "sim, estou")
+    assert await silence(platform, 2) == [REMINDED]
+
+
+async def test_the_reminder_is_in_what_the_model_reads(platform: Platform) -> None:
+    await said(platform, "oi")
+    await silence(platform, 2)
+    await said(platform, "sim")
+    asked = await platform.control(platform.servers.model, "requests?limit=100")
+    assert [m["text"] for m in asked["requests"][-1]["messages"]][-2:] == [REMINDED, "sim"]
+
+
+@pytest.mark.parametrize(("answer", "rating"), [("5", 5), ("nota 1!", 1), ("4 😀", 4)])
+async def test_who_says_goodbye_is_asked_for_a_rating_and_thanked(platform: Platform, answer: str, rating: int) -> None:
+    assert await said(platform, "tchau") == [GOODBYE, QUESTION]
+    assert await conversations(platform) == [("bot", None)]
+    assert await said(platform, answer) == [THANKS]
+    assert await conversations(platform) == [("closed", rating)]
+    assert (await platform.row("select route from turns where turn = 2"))["route"]["why"] == f"rated {rating}"
+
+
+async def test_who_has_something_else_to_say_is_answered_and_not_asked_again(platform: Platform) -> None:
+    await said(platform, "tchau")
+    assert await said(platform, "aliás, tenho 6 dúvidas") == ["eco: aliás, tenho 6 dúvidas"]
+    asked = await platform.control(platform.servers.model, "requests?limit=100")
+    assert [m["text"] for m in asked["requests"][-1]["messages"][1:]] == ["aliás, tenho 6 dúvidas"]
+    assert await said(platform, "tchau") == [GOODBYE]
+    assert await conversations(platform) == [("closed", None)]
+
+
+async def test_who_does_not_rate_is_not_told_goodbye_twice(platform: Platform) -> None:
+    await said(platform, "tchau")
+    assert await silence(platform, 2) == []
+    assert await conversations(platform) == [("closed", None)]
+
+
+async def test_an_operator_who_closes_lets_the_contact_be_asked(platform: Platform) -> None:
+    await said(platform, "socorro")
+    await decide(platform, "close", "Resolvido.")
+    await done(platform)
+    assert (await platform.delivered())[-3:] == ["Resolvido.", GOODBYE, QUESTION]
+    assert await said(platform, "3") == [THANKS]
+    assert await conversations(platform) == [("closed", 3)]
+
+
+# Expiry.
+
+
+async def test_what_nobody_takes_expires_without_a_word(platform: Platform) -> None:
+    await said(platform, "socorro")
+    assert (await pending_interrupt(platform))["due_at"] is not None
+    assert await silence(platform, 20) == []
+    assert await conversations(platform) == [("closed", None)]
+    assert await platform.rows("select 1 from interrupts where resolved_at is null") == []
+    assert await said(platform, "oi") == ["eco: oi"]
+    assert await conversations(platform) == [("closed", None), ("bot", None)]
+
+
+async def test_who_writes_while_it_waits_for_an_operator_has_not_gone_quiet(platform: Platform) -> None:
+    await said(platform, "socorro")
+    assert await silence(platform, 15) == []
+    await said(platform, "alguém?")
+    assert await silence(platform, 15) == []
+    assert await conversations(platform) == [("waiting", None)]
+    await decide(platform, "return", "Cheguei.")
+    await done(platform)
+    assert (await platform.delivered())[-1] == "Cheguei."
+
+
+async def test_who_writes_at_the_last_moment_still_waits_for_the_operator(platform: Platform) -> None:
+    await said(platform, "socorro")
+    platform.clock.advance(20 * HOUR + 1)
+    await fire_timers(platform)
+    platform.at_milestone = once(
+        Milestone.TURN_CLAIMED, lambda: happens_elsewhere(lambda: receive(platform, "ainda espero"))
+    )
+    await done(platform)
+    await done(platform)
+    assert await conversations(platform) == [("waiting", None)]
+    assert (await platform.row("select disposition from inbox where body = 'ainda espero'"))["disposition"] == "human"
+    assert await silence(platform, 20) == []
+    assert await conversations(platform) == [("closed", None)]
