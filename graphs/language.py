@@ -1,6 +1,7 @@
 """Which language a contact writes, for rules that ask for one."""
 
 from collections.abc import Iterable
+from copy import copy
 from functools import lru_cache
 from typing import Any
 
@@ -32,22 +33,22 @@ def unknown(codes: Iterable[str]) -> list[str]:
     return [code for code in codes if code not in known()]
 
 
-@lru_cache(maxsize=1)
 def known() -> frozenset[str]:
-    """The codes of the languages that can be told apart."""
-    return frozenset(_loaded(()).labels)
+    """The codes of the languages that can be told apart. The first look at them, or at a text, takes half a second."""
+    return frozenset(_all().labels)
 
 
 @lru_cache(maxsize=32)
 def _identifier(candidates: tuple[str, ...]) -> Any:
-    return _loaded(candidates)
+    identifier = copy(_all())
+    identifier.set_languages([code for code in candidates if code in known()])
+    return identifier
 
 
-def _loaded(candidates: tuple[str, ...]) -> Any:
-    # Imported when a tenant needs it: its tables take some twenty megabytes, and most of a second.
+@lru_cache(maxsize=1)
+def _all() -> Any:
+    # Imported when a tenant needs it: its tables take some twenty megabytes. Such a tenant is read in a thread of its
+    # own, where its check asks for what is known: no turn waits for it.
     from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
-    if candidates:
-        identifier.set_languages([code for code in candidates if code in known()])
-    return identifier
+    return LanguageIdentifier.from_model_file(MODEL_FILE)

@@ -1,6 +1,5 @@
 """A factory for each tenant's graph, under a name that langgraph.json can give."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +16,6 @@ from app.studio.checkpointer import GRAPHS_TENANT
 from app.studio.runner import ReadOnlyRunner
 from graphs.builder import LEG_ENDS_BEFORE, Graph, build
 from graphs.context import Context
-from graphs.language import Languages
 from graphs.models import Models
 from tenants.loader import Loaded
 from tools.outgoing import GuardedOutgoing
@@ -29,8 +27,6 @@ async def graph(slug: str) -> AsyncIterator[Graph]:
     settings = Settings.from_environment(needs=("DATABASE_URL",))
     tenant, loaded = await _published(settings, slug)
     assistant = loaded.assistant
-    # The first text that a language is told for reads a file, which the server does not allow in its loop.
-    await asyncio.to_thread(Languages(assistant).of, "oi")
     models = Models(settings.providers)
     outgoing = GuardedOutgoing(allowed=settings.allowed_networks)
     runner = ReadOnlyRunner(settings, tenant.id, loaded, outgoing)
