@@ -6,15 +6,22 @@ from datetime import date
 from graphs.config import Ask, plain
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]{2,}")
-NUMBER = re.compile(r"-?\d{1,15}(?:[.,]\d{1,6})?", re.ASCII)
+NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)
+POINT = {"en", "he", "hi", "ja", "ko", "th", "zh"}
+"""Languages that write 1,500.25; the others write 1.500,25."""
+YEAR_FIRST = {"hu", "ja", "ko", "lt", "sv", "zh"}
 LONGEST = 500
 """Characters of an answer that are kept."""
-LONGEST_RATING = 30
-"""Characters: who writes more than "nota 5, obrigada" has something to say."""
+NO_WORDS = re.compile(r"[^\w/]+")
+RATING = re.compile(
+    r" ?(?:nota |dou |minha nota e |i give |le doy )?([1-5])(?: ?/ ?5| de 5| out of 5)?"
+    r"(?: estrelas?| estrellas?| stars?)?(?: (?:muito |muchas )?(?:obrigad[oa]|valeu|gracias|thanks|thank you))? ?"
+)
+"""A number, and what people write around it when they mean nothing but that."""
 
 
-def accepted(ask: Ask, said: str) -> str | None:
-    """The answer as it is kept, or None when it does not fit."""
+def accepted(ask: Ask, said: str, language: str) -> str | None:
+    """The answer as it is kept, or None when it does not fit. `language`: the assistant's, such as pt-BR."""
     text = " ".join(said.split())
     if not text or len(text) > LONGEST:
         return None
@@ -22,7 +29,7 @@ def accepted(ask: Ask, said: str) -> str | None:
         case "text":
             return text
         case "number":
-            return text.replace(",", ".") if NUMBER.fullmatch(text) else None
+            return _number(text, language)
         case "date":
             return _date(text)
         case "email":
@@ -35,15 +42,42 @@ def accepted(ask: Ask, said: str) -> str | None:
             return _choice(text, ask.choices)
 
 
-def rating_in(text: str) -> int | None:
-    """The rating that an answer gives: its one number, if that is 1 to 5 and there is little else."""
-    numbers = re.findall(r"\d+", text)
-    return int(numbers[0]) if len(text) <= LONGEST_RATING and numbers in (["1"], ["2"], ["3"], ["4"], ["5"]) else None
+def shown(ask: Ask, kept: str, language: str) -> str:
+    """An answer as it is written in the language."""
+    match ask.expect:
+        case "number":
+            return kept if _code(language) in POINT else kept.replace(".", ",")
+        case "date":
+            form = "%m/%d/%Y" if language == "en-US" else "%Y-%m-%d" if _code(language) in YEAR_FIRST else "%d/%m/%Y"
+            return date.fromisoformat(kept).strftime(form)
+        case "cpf":
+            return f"{kept[:3]}.{kept[3:6]}.{kept[6:9]}-{kept[9:]}"
+        case _:
+            return kept
+
+
+def rating_in(said: str) -> tuple[int | None, bool]:
+    """The rating that was given, and whether something else was said: "tem horário dia 3?" is no rating."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    ratings = [match for line in lines if (match := RATING.fullmatch(NO_WORDS.sub(" ", plain(line))))]
+    return int(ratings[-1][1]) if ratings else None, len(ratings) < len(lines)
 
 
 def is_question(said: str) -> bool:
     """Whether the contact seems to ask rather than to answer."""
     return said.rstrip().endswith("?")
+
+
+def _code(language: str) -> str:
+    return language.partition("-")[0]
+
+
+def _number(text: str, language: str) -> str | None:
+    thousands, decimal = (",", ".") if _code(language) in POINT else (".", ",")
+    grouped = rf"-?\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+(?:{re.escape(decimal)}\d+)?"
+    number = text.replace(thousands, "") if re.fullmatch(grouped, text, re.ASCII) else text
+    number = number.replace(",", ".")
+    return number if NUMBER.fullmatch(number) else None
 
 
 def _date(text: str) -> str | None:

@@ -44,7 +44,7 @@ class Agent:
     """An LLM agent. `description` is what the router reads; `prompt` is what the agent is told.
 
     `models` are asked in order, each when those before it failed; without any, the assistant's are. `transfers` are the
-    agents and flows that it may hand the contact over to.
+    agents and flows that it may hand the contact over to. `language`: its own, in place of the assistant's.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Agent:
     tools: tuple[str, ...] = ()
     models: tuple[ModelSpec, ...] = ()
     transfers: tuple[str, ...] = ()
+    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -186,13 +187,15 @@ class Step:
 class Flow:
     """What must not be left to a model: questions with answers that are checked, calls, texts.
 
-    `questions`: the agent that answers what the contact asks in between; the flow then asks again.
+    `questions`: the agent that answers what the contact asks in between; the flow then asks again. `language`: how
+    numbers and dates are written.
     """
 
     name: str
     description: str
     steps: tuple[Step, ...]
     questions: str | None = None
+    language: str = "en"
 
 
 @dataclass(frozen=True)
@@ -289,8 +292,8 @@ class Assistant:
     """A tenant's assistant. `models` are asked in order, each when those before it failed.
 
     `sticky`: the agent in charge answers without the router being asked, until a rule decides or the agent transfers
-    the contact. `tools` are all that its agents and flows may name. `prices` are by `provider/model`. `knowledge` are
-    the files that may be looked up.
+    the contact. `tools` are all that its agents and flows may name. `prices` are by `provider/model`. `facts`:
+    agents keep what they learn of contacts. `knowledge` are the files that may be looked up.
     """
 
     name: str
@@ -312,6 +315,7 @@ class Assistant:
     window: int = 20
     calendars: tuple[Calendar, ...] = ()
     limits: Limits = Limits()
+    facts: bool = False
     knowledge: tuple[str, ...] = ()
 
 

@@ -9,7 +9,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
-from graphs.answers import accepted, is_question
+from graphs.answers import accepted, is_question, shown
 from graphs.config import HANDOFF, REFERENCE, Ask, Assign, Assistant, Branch, Call, End, Flow, Say, Step
 from graphs.context import Context
 from graphs.nodes.base import Node
@@ -42,12 +42,22 @@ def question_of(assistant: Assistant, at: FlowState | None) -> str | None:
     """What the flow waits to be answered; None when nothing waits, or the version has no such step."""
     flow = assistant.flows.get(at["name"]) if at is not None else None
     ask = next((step.does for step in flow.steps if at and step.name == at["step"]), None) if flow else None
-    return filled(ask.question, at["fields"]) if at is not None and isinstance(ask, Ask) else None
+    return told(flow, ask.question, at["fields"]) if flow and at and isinstance(ask, Ask) else None
 
 
 def filled(template: str, fields: Mapping[str, Any]) -> str:
     """The text with `{field}` and `{field.part}` replaced; what is not there is left out."""
     return REFERENCE.sub(lambda match: _text(_found(match[1], fields)), template)
+
+
+def told(flow: Flow, template: str, fields: Mapping[str, Any]) -> str:
+    """The text as the contact reads it: with answers as they are written in its language."""
+    asks = {step.does.field: step.does for step in flow.steps if isinstance(step.does, Ask)}
+    values = {
+        name: shown(asks[name], value, flow.language) if name in asks and isinstance(value, str) else value
+        for name, value in fields.items()
+    }
+    return filled(template, values)
 
 
 def arguments_of(call: Call, parameters: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,7 +88,7 @@ def _node(flow: Flow, step: Step, following: str) -> Node[Command[str]]:
                 taken = (to for name, value, to in cases if _text(here["fields"].get(name)) == value)
                 return _on(flow, next(taken, otherwise or following), here, state["turn"])
             case Say(text):
-                return _on(flow, following, here, state["turn"], filled(text, here["fields"]))
+                return _on(flow, following, here, state["turn"], told(flow, text, here["fields"]))
             case End(to):
                 return _ended(flow, to, state["turn"])
             case Call():
@@ -90,11 +100,11 @@ def _node(flow: Flow, step: Step, following: str) -> Node[Command[str]]:
 
 def _asked(flow: Flow, ask: Ask, at: FlowState, turn: TurnState, following: str) -> Command[str]:
     """Asks when it is first come to, or takes what the contact said for the answer."""
-    question = filled(ask.question, at["fields"])
+    question = told(flow, ask.question, at["fields"])
     if at["tries"] < 0:
         return _waits({**at, "tries": 0}, turn, question)
     asks_back = flow.questions is not None and is_question(turn["said"])
-    answer = None if asks_back and ask.expect == "text" else accepted(ask, turn["said"])
+    answer = None if asks_back and ask.expect == "text" else accepted(ask, turn["said"], flow.language)
     if answer is not None:
         # The words are spent: the next question waits for new ones.
         fields = {**at["fields"], ask.field: answer}
@@ -106,7 +116,7 @@ def _asked(flow: Flow, ask: Ask, at: FlowState, turn: TurnState, following: str)
     if at["tries"] + 1 >= ask.tries:
         reason = f"flow {flow.name}: no answer that fits {ask.field!r} after {ask.tries} tries"
         return _handed_over(reason, turn)
-    text = f"{filled(ask.error, at['fields'])}\n{question}" if ask.error else question
+    text = f"{told(flow, ask.error, at['fields'])}\n{question}" if ask.error else question
     return _waits({**at, "tries": at["tries"] + 1}, turn, text)
 
 

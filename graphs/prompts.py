@@ -30,7 +30,7 @@ def for_agent(assistant: Assistant, agent: Agent, context: Context) -> str:
     return AGENT.format(
         prompt=agent.prompt.strip(),
         name=assistant.name,
-        language=assistant.language,
+        language=agent.language or assistant.language,
         contact=json.dumps(context.contact_name, ensure_ascii=False) if context.contact_name else "nothing",
         facts=KNOWN.format(facts=json.dumps(context.facts, ensure_ascii=False)) if context.facts else "",
         now=context.now.astimezone(assistant.timezone).strftime("%A, %Y-%m-%d %H:%M"),

@@ -1,7 +1,7 @@
 """Makes of a valid document what graphs are built from."""
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
 from graphs.config import (
@@ -66,12 +66,13 @@ def assemble(document: Document, files: Mapping[str, str], tools: Mapping[str, T
         sticky=document.routing.sticky,
         hours=Hours(document.hours.days, frozenset(document.hours.holidays)) if document.hours else Hours(),
         tools=tools,
-        flows={name: _flow(name, flow) for name, flow in document.flows.items()},
+        flows={name: _flow(document, name, flow) for name, flow in document.flows.items()},
         prices={name: Price(**price.model_dump()) for name, price in document.models.prices.items()},
         handoff=Handoff(**handoff.model_dump(exclude={"triggers"}), **handoff.triggers.model_dump()),
         approvals=Approvals(approvals.queue, approvals.message, approvals.timeout),
         lifecycle=_lifecycle(document),
         window=document.memory.window,
+        facts=document.memory.facts,
         knowledge=knowledge_of(document, files),
         limits=Limits(**document.limits.model_dump()),
         calendars=tuple(
@@ -91,7 +92,8 @@ def _agent(document: Document, name: str, agent: AgentSection, files: Mapping[st
         fallbacks = document.models.fallbacks if agent.fallbacks is None else agent.fallbacks
         models = _models(agent.model or document.models.default, fallbacks)
     tools = dict.fromkeys([*agent.tools, *([REMEMBER_FACT.name] if document.memory.facts else [])])
-    return Agent(name, agent.description, files[agent.prompt], tuple(tools), models, transfers_of(document, name))
+    transfers = transfers_of(document, name)
+    return Agent(name, agent.description, files[agent.prompt], tuple(tools), models, transfers, agent.language)
 
 
 def transfers_of(document: Document, name: str) -> tuple[str, ...]:
@@ -110,7 +112,7 @@ def knowledge_of(document: Document, files: Mapping[str, str]) -> tuple[str, ...
 
 def matches(pattern: str, name: str) -> bool:
     """Whether a pattern of `knowledge` names a file."""
-    return name.endswith(SUFFIXES) and PurePosixPath(name).match(pattern) and name.count("/") == pattern.count("/")
+    return name.endswith(SUFFIXES) and fnmatchcase(name, pattern) and name.count("/") == pattern.count("/")
 
 
 def _lifecycle(document: Document) -> Lifecycle:
@@ -122,9 +124,9 @@ def _lifecycle(document: Document) -> Lifecycle:
     return Lifecycle(debounce_cap=max(cap, section.debounce), csat=csat, **rest)
 
 
-def _flow(name: str, flow: FlowSection) -> Flow:
+def _flow(document: Document, name: str, flow: FlowSection) -> Flow:
     steps = tuple(Step(step_name(step, number), _does(step)) for number, step in enumerate(flow.steps, 1))
-    return Flow(name, flow.description, steps, flow.questions)
+    return Flow(name, flow.description, steps, flow.questions, document.language)
 
 
 def step_name(step: StepSection, number: int) -> str:

@@ -71,9 +71,12 @@ def _lifecycle(document: Document) -> Found:
     for name in ("csat_question", "csat_thanks"):
         if getattr(lifecycle, name) is not None and not lifecycle.csat:
             yield (at, name), "nobody is asked without `csat: true`"
+    handoff = document.handoff
+    if handoff.sla is not None and handoff.timeout is not None and handoff.sla >= handoff.timeout:
+        yield ("handoff", "sla"), "`timeout` comes first: make this shorter, or that longer"
     waits = {
         "lifecycle.idle": lifecycle.idle,
-        "handoff.timeout": document.handoff.timeout,
+        "handoff.timeout": handoff.timeout,
         "approvals.timeout": document.approvals.timeout,
     }
     for name, wait in waits.items():
@@ -82,13 +85,19 @@ def _lifecycle(document: Document) -> Found:
 
 
 def _knowledge(document: Document, files: Mapping[str, str]) -> Found:
+    tools = {tool for agent in document.agents.values() for tool in agent.tools}
+    if document.knowledge and SEARCH_KNOWLEDGE.name not in tools:
+        yield ("knowledge",), f"nobody looks it up: give an agent the tool `{SEARCH_KNOWLEDGE.name}`"
+    prompts = {agent.prompt for agent in document.agents.values()}
     for number, pattern in enumerate(document.knowledge):
         named = [name for name in files if matches(pattern, name)]
         if not named:
             texts = [name for name in files if name.endswith(SUFFIXES)]
             yield ("knowledge", number), f"there is no file `{pattern}`{nearest(pattern, texts)}"
         for name in named:
-            if not files[name].strip():
+            if name in prompts:
+                yield ("knowledge", number), f"`{name}` is an agent's prompt, which contacts must not look up"
+            elif not files[name].strip():
                 yield ("knowledge", number), f"`{name}` has no text in it"
             elif UNSTORABLE.search(files[name]):
                 yield ("knowledge", number), f"`{name}` holds a NUL or half a character"

@@ -29,18 +29,26 @@ def passages(files: Mapping[str, str], names: Iterable[str]) -> list[Passage]:
 
 
 def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
-    """The blocks, which blank lines part, under each heading of Markdown."""
-    trail: list[str] = []
+    """The blocks, which blank lines part, under each heading of Markdown. A heading alone is a block of its own."""
+    trail: list[tuple[int, str]] = []
     blocks: list[str] = []
-    for block in re.split(r"\n\s*\n|\n(?=#{1,6} )|(?<=\n)(?=#{1,6} )", text):
+    for block in re.split(r"\n\s*\n|\n(?=#{1,6} )", text):
         marks, _, rest = block.strip().partition(" ")
-        if re.fullmatch("#{1,6}", marks):
-            yield " / ".join(trail), blocks
-            title, _, below = rest.partition("\n")
-            trail, blocks = [*trail[: len(marks) - 1], title.strip()], [below.strip()]
-        else:
+        if not re.fullmatch("#{1,6}", marks):
             blocks.append(block.strip())
-    yield " / ".join(trail), blocks
+            continue
+        yield _section(trail, blocks, last=not trail or trail[-1][0] >= len(marks))
+        title, _, below = rest.partition("\n")
+        trail = [*((level, above) for level, above in trail if level < len(marks)), (len(marks), title.strip())]
+        blocks = [below.strip()]
+    yield _section(trail, blocks, last=True)
+
+
+def _section(trail: list[tuple[int, str]], blocks: list[str], *, last: bool) -> tuple[str, list[str]]:
+    titles = [title for _, title in trail]
+    if last and titles and not any(blocks):
+        return " / ".join(titles[:-1]), titles[-1:]
+    return " / ".join(titles), blocks
 
 
 def _packed(blocks: Iterable[str]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from graphs.patterns import Pattern
 from tenants.fields import Count, Duration, Name, Section, Text
 from tenants.tool_sections import McpServerSection, ToolSection
 
+LANGUAGE = r"^[a-z]{2,3}(-[A-Z]{2})?$"
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -145,6 +146,9 @@ class AgentSection(Section):
     description: Annotated[str, Field(min_length=1, max_length=500, description="What the router reads.")]
     prompt: Annotated[str, Field(min_length=1, max_length=200, description="A file of the tenant's folder.")]
     tools: Annotated[tuple[str, ...], Field(description="Built-in tools, and those under `tools`.")] = ()
+    language: Annotated[
+        str | None, Field(pattern=LANGUAGE, description="That it writes, in place of the assistant's.")
+    ] = None
     model: Annotated[ModelChoice | None, Field(description="In place of the default model.")] = None
     fallbacks: Annotated[
         tuple[ModelChoice, ...] | None, Field(max_length=5, description="In place of the assistant's fallbacks.")
@@ -224,7 +228,7 @@ class Memory(Section):
 class LimitsSection(Section):
     """What the assistant may use up. Then every message goes to an operator, until the day or the month is over."""
 
-    turns_per_day: Annotated[Count, Field(ge=1)] | None = None
+    turns_per_day: Annotated[Count, Field(ge=1, description="Of every kind, reminders and goodbyes too.")] | None = None
     model_tokens_per_month: Annotated[Count, Field(ge=1, description="Read and written, by all models.")] | None = None
 
 
@@ -347,7 +351,7 @@ class Document(Section):
     """The whole file."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")]
+    language: Annotated[str, Field(pattern=LANGUAGE)]
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     models: ModelChoices
     routing: Routing = Routing()

@@ -204,7 +204,7 @@ async def live(tx: Transaction, tenant_id: UUID) -> list[LiveRow]:
            ) charged on true
            left join lateral (
                select route ->> 'to' as routed from turns
-               where conversation_id = c.id and route is not null order by turn desc limit 1
+               where conversation_id = c.id and route ->> 'why' <> 'idle' order by turn desc limit 1
            ) sent on true
            where c.tenant_id = %(tenant_id)s and c.status <> 'closed'
            group by 1, 2, 3, 4, 5

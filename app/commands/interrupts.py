@@ -54,7 +54,7 @@ def _due(interrupt: PendingInterrupt) -> str:
     if interrupt.due_at is None or interrupt.decided:
         return ""
     late = utc_now() - interrupt.due_at
-    return f"  OVERDUE since {interrupt.due_at:%H:%M}" if late > timedelta() else f"  due by {interrupt.due_at:%H:%M}"
+    return f"  {'OVERDUE since' if late > timedelta() else 'due by'} {interrupt.due_at:%Y-%m-%d %H:%M}"
 
 
 @command.command()

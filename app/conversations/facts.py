@@ -16,7 +16,7 @@ class ContactFacts:
         self._contact_id = contact_id
 
     async def remember(self, fact: str, replaces: str | None) -> None:
-        """Keeps a fact, on every number of the tenant that the contact writes to."""
+        """Keeps a fact. A contact of another number of the tenant is another one."""
         await self._tx.run(
             """update contacts set facts = (
                    select known[greatest(1, cardinality(known) - %(most)s + 1):]
@@ -24,6 +24,6 @@ class ContactFacts:
                        select array_remove(array_remove(contacts.facts, %(replaces)s), %(fact)s) || %(fact)s::text
                    ) kept (known)
                )
-               where (tenant_id, address) = (select tenant_id, address from contacts where id = %(contact_id)s)""",
+               where id = %(contact_id)s""",
             {"contact_id": self._contact_id, "fact": fact, "replaces": replaces, "most": MOST_FACTS},
         )

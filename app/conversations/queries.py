@@ -72,16 +72,22 @@ async def tag_contact(
     return list(row["tags"]) if row else None
 
 
-async def facts_of(tx: Transaction, tenant_id: UUID, address: str, *, forget: bool) -> list[str] | None:
-    """What agents keep of a contact, after all of it was forgotten if that is asked for; None when nobody is there."""
+async def facts_of(tx: Transaction, tenant_id: UUID, address: str) -> list[str] | None:
+    """What agents keep of a contact, on all numbers of the tenant; None when nobody has that address."""
     row = await tx.one(
         dict,
-        """with changed as (
-               update contacts set facts = case when %(forget)s then '{}' else facts end
-               where tenant_id = %(tenant_id)s and address = %(address)s
-               returning facts
-           )
-           select facts from changed limit 1""",
-        {"tenant_id": tenant_id, "address": address, "forget": forget},
+        """select array_agg(fact) filter (where fact is not null) as facts, count(*) as contacts
+           from contacts left join unnest(facts) fact on true
+           where tenant_id = %(tenant_id)s and address = %(address)s""",
+        {"tenant_id": tenant_id, "address": address},
     )
-    return list(row["facts"]) if row else None
+    assert row is not None
+    return list(row["facts"] or ()) if row["contacts"] else None
+
+
+async def forget_facts(tx: Transaction, tenant_id: UUID, address: str) -> None:
+    """Forgets what agents keep of a contact, on all numbers of the tenant."""
+    await tx.run(
+        "update contacts set facts = '{}' where tenant_id = %(tenant_id)s and address = %(address)s",
+        {"tenant_id": tenant_id, "address": address},
+    )

@@ -36,8 +36,10 @@ async def tag_contact(system: Database, tenant: str, address: str, add: list[str
 async def facts_of(system: Database, tenant: str, address: str, *, forget: bool = False) -> list[str]:
     """What agents keep of a contact, after all of it was forgotten if that is asked for. Raises NotFoundError."""
     tenant_id = (await identity.tenant(system, tenant)).id
-    async with system.statement() as tx:
-        found = await queries.facts_of(tx, tenant_id, address, forget=forget)
+    async with system.transaction() as tx:
+        if forget:
+            await queries.forget_facts(tx, tenant_id, address)
+        found = await queries.facts_of(tx, tenant_id, address)
     if found is None:
         raise NotFoundError(f"nobody has written to {tenant} from {address}")
     return found

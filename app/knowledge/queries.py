@@ -23,38 +23,44 @@ LANGUAGES = {
 
 
 async def add_passages(
-    tx: Transaction, tenant_id: UUID, content_hash: str, language: str, passages: Sequence[tuple[Passage, str]]
+    tx: Transaction, tenant_id: UUID, content_hash: str, language: str, passages: Sequence[tuple[Passage, str, str]]
 ) -> None:
-    """Keeps a version's passages, each with the words that it is found by. Those that are there stay."""
+    """Keeps a version's passages, each with two texts that it is found by. Those that are there stay."""
     await tx.run(
         """insert into knowledge_passages (tenant_id, content_hash, position, path, heading, body, words)
            select %(tenant_id)s, %(content_hash)s, p.position, p.path, p.heading, p.body,
-               to_tsvector(%(language)s::regconfig, p.words)
-           from unnest(%(paths)s::text[], %(headings)s::text[], %(bodies)s::text[], %(words)s::text[])
-               with ordinality p (path, heading, body, words, position)
+               to_tsvector(%(language)s::regconfig, p.one) || to_tsvector(%(language)s::regconfig, p.other)
+           from unnest(
+               %(paths)s::text[], %(headings)s::text[], %(bodies)s::text[], %(ones)s::text[], %(others)s::text[]
+           ) with ordinality p (path, heading, body, one, other, position)
            on conflict do nothing""",
         {
             "tenant_id": tenant_id,
             "content_hash": content_hash,
             "language": LANGUAGES.get(language, "simple"),
-            "paths": [passage.path for passage, _ in passages],
-            "headings": [passage.heading for passage, _ in passages],
-            "bodies": [passage.body for passage, _ in passages],
-            "words": [words for _, words in passages],
+            "paths": [passage.path for passage, _, _ in passages],
+            "headings": [passage.heading for passage, _, _ in passages],
+            "bodies": [passage.body for passage, _, _ in passages],
+            "ones": [one for _, one, _ in passages],
+            "others": [other for _, _, other in passages],
         },
     )
 
 
 async def search(
-    tx: Transaction, tenant_id: UUID, content_hash: str, language: str, words: str, limit: int
+    tx: Transaction, tenant_id: UUID, content_hash: str, language: str, forms: tuple[str, str], limit: int
 ) -> list[Found]:
-    """The version's passages with any of the words; the more, the rarer and the closer, the better."""
+    """The version's passages with any of the words, in either form; the more, the rarer and the closer, the better."""
     return await tx.all(
         Found,
         # A version has hundreds of passages, found by its key: no index of words is asked, nor could one be, for
         # row-level security shows no row to an operator that could tell of it.
         """with sought as (
-               select replace(plainto_tsquery(%(language)s::regconfig, %(words)s)::text, '&', '|')::tsquery as query
+               select replace(concat_ws(
+                   '|',
+                   nullif(plainto_tsquery(%(language)s::regconfig, %(one)s)::text, ''),
+                   nullif(plainto_tsquery(%(language)s::regconfig, %(other)s)::text, '')
+               ), '&', '|')::tsquery as query
            )
            select path as source, heading, body as text
            from knowledge_passages, sought
@@ -64,7 +70,8 @@ async def search(
             "tenant_id": tenant_id,
             "content_hash": content_hash,
             "language": LANGUAGES.get(language, "simple"),
-            "words": words,
+            "one": forms[0],
+            "other": forms[1],
             "limit": limit,
         },
     )

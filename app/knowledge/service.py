@@ -1,5 +1,6 @@
 """What a tenant has written down for its agents: kept with each version, and searched."""
 
+import re
 from uuid import UUID
 
 from app.db import Transaction
@@ -12,11 +13,8 @@ from tools.context import Found
 
 async def keep(tx: Transaction, tenant_id: UUID, loaded: Loaded) -> None:
     """Makes a version's knowledge searchable. Done again it changes nothing."""
-    # People write without accents on phones: neither side has any.
-    found = [
-        (each, plain(f"{each.heading}\n{each.body}")) for each in passages(loaded.files, loaded.assistant.knowledge)
-    ]
-    if found:
+    cut = passages(loaded.files, loaded.assistant.knowledge)
+    if found := [(each, *_forms(f"{each.heading}\n{each.body}", _language(loaded))) for each in cut]:
         await queries.add_passages(tx, tenant_id, loaded.content_hash, _language(loaded), found)
 
 
@@ -31,9 +29,18 @@ class VersionKnowledge:
     async def search(self, query: str, limit: int) -> list[Found]:
         """The passages that fit best, best first."""
         loaded = self._loaded
-        return await queries.search(
-            self._tx, self._tenant_id, loaded.content_hash, _language(loaded), plain(query), limit
-        )
+        language = _language(loaded)
+        forms = _forms(query, language)
+        return await queries.search(self._tx, self._tenant_id, loaded.content_hash, language, forms, limit)
+
+
+def _forms(text: str, language: str) -> tuple[str, str]:
+    """The text with its accents, by which Postgres tells word forms, and as people write on phones: without."""
+    text = text.casefold()
+    if language == "pt":
+        # Those that Postgres takes for other words: cartão, cartões; pão, pães.
+        text = re.sub(r"(?:ões|ães|oes|aes)\b", "ão", text)
+    return text, plain(text)
 
 
 def _language(loaded: Loaded) -> str:

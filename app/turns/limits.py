@@ -1,6 +1,7 @@
 """How much of its limits a tenant has used up."""
 
 import asyncio
+import random
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -46,20 +47,33 @@ class UsedUp:
         return None
 
     async def _spent(self, tenant_id: UUID, assistant: Assistant, now: datetime) -> Spent:
-        # One look serves all turns that want it at once.
+        spent = self._last(tenant_id, now, stale=self._looking[tenant_id].locked())
+        if spent is not None:
+            return spent
         async with self._looking[tenant_id]:
-            valid_until, spent = self._known.get(tenant_id, (now, None))
-            if spent is None or now >= valid_until:
-                day = now.astimezone(assistant.timezone).replace(hour=0, minute=0, second=0, microsecond=0)
-                began = time.perf_counter()
-                async with self._db.statement(tenant_id) as tx:
-                    spent = await _count(tx, day, day.replace(day=1))
-                wait = max(LOOK_AGAIN_AFTER, (time.perf_counter() - began) / SHARE)
-                self._known[tenant_id] = min(now + timedelta(seconds=wait), day + timedelta(days=1)), spent
+            spent = self._last(tenant_id, now)
+            if spent is None:
+                spent = await self._look(tenant_id, assistant, now)
             return spent
 
+    def _last(self, tenant_id: UUID, now: datetime, *, stale: bool = False) -> Spent | None:
+        """What was seen last. While somebody looks again, it may be `stale`: turns do not wait for that."""
+        valid_until, spent = self._known.get(tenant_id, (now, None))
+        return spent if now < valid_until or stale else None
 
-async def _count(tx: Transaction, day: datetime, month: datetime) -> Spent:
+    async def _look(self, tenant_id: UUID, assistant: Assistant, now: datetime) -> Spent:
+        day = now.astimezone(assistant.timezone).replace(hour=0, minute=0, second=0, microsecond=0)
+        since = day if assistant.limits.model_tokens_per_month is None else day.replace(day=1)
+        began = time.perf_counter()
+        async with self._db.statement(tenant_id) as tx:
+            spent = await _count(tx, day, since)
+        # Not all tenants at the same time.
+        wait = max(LOOK_AGAIN_AFTER, (time.perf_counter() - began) / SHARE) * random.uniform(1, 1.5)
+        self._known[tenant_id] = min(now + timedelta(seconds=wait), day + timedelta(days=1)), spent
+        return spent
+
+
+async def _count(tx: Transaction, day: datetime, since: datetime) -> Spent:
     found = await tx.one(
         Spent,
         """select count(*) filter (where finished_at >= %(day)s) as turns, coalesce(sum(tokens), 0)::bigint as tokens
@@ -69,8 +83,8 @@ async def _count(tx: Transaction, day: datetime, month: datetime) -> Spent:
                ) as tokens
                from jsonb_array_elements(usage) call
            ) used
-           where finished_at >= %(month)s""",
-        {"day": day, "month": month},
+           where finished_at >= %(since)s""",
+        {"day": day, "since": since},
     )
     assert found is not None
     return found

@@ -1,9 +1,12 @@
 """One turn: claim the conversation, run its graph, commit everything at once."""
 
 import asyncio
-from collections import Counter
+import contextlib
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +31,7 @@ from graphs.config import CLOSE, Assistant
 from graphs.context import Context
 from graphs.models import Models
 from graphs.nodes.handoff import Decision
-from graphs.state import Reply, Route
+from graphs.state import Reply, Route, Usage
 from tenants.loader import InvalidAssistant, Loaded
 
 log = structlog.get_logger()
@@ -78,7 +81,7 @@ class Turns:
         self._settings = settings
         self._reached = ports.reached
         self._graphs = Graphs()
-        self._folds: Counter[UUID] = Counter()
+        self._folded: defaultdict[UUID, list[Sequence[Usage]]] = defaultdict(list)
         self._used_up = UsedUp(ports.db)
 
     async def take(self, tenant_id: UUID, conversation_id: UUID, owner: int) -> Taken:
@@ -98,7 +101,6 @@ class Turns:
             log.warning("turn fenced off", conversation_id=str(conversation_id), epoch=claimed.epoch)
             return Taken(None, 0, None)
         except Folded:
-            self._folds[conversation_id] += 1
             await self._release(claimed, "something came meanwhile", 0.0, forgive=True)
             return Taken(None, len(claimed.inbox), self._clock(), claimable=True)
         except asyncio.CancelledError:
@@ -136,7 +138,7 @@ class Turns:
         settlement, legs = await self._run_graph(claim, todo, loaded)
         # What a leg has committed stands: a turn that called tools is not begun again.
         may_fold = todo.run is Run.MESSAGES and loaded.assistant.lifecycle.while_running == "fold" and legs == 0
-        return await self._commit(claim, settlement, fold=may_fold and self._folds[claim.id] < FOLDS)
+        return await self._commit(claim, settlement, fold=may_fold and len(self._folded[claim.id]) < FOLDS)
 
     async def _loaded(self, claim: Claim) -> Loaded:
         """The version that the conversation opened with; the current one, if that one no longer loads."""
@@ -154,8 +156,9 @@ class Turns:
         # Who writes while it waits for an operator has not gone quiet; how long the operator takes is another matter.
         lives = claim.status in ("waiting", "human") and claim.wake_for in (None, "expire")
         if lives:
-            timer = expiry((await self._loaded(claim)).assistant, self._clock())
-        return Settlement(claim.status, todo.dispositions, timer, keep_timer=not lives, record=record)
+            with contextlib.suppress(InvalidAssistant):
+                timer = expiry((await self._loaded(claim)).assistant, self._clock())
+        return Settlement(claim.status, todo.dispositions, timer, keep_timer=timer is None, record=record)
 
     async def _run_graph(self, claim: Claim, todo: Plan, loaded: Loaded) -> tuple[Settlement, int]:
         """What the turn did, and how many legs of it are committed."""
@@ -169,7 +172,7 @@ class Turns:
             runner,
             tags=frozenset(claim.contact_tags),
             first_turn=claim.turn == 0,
-            facts=tuple(claim.contact_facts),
+            facts=tuple(claim.contact_facts) if assistant.facts else (),
             over_limit=await self._used_up.limit(claim.tenant_id, assistant, now),
         )
 
@@ -234,13 +237,19 @@ class Turns:
         )
 
     async def _commit(self, claim: Claim, settlement: Settlement, *, fold: bool = False) -> Taken:
-        now = self._clock()
+        now, record = self._clock(), settlement.record
+        if record is not None and claim.id in self._folded:
+            # What the attempts before this one asked of models was asked, and is paid for.
+            spent = [*chain.from_iterable(self._folded[claim.id]), *record.usage]
+            settlement = replace(settlement, record=replace(record, usage=spent))
         async with self._db.statement(claim.tenant_id) as tx:
             committed = await queries.commit(tx, claim, settlement, now, if_nothing_came=fold)
         if committed is None:
             # Fenced off, perhaps: then what is released is nothing of ours, and the next claim says so.
+            if fold and record is not None:
+                self._folded[claim.id].append(record.usage)
             raise Folded if fold else Fenced
-        self._folds.pop(claim.id, None)
+        self._folded.pop(claim.id, None)
         self._reached(Milestone.TURN_COMMITTED)
         return Taken(
             _head(claim, settlement, committed, now),
@@ -272,7 +281,8 @@ def _settled(
     return Settlement(
         status=status,
         dispositions=todo.dispositions,
-        timer=None if status == "closed" else timer(_waits_for(finished), assistant, now),
+        # Also when it is to be closed: if something comes meanwhile, it is not.
+        timer=timer(_waits_for(finished), assistant, now),
         checkpoint=checkpoint,
         record=Record(
             replies=_split(spoken),
@@ -306,6 +316,10 @@ def _expired(todo: Plan) -> Settlement:
 def _parked(claim: Claim, todo: Plan, assistant: Assistant, now: datetime) -> Settlement:
     """Gives the rows up, visibly. The conversation goes on with the assistant, from its last good checkpoint."""
     log.error("turn parked", conversation_id=str(claim.id), attempts=claim.attempts - 1)
+    error = f"parked after {claim.attempts - 1} attempts that ended with the worker, or with an error"
+    if claim.status == "bot" and all(item.kind == "timer" for item in claim.inbox):
+        # The contact has said nothing that an apology could answer.
+        return Settlement("closed", todo.dispositions, timer("contact", assistant, now), record=Record(error=error))
     said = todo.passes_on
     reply = Reply(author="operator", body=said) if said else Reply(author="assistant", body=assistant.apology)
     return Settlement(
@@ -314,7 +328,7 @@ def _parked(claim: Claim, todo: Plan, assistant: Assistant, now: datetime) -> Se
         timer=timer("contact", assistant, now),
         record=Record(
             replies=_split([reply]),
-            error=f"parked after {claim.attempts - 1} attempts that ended with the worker, or with an error",
+            error=error,
         ),
     )
 

@@ -130,8 +130,14 @@ fenced as (
         -- Somebody who writes while we say goodbye is not sent away.
         status = case when %(status)s = 'closed' and c.pending > %(consumed)s then 'bot' else %(status)s end,
         closed_at = case when %(status)s = 'closed' and c.pending = %(consumed)s then %(now)s::timestamptz end,
-        wake_at = case when %(keep_timer)s then c.wake_at else %(wake_at)s::timestamptz end,
-        wake_for = case when %(keep_timer)s then c.wake_for else %(wake_for)s end,
+        wake_at = case
+            when %(keep_timer)s then c.wake_at
+            when %(status)s <> 'closed' or c.pending > %(consumed)s then %(wake_at)s::timestamptz
+        end,
+        wake_for = case
+            when %(keep_timer)s then c.wake_for
+            when %(status)s <> 'closed' or c.pending > %(consumed)s then %(wake_for)s
+        end,
         rating = coalesce(%(rating)s::smallint, c.rating)
     where c.id = %(conversation_id)s and c.owner = %(owner)s and c.epoch = %(epoch)s
         and (c.pending <= %(consumed)s or not %(if_nothing_came)s)

@@ -22,7 +22,7 @@ def timer(waits_for: Waits, assistant: Assistant, now: datetime) -> Timer | None
         case "reminded":
             wait, what = lifecycle.idle, "idle"
         case "rating":
-            wait, what = lifecycle.idle or RATES_WITHIN, "idle"
+            wait, what = lifecycle.idle or lifecycle.expire or RATES_WITHIN, "idle"
         case "handoff":
             wait, what = assistant.handoff.timeout, "handoff_timeout"
         case "approval":

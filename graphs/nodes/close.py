@@ -15,7 +15,7 @@ def make_close(assistant: Assistant) -> Node[Update]:
     async def close(state: State) -> Update:
         turn, asked = state["turn"], state.get("csat")
         if asked == "asked":
-            rating = rating_in(turn["said"])
+            rating, _ = rating_in(turn["said"])
             return {"turn": changed(saying(turn, csat.thanks if csat and rating else None), closed=True, rating=rating)}
         turn = saying(turn, goodbye)
         # Who has gone quiet is not asked.

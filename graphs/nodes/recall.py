@@ -9,35 +9,31 @@ from graphs.answers import rating_in
 from graphs.config import Assistant
 from graphs.nodes.base import Node
 from graphs.portable import LOST
-from graphs.state import State, Update, new_turn
+from graphs.state import State, Update, changed, new_turn
 
 
 def make_recall(assistant: Assistant) -> Node[Update]:
     """The node, for one assistant's window."""
 
     async def recall(state: State) -> Update:
+        turn, messages = dict(state).get("turn"), state["messages"]
         update: Update = {}
-        if "turn" not in dict(state):
+        if turn is None or state["turn"]["route"] is not None:
             # Whoever starts the graph by hand, as in Studio, brings messages only.
-            update["turn"] = new_turn(said=state["messages"][-1].text)
-        elif _goes_on(state):
-            past = state["messages"][: _just_said(state["messages"])]
-            return {
-                "messages": [RemoveMessage(id=str(message.id)) for message in past],
-                "agent": None,
-                "csat": "declined",
-            }
-        if changes := kept_short_and_valid(state["messages"], assistant.window):
+            just_said = messages[_just_said(messages) :]
+            update["turn"] = new_turn(said="\n".join(message.text for message in just_said))
+        elif state.get("csat") == "asked" and state["turn"]["event"] == "message":
+            rating, more = rating_in(state["turn"]["said"])
+            if more:
+                # What was to be rated is over, and stays so: the contact begins something new.
+                gone = [RemoveMessage(id=str(message.id)) for message in messages[: _just_said(messages)]]
+                turn = changed(state["turn"], rating=rating)
+                return {"messages": gone, "agent": None, "csat": "declined", "turn": turn}
+        if changes := kept_short_and_valid(messages, assistant.window):
             update["messages"] = changes
         return update
 
     return recall
-
-
-def _goes_on(state: State) -> bool:
-    """Whether the contact, asked to rate what is over, has begun something new: then what is over stays so."""
-    turn = state["turn"]
-    return state.get("csat") == "asked" and turn["event"] == "message" and rating_in(turn["said"]) is None
 
 
 def kept_short_and_valid(messages: Sequence[BaseMessage], window: int) -> list[BaseMessage]:

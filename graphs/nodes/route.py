@@ -62,8 +62,9 @@ def without_model(assistant: Assistant, state: State, heard: Heard, over_limit: 
     """Where the turn goes without a model: by a rule, on with its flow, to the agent in charge, or the only way."""
     if state["turn"]["event"] == "idle":
         return Route(to=CLOSE, why="idle")
-    if state.get("csat") == "asked" and (rating := rating_in(state["turn"]["said"])) is not None:
-        return Route(to=CLOSE, why=f"rated {rating}")
+    if state.get("csat") == "asked":
+        # Whoever has said anything else was sent on anew before.
+        return Route(to=CLOSE, why=f"rated {rating_in(state['turn']['said'])[0]}")
     if over_limit is not None:
         return Route(to=HANDOFF, why=over_limit)
     flow, agent = state.get("flow"), state.get("agent")

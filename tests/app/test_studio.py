@@ -216,6 +216,15 @@ async def test_a_conversation_itself_is_never_changed(platform: Platform) -> Non
 
 
 @pytest.mark.usefixtures("environment")
+async def test_a_copy_that_is_given_messages_only_is_about_those(platform: Platform) -> None:
+    await ask(platform, "oi")
+    async with copied(platform) as (graph, config):
+        ended = await graph.ainvoke({"messages": [HumanMessage("tchau")]}, config, context={})
+    assert [reply["body"] for reply in ended["turn"]["replies"]] == ["Até logo!"]
+    assert ended["turn"]["said"] == "tchau"
+
+
+@pytest.mark.usefixtures("environment")
 async def test_a_copy_waits_for_what_the_conversation_waits_for(platform: Platform) -> None:
     await said(platform, "socorro")
     copied = str(uuid.uuid4())

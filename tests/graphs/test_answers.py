@@ -2,7 +2,7 @@
 
 import pytest
 
-from graphs.answers import LONGEST, accepted, is_question
+from graphs.answers import LONGEST, accepted, is_question, rating_in, shown
 from graphs.config import Ask, Expected
 
 CHOICES = ("Manhã", "Tarde", "Tarde da noite", "Não sei")
@@ -30,7 +30,7 @@ CHOICES = ("Manhã", "Tarde", "Tarde da noite", "Não sei")
     ],
 )
 def test_an_answer_that_fits_is_kept_in_one_form(expect: Expected, said: str, kept: str) -> None:
-    assert accepted(Ask("campo", "?", expect), said) == kept
+    assert accepted(Ask("campo", "?", expect), said, "pt-BR") == kept
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,6 @@ def test_an_answer_that_fits_is_kept_in_one_form(expect: Expected, said: str, ke
         ("text", " \n "),
         ("text", "a" * (LONGEST + 1)),
         ("number", "dez"),
-        ("number", "1.234,56"),
         ("number", "10 reais"),
         ("number", "1e5"),
         ("number", "nan"),
@@ -72,7 +71,7 @@ def test_an_answer_that_fits_is_kept_in_one_form(expect: Expected, said: str, ke
     ],
 )
 def test_an_answer_that_does_not_fit_is_none(expect: Expected, said: str) -> None:
-    assert accepted(Ask("campo", "?", expect), said) is None
+    assert accepted(Ask("campo", "?", expect), said, "pt-BR") is None
 
 
 @pytest.mark.parametrize(
@@ -99,7 +98,7 @@ def test_an_answer_that_does_not_fit_is_none(expect: Expected, said: str) -> Non
     ],
 )
 def test_a_choice_is_known_by_its_number_or_how_it_begins(said: str, chosen: str | None) -> None:
-    assert accepted(Ask("turno", "?", "choice", CHOICES), said) == chosen
+    assert accepted(Ask("turno", "?", "choice", CHOICES), said, "pt-BR") == chosen
 
 
 @pytest.mark.parametrize(
@@ -107,7 +106,7 @@ def test_a_choice_is_known_by_its_number_or_how_it_begins(said: str, chosen: str
     [("2", "2 pessoas"), ("4", "4 pessoas"), ("10", "10 pessoas"), ("1", "2 pessoas"), ("3", "10 pessoas")],
 )
 def test_a_number_that_is_a_choice_is_no_place_in_the_list(said: str, chosen: str) -> None:
-    assert accepted(Ask("quantos", "?", "choice", ("2 pessoas", "4 pessoas", "10 pessoas")), said) == chosen
+    assert accepted(Ask("quantos", "?", "choice", ("2 pessoas", "4 pessoas", "10 pessoas")), said, "pt-BR") == chosen
 
 
 @pytest.mark.parametrize(
@@ -115,3 +114,52 @@ def test_a_number_that_is_a_choice_is_no_place_in_the_list(said: str, chosen: st
 )
 def test_who_ends_with_a_question_mark_asks(said: str, asks: bool) -> None:
     assert is_question(said) is asks
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "kept"),
+    [
+        ("pt-BR", "1.500", "1500"),
+        ("pt-BR", "1.500,25", "1500.25"),
+        ("pt-BR", "1.5", "1.5"),
+        ("pt-BR", "1,500", "1.500"),
+        ("es", "-12.345.678", "-12345678"),
+        ("en-US", "1,500", "1500"),
+        ("en-US", "1,500.25", "1500.25"),
+        ("en-US", "1.500", "1.500"),
+        ("pt-BR", "1.50.0", None),
+        ("pt-BR", "1.500.25", None),
+    ],
+)
+def test_numbers_are_read_as_the_language_writes_them(language: str, said: str, kept: str | None) -> None:
+    assert accepted(Ask("campo", "?", "number"), said, language) == kept
+
+
+@pytest.mark.parametrize(
+    ("expect", "language", "kept", "text"),
+    [
+        ("date", "pt-BR", "2020-04-23", "23/04/2020"),
+        ("date", "en-US", "2020-04-23", "04/23/2020"),
+        ("date", "sv", "2020-04-23", "2020-04-23"),
+        ("number", "pt-BR", "1500.25", "1500,25"),
+        ("number", "en", "1500.25", "1500.25"),
+        ("cpf", "pt-BR", "52998224725", "529.982.247-25"),
+        ("text", "pt-BR", "1.5", "1.5"),
+    ],
+)
+def test_answers_are_shown_as_the_language_writes_them(expect: Expected, language: str, kept: str, text: str) -> None:
+    assert shown(Ask("campo", "?", expect), kept, language) == text
+
+
+@pytest.mark.parametrize(
+    "said", ["5", " 5. ", "nota 5", "Dou 5", "5 estrelas!", "5/5", "5 de 5", "5, muito obrigada 😊", "oi\n5"]
+)
+def test_a_rating_is_a_number_and_little_else(said: str) -> None:
+    assert rating_in(said) == (5, "oi" in said)
+
+
+@pytest.mark.parametrize(
+    "said", ["", "6", "0", "10", "1 2", "5 pessoas", "dia 3", "às 2", "3 horas", "quero 2", "nota"]
+)
+def test_anything_else_is_no_rating(said: str) -> None:
+    assert rating_in(said) == (None, bool(said))

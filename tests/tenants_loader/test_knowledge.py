@@ -29,7 +29,17 @@ def test_passages_stand_under_their_headings() -> None:
         ("", "antes"),
         ("Um", "dentro\n\nmais"),
         ("Um / Dois", "fundo"),
+        ("Um / Dois", "Três"),
         ("Outro", "fim"),
+    ]
+
+
+def test_headings_that_skip_a_level_stand_beside_each_other_and_one_alone_is_text() -> None:
+    assert cut("# a\n\n### x\n\num\n\n### v\n\ndois\n\n# Aberto até 18h\n\n# b") == [
+        ("a / x", "um"),
+        ("a / v", "dois"),
+        ("", "Aberto até 18h"),
+        ("", "b"),
     ]
 
 
@@ -59,12 +69,19 @@ def test_files_are_named_by_patterns_once_each_and_belong_to_the_version() -> No
     [
         ("[knowledge/*.md]", "there is no file `knowledge/*.md`"),
         ("[assistant.yaml]", "there is no file `assistant.yaml`"),
+        ("['.']", "there is no file `.`"),
+        ("[prompts/agenda.md]", "`prompts/agenda.md` is an agent's prompt"),
         ("[../*.md]", "there is no file `../*.md`"),
         ("[prompts/agendas.md]", "there is no file `prompts/agendas.md`: did you mean `prompts/agenda.md`?"),
     ],
 )
 def test_a_pattern_that_names_nothing_is_a_problem(patterns: str, said: str) -> None:
     assert any(said in problem for problem in problems(with_knowledge(patterns)))
+
+
+def test_knowledge_that_nobody_may_look_up_is_a_problem() -> None:
+    text = changed("memory: {window: 12}", "memory: {window: 12}\nknowledge: [a.md]")
+    assert any("nobody looks it up" in each for each in problems(text, {**PROMPTS, "a.md": "a"}))
 
 
 def test_an_agent_that_may_look_up_needs_something_to_look_up() -> None:
@@ -114,6 +131,13 @@ def test_a_pdf_that_cannot_be_read_is_named(folder: Path, content: bytes) -> Non
     with pytest.raises(InvalidAssistant) as caught:
         load_folder(folder)
     assert "ruim.pdf" in str(caught.value)
+
+
+def test_what_is_not_named_is_not_read(folder: Path) -> None:
+    (folder / "knowledge" / "tabela.pdf").write_bytes(pdf("A limpeza custa R$ 220"))
+    (folder / "ruim.pdf").write_bytes(b"no pdf")
+    (folder / "notas.txt").write_bytes("não é UTF-8".encode("latin-1"))
+    assert load_folder(folder).assistant.knowledge == ("knowledge/tabela.pdf",)
 
 
 def test_a_pdf_without_text_is_named(folder: Path) -> None:

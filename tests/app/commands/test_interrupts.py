@@ -63,10 +63,10 @@ async def test_how_soon_an_operator_should_answer_is_shown_and_when_it_is_too_la
     await said(platform, "socorro")
     waiting = await pending_interrupt(platform)
     assert timedelta(minutes=4) < waiting["due_at"] - waiting["created_at"] <= timedelta(minutes=5)
-    assert (await interrupts(platform, "list")).out.endswith(f"  due by {waiting['due_at']:%H:%M}\n")
+    assert (await interrupts(platform, "list")).out.endswith(f"  due by {waiting['due_at']:%Y-%m-%d %H:%M}\n")
     await platform.rows("update interrupts set due_at = due_at - interval '10 minutes'")
     listed = (await interrupts(platform, "list")).out
-    assert listed.endswith(f"  OVERDUE since {waiting['due_at'] - timedelta(minutes=10):%H:%M}\n")
+    assert listed.endswith(f"  OVERDUE since {waiting['due_at'] - timedelta(minutes=10):%Y-%m-%d %H:%M}\n")
 
 
 async def test_a_decision_is_kept_when_redis_is_away(platform: Platform) -> None:

@@ -12,7 +12,7 @@ from tests.platform import ACCOUNT_SID, TENANT, TENANTS, Platform
 NEIGHBOUR, NEIGHBOURS_NUMBER, NEIGHBOURS_CONTACT = "vizinha", "whatsapp:+551140000002", "whatsapp:+5511990000003"
 PRICES = """# Preços
 
-Pix tem 5 % de desconto.
+Pix tem 5 % de desconto, e cartão não.
 
 ## Limpeza
 
@@ -20,7 +20,7 @@ A limpeza custa R$ 220 e leva quarenta minutos.
 
 ## Clareamento
 
-O clareamento custa R$ 900. Não é feito em gestantes.
+O clareamento custa R$ 900. Não é feito em gestantes. Avaliações às terças.
 """
 ADDRESS = "O endereço é Rua das Acácias, 120. O estacionamento fica ao lado.\n"
 KNOWLEDGE = {"knowledge/precos.md": PRICES, "knowledge/endereco.txt": ADDRESS}
@@ -49,6 +49,8 @@ async def found(platform: Platform, query: str) -> list[dict[str, Any]]:
         ("descontos no pix", "Preços"),
         ("endereco", ""),
         ("onde estacionar", ""),
+        ("avaliação", "Preços / Clareamento"),
+        ("aceita cartoes?", "Preços"),
     ],
 )
 async def test_the_best_passage_comes_first_whatever_the_form_and_the_accents(

@@ -20,7 +20,7 @@ GUARDS: dict[str, tuple[Edit, ...]] = {
             "",
         ),
     ),
-    "cw-15068-handed-over-for-ever": (Edit("graphs/nodes/recall.py", "elif _goes_on(state):", "elif False:"),),
+    "cw-15068-handed-over-for-ever": (Edit("graphs/nodes/recall.py", "            if more:", "            if False:"),),
     "says-goodbye": (Edit("app/turns/service.py", 'else "closed" if turn["closed"] else "bot"', 'else "bot"'),),
     "cw-15901-stale-run-goes-in-circles": (
         Edit("graphs/nodes/call_model.py", 'if len(turn["usage"]) >= CALLS_PER_TURN:', "if False:"),

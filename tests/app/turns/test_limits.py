@@ -56,7 +56,7 @@ async def test_after_so_many_tokens_of_a_month_humans_go_on(platform: Platform) 
     spent = sum(call["input_tokens"] + call["output_tokens"] for call in row["usage"])
     assert 0 < spent < 1000
     await platform.rows('update turns set usage = \'[{"input_tokens": 600, "output_tokens": 400}]\'')
-    platform.clock.advance(LOOK_AGAIN_AFTER)
+    platform.clock.advance(2 * LOOK_AGAIN_AFTER)
     assert await said(platform, "dois") == [HANDOFF]
     assert (await pending_interrupt(platform))["payload"]["reason"] == "limit reached: 1000 model tokens a month"
 

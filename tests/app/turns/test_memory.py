@@ -43,6 +43,15 @@ async def test_a_fact_is_kept_once_and_takes_the_place_of_what_is_no_longer_true
     assert await facts(platform) == ["tem um cão", "mora em Recife"]
 
 
+async def test_what_was_kept_is_told_no_more_when_that_is_switched_off(platform: Platform) -> None:
+    await platform.republish(*FACTS)
+    await said(platform, "lembre: prefere manhãs")
+    await said(platform, "tchau")
+    await platform.republish(FACTS[0], FACTS[0])
+    await said(platform, "quero marcar")
+    assert "Known of the contact" not in await told(platform)
+
+
 async def test_only_the_newest_facts_are_kept(platform: Platform) -> None:
     await platform.republish(*FACTS)
     await platform.say("oi")

@@ -72,13 +72,58 @@ async def test_the_reminder_is_in_what_the_model_reads(platform: Platform) -> No
     assert [m["text"] for m in asked["requests"][-1]["messages"]][-2:] == [REMINDED, "sim"]
 
 
-@pytest.mark.parametrize(("answer", "rating"), [("5", 5), ("nota 1!", 1), ("4 😀", 4)])
+@pytest.mark.parametrize(("answer", "rating"), [("5", 5), ("Nota 1!", 1), ("4 😀, obrigada", 4), ("3/5", 3)])
 async def test_who_says_goodbye_is_asked_for_a_rating_and_thanked(platform: Platform, answer: str, rating: int) -> None:
     assert await said(platform, "tchau") == [GOODBYE, QUESTION]
     assert await conversations(platform) == [("bot", None)]
     assert await said(platform, answer) == [THANKS]
     assert await conversations(platform) == [("closed", rating)]
     assert (await platform.row("select route from turns where turn = 2"))["route"]["why"] == f"rated {rating}"
+
+
+@pytest.mark.parametrize("text", ["Tem horário dia 3?", "Quero 2 limpezas", "Não me ligue às 2", "55", "0", "5 5"])
+async def test_what_is_no_rating_is_answered(platform: Platform, text: str) -> None:
+    await said(platform, "tchau")
+    assert await said(platform, text) == [f"eco: {text}"]
+    assert await conversations(platform) == [("bot", None)]
+
+
+async def test_a_rating_with_a_question_behind_it_is_kept_and_the_question_answered(platform: Platform) -> None:
+    await said(platform, "tchau")
+    await platform.say("5")
+    await platform.say("e abre sábado?")
+    before = len(await platform.delivered())
+    await done(platform)
+    assert (await platform.delivered())[before:] == ["eco: 5\ne abre sábado?"]
+    assert await conversations(platform) == [("bot", 5)]
+
+
+async def test_a_conversation_that_is_not_closed_after_all_keeps_a_timer(platform: Platform) -> None:
+    """As when an operator decides while the goodbye is on its way."""
+    await said(platform, "socorro")
+    await decide(platform, "close", "Resolvido.")
+    platform.at_milestone = once(Milestone.TURN_RUN, lambda: happens_elsewhere(lambda: receive(platform, "espere")))
+    await done(platform)
+    row = await platform.row("select status, wake_for from conversations")
+    assert row["status"] == "bot"
+    assert row["wake_for"] is not None
+
+
+async def test_a_reminder_that_cannot_be_made_ends_the_conversation_without_an_apology(platform: Platform) -> None:
+    await said(platform, "oi")
+    before = await platform.delivered()
+    await platform.rows("update checkpoint_blobs set blob = 'x', type = 'msgpack'")
+    platform.clock.advance(2 * HOUR + 1)
+    await fire_timers(platform)
+    await platform.nudge()
+    for _ in range(60):
+        platform.clock.advance(30)
+        await platform.nudge()
+        await platform.quiet()
+        if await conversations(platform) == [("closed", None)]:
+            break
+    assert await conversations(platform) == [("closed", None)]
+    assert await platform.delivered() == before
 
 
 async def test_who_has_something_else_to_say_is_answered_and_not_asked_again(platform: Platform) -> None:
