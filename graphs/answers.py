@@ -116,7 +116,10 @@ def _choice(text: str, choices: tuple[str, ...]) -> str | None:
     wanted = plain(text).strip(" .!")
     exact = [choice for choice in choices if plain(choice) == wanted]
     begun = [choice for choice in choices if wanted and re.match(rf"{re.escape(wanted)}(?!\d)", plain(choice))]
-    found = exact or begun
+    # "Sim, por favor", if no other choice is in it.
+    named = [choice for choice in choices if re.search(rf"(?<!\w){re.escape(plain(choice))}(?!\w)", wanted)]
+    more = named if len(named) == 1 and wanted.startswith(plain(named[0])) else []
+    found = exact or begun or more
     if len(found) == 1:
         return found[0]
     # A number is a place in the list, if no choice goes by that number itself.

@@ -188,7 +188,7 @@ class Flow:
     """What must not be left to a model: questions with answers that are checked, calls, texts.
 
     `questions`: the agent that answers what the contact asks in between; the flow then asks again. `language`: how
-    numbers and dates are written.
+    numbers and dates are written. `cancel`: which answers end it, and `cancelled` what is said then.
     """
 
     name: str
@@ -196,6 +196,8 @@ class Flow:
     steps: tuple[Step, ...]
     questions: str | None = None
     language: str = "en"
+    cancel: Rule | None = None
+    cancelled: str = ""
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,9 @@ from graphs.config import (
     Say,
     Step,
 )
+from tenants.flow_sections import FlowSection, StepSection
 from tenants.knowledge import SUFFIXES
-from tenants.schema import AgentSection, Document, FlowSection, ModelChoice, StepSection
+from tenants.schema import AgentSection, Document, ModelChoice
 from tenants.tool_sections import ToolProblem, make_tool, mcp_server
 from tenants.tree import Location
 from tools.base import Tool
@@ -126,7 +127,9 @@ def _lifecycle(document: Document) -> Lifecycle:
 
 def _flow(document: Document, name: str, flow: FlowSection) -> Flow:
     steps = tuple(Step(step_name(step, number), _does(step)) for number, step in enumerate(flow.steps, 1))
-    return Flow(name, flow.description, steps, flow.questions, document.language)
+    cancel = Rule(to=name, words=flow.cancel.match) if flow.cancel else None
+    cancelled = flow.cancel.say if flow.cancel else ""
+    return Flow(name, flow.description, steps, flow.questions, document.language, cancel, cancelled)
 
 
 def step_name(step: StepSection, number: int) -> str:

@@ -8,8 +8,9 @@ from graphs.config import CLASSIFY, CLOSE, HANDOFF, REFERENCE
 from graphs.language import unknown
 from graphs.transfer import TRANSFER
 from tenants.assembly import matches, step_name, transfers_of
+from tenants.flow_sections import FlowSection, StepSection
 from tenants.knowledge import SUFFIXES
-from tenants.schema import Document, FlowSection, StepSection
+from tenants.schema import Document
 from tenants.tree import UNSTORABLE, Location
 from tools.base import Tool
 from tools.names import nearest
@@ -160,15 +161,36 @@ def _flow(document: Document, name: str, flow: FlowSection, tools: Mapping[str, 
     if flow.questions is not None and flow.questions not in document.agents:
         yield (*where, "questions"), _nobody(flow.questions, document.agents)
     fields = set(_fields(flow))
+    for field in _named(flow.cancel.say) if flow.cancel else ():
+        if field not in fields:
+            yield (*where, "cancel", "say"), f"nothing in this flow sets the field `{field}`{nearest(field, fields)}"
+    choices = _choices(flow)
     for number, step in enumerate(flow.steps):
         place: Location = (*where, "steps", number)
         yield from _step(document, place, step, names, tools)
+        if step.branch is not None and (possible := choices.get(step.branch.field)):
+            for value in set(step.branch.cases) - set(possible):
+                yield (*place, "branch", "cases", value), f"`{value}` is none of the choices{nearest(value, possible)}"
         for text_at, text in _texts(step):
-            for field in (reference.partition(".")[0] for reference in REFERENCE.findall(text)):
+            for field in _named(text):
                 if field not in fields:
                     yield (*place, *text_at), f"nothing in this flow sets the field `{field}`{nearest(field, fields)}"
     if not any(step in names[:number] for number, step in enumerate(names)):
         yield from _ways(where, flow, names)
+
+
+def _choices(flow: FlowSection) -> dict[str, list[str]]:
+    """What a field can be that only questions with choices set."""
+    asks = [step.ask for step in flow.steps if step.ask is not None]
+    others = {ask.field for ask in asks if not ask.choices}
+    others |= {name for step in flow.steps for name in step.set_ or {}}
+    others |= {step.call.into for step in flow.steps if step.call is not None and step.call.into is not None}
+    names = {ask.field for ask in asks} - others
+    return {name: [choice for ask in asks if ask.field == name for choice in ask.choices] for name in names}
+
+
+def _named(text: str) -> list[str]:
+    return [reference.partition(".")[0] for reference in REFERENCE.findall(text)]
 
 
 def _step(document: Document, place: Location, step: StepSection, names: list[str], tools: Mapping[str, Tool]) -> Found:

@@ -31,7 +31,8 @@ def _count(value: Any) -> Any:
 Count = Annotated[int, BeforeValidator(_count)]
 """A whole number, written as 2000, 500k or 5M."""
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+NAME = r"^[a-z][a-z0-9_]{0,39}$"
+Name = Annotated[str, Field(pattern=NAME)]
 Text = Annotated[str, Field(min_length=1, max_length=1600)]
 
 

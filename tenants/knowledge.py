@@ -64,7 +64,13 @@ def _packed(blocks: Iterable[str]) -> Iterator[str]:
         yield held
 
 
+def _unwrapped(block: str) -> str:
+    """Lines that go on in the next one as one line; lists, tables and headings keep theirs."""
+    return re.sub(r"(?<![\n|:])\n(?=\w)(?!\d+[.)] )", " ", block)
+
+
 def _cut(block: str) -> Iterator[str]:
+    block = _unwrapped(block)
     while len(block) > LONGEST:
         at = max(block.rfind(mark, LONGEST // 2, LONGEST) for mark in ("\n", ". ", " ")) + 1 or LONGEST
         yield block[:at].strip()

@@ -21,6 +21,9 @@ __all__ = ["MAIN", "Files", "InvalidAssistant", "Loaded", "Problem", "load"]
 LARGEST_FILE = 256 * 1024
 """Bytes of one file."""
 
+FOLLOWS_FROM: Mapping[int | str, set[int | str]] = {"lifecycle": {"lifecycle"}, "knowledge": {"agents"}}
+"""What is said of a section may only follow from a mistake in these."""
+
 Files = Mapping[str, str]
 """An assistant's files: path within the tenant's folder to text."""
 
@@ -77,4 +80,9 @@ def _besides(plain: Any, details: Sequence[Any], files: Files) -> list[tuple[Loc
         document = Document.model_validate(plain)
     except ValidationError:
         return []
-    return [found for found in dangling(document, files, BUILTIN) if "no route leads" not in found[1]]
+    mistaken = {detail["loc"][0] for detail in details if detail["loc"]}
+    return [
+        (where, said)
+        for where, said in dangling(document, files, BUILTIN)
+        if "no route leads" not in said and not mistaken & FOLLOWS_FROM.get(where[0], set())
+    ]

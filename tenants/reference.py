@@ -9,6 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from tenants.schema import WEEKDAYS, Document
+from tools.registry import BUILTIN
 
 Node = dict[str, Any]
 
@@ -175,6 +176,16 @@ def markdown() -> str:
     return _Page(json_schema()).text()
 
 
+def _built_in() -> Iterator[str]:
+    """The tools that every agent may name."""
+    yield from ("## Built-in tools", "", "Under an agent's `tools`, or called by a flow.", "")
+    yield from ("| name | arguments | what it does |", "|---|---|---|")
+    for tool in BUILTIN.values():
+        arguments = ", ".join(f"`{name}`" for name in tool.parameters.get("properties", {}))
+        yield f"| `{tool.name}` | {arguments} | {tool.description} |"
+    yield ""
+
+
 class _Page:
     """Each section once, where it first occurs; wherever else it occurs, a link leads there."""
 
@@ -186,7 +197,8 @@ class _Page:
 
     def text(self) -> str:
         """The whole page."""
-        return "\n".join([INTRODUCTION, *(line for path, node in self._sections for line in self._section(path, node))])
+        sections = (line for path, node in self._sections for line in self._section(path, node))
+        return "\n".join([INTRODUCTION, *_built_in(), *sections])
 
     def _visit(self, path: str, section: Node) -> None:
         for key, node in section.get("properties", {}).items():

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from graphs.patterns import Pattern
 from tenants.fields import Count, Duration, Name, Section, Text
+from tenants.flow_sections import FlowSection
 from tenants.tool_sections import McpServerSection, ToolSection
 
 LANGUAGE = r"^[a-z]{2,3}(-[A-Z]{2})?$"
@@ -174,21 +175,29 @@ class Triggers(Section):
 class HandoffSection(Section):
     """How the assistant hands over to an operator."""
 
-    queue: Name = "default"
-    message: Text | None = None
+    queue: Annotated[Name, Field(description="Under which operators find it.")] = "default"
+    message: Annotated[Text | None, Field(description="What the contact is told meanwhile.")] = None
     triggers: Triggers = Triggers()
     sla: Annotated[
         Duration | None, Field(ge=1, description="How soon an operator should answer: later it is shown as overdue.")
     ] = None
-    timeout: Annotated[Duration, Field(ge=1)] | None = None
-    on_timeout: Literal["return", "close"] = "return"
+    timeout: Annotated[
+        Duration | None, Field(ge=1, description="How long to wait for an operator. Without it: for ever, or `expire`.")
+    ] = None
+    on_timeout: Annotated[
+        Literal["return", "close"], Field(description="Then the assistant goes on, or says goodbye.")
+    ] = "return"
 
 
 class LifecycleSection(Section):
-    """When turns are due and conversations end. `debounce_cap`: the longest wait, however fast the contact writes."""
+    """When turns are due and conversations end."""
 
-    debounce: Annotated[Duration, Field(ge=0, le=60)] = 0.0
-    debounce_cap: Annotated[Duration, Field(ge=0, le=300)] | None = None
+    debounce: Annotated[
+        Duration, Field(ge=0, le=60, description="How long to wait for more before all is answered together.")
+    ] = 0.0
+    debounce_cap: Annotated[
+        Duration | None, Field(ge=0, le=300, description="The longest such wait. Default: five times `debounce`.")
+    ] = None
     idle: Annotated[
         Duration | None, Field(ge=1, description="After so much silence the assistant says goodbye and closes.")
     ] = None
@@ -203,11 +212,11 @@ class LifecycleSection(Section):
             "24h is WhatsApp's: later it lets nobody write freely.",
         ),
     ] = None
-    goodbye: Text | None = None
+    goodbye: Annotated[Text | None, Field(description="Said when the conversation ends.")] = None
     csat: Annotated[bool, Field(description="Whether contacts are asked, after the goodbye, to rate from 1 to 5.")] = (
         False
     )
-    csat_question: Text | None = None
+    csat_question: Annotated[Text | None, Field(description="What they are asked.")] = None
     csat_thanks: Annotated[Text | None, Field(description="Said to those who rate.")] = None
     while_running: Annotated[
         Literal["queue", "fold"],
@@ -267,96 +276,16 @@ class HoursSection(Section):
     holidays: tuple[date, ...]
 
 
-class AskSection(Section):
-    """A question, and what answer it wants."""
-
-    field: Annotated[Name, Field(description="The field that keeps the answer.")]
-    question: Text
-    expect: Annotated[
-        Literal["text", "number", "date", "email", "phone", "cpf", "choice"],
-        Field(description="What the answer must be. Dates are kept as 2026-12-31, numbers with a point."),
-    ] = "text"
-    choices: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=60)], ...], Field(max_length=20)] = ()
-    error: Annotated[Text | None, Field(description="Said before the question is asked again.")] = None
-    tries: Annotated[int, Field(ge=1, le=10, description="Then a human takes over.")] = 3
-
-    @model_validator(mode="after")
-    def _choices_are_for_a_choice(self) -> "AskSection":
-        if (self.expect == "choice") != bool(self.choices):
-            raise ValueError("`choices` and `expect: choice` belong together")
-        return self
-
-
-class CallSection(Section):
-    """A tool call, without a model."""
-
-    tool: str
-    arguments: dict[str, Any] = Field(
-        default_factory=dict, alias="with", description="Arguments; `{field}` stands for a field's value."
-    )
-    into: Annotated[Name | None, Field(description="The field that keeps the result.")] = None
-    on_error: Annotated[
-        str | None, Field(description="The step to go on with when the call fails; otherwise a human takes over.")
-    ] = None
-
-
-class BranchSection(Section):
-    """Goes on by a field's value."""
-
-    field: Name
-    cases: Annotated[dict[str, str], Field(min_length=1, description="Value to the name of a step.")]
-    otherwise: Annotated[str | None, Field(description="A step; without it the flow goes on with the next one.")] = None
-
-
-MOST_STEPS = 40
-"""Of one flow: a turn that runs through all of them stays within what one leg may take."""
-
-STEPS = ("ask", "set", "call", "branch", "say", "end")
-
-
-class StepSection(Section):
-    """One step: exactly one of `ask`, `set`, `call`, `branch`, `say`, `end`."""
-
-    name: Annotated[Name | None, Field(description="What other steps call it.")] = None
-    ask: AskSection | None = None
-    set_: Annotated[
-        dict[Name, Text] | None, Field(alias="set", description="Fields and their new values; `{field}` is replaced.")
-    ] = None
-    call: CallSection | None = None
-    branch: BranchSection | None = None
-    say: Text | None = None
-    end: Annotated[
-        Literal[True] | str | None, Field(description="`true`, or who goes on: an agent, `handoff` or `close`.")
-    ] = None
-
-    @model_validator(mode="after")
-    def _one(self) -> "StepSection":
-        found = [name for name in STEPS if getattr(self, "set_" if name == "set" else name) is not None]
-        if len(found) != 1:
-            raise ValueError(f"a step is exactly one of {', '.join(STEPS)}")
-        return self
-
-
-class FlowSection(Section):
-    """What must not be left to a model: questions whose answers are checked, calls, texts."""
-
-    description: Annotated[str, Field(min_length=1, max_length=500, description="What the router reads.")]
-    questions: Annotated[str | None, Field(description="The agent that answers what the contact asks in between.")] = (
-        None
-    )
-    steps: Annotated[tuple[StepSection, ...], Field(min_length=1, max_length=MOST_STEPS)]
-
-
 class Document(Section):
     """The whole file."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100)]
-    language: Annotated[str, Field(pattern=LANGUAGE)]
-    timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+    name: Annotated[str, Field(min_length=1, max_length=100, description="What models are told that they write for.")]
+    language: Annotated[str, Field(pattern=LANGUAGE, description="That it writes, such as pt-BR.")]
+    timezone: Annotated[str, AfterValidator(_timezone), Field(description="Of hours, calendars and days.")] = "UTC"
     models: ModelChoices
     routing: Routing = Routing()
     agents: Annotated[dict[Name, AgentSection], Field(min_length=1)]
-    apology: Text
+    apology: Annotated[Text, Field(description="Said when a model or a tool failed; then a human is called.")]
     handoff: HandoffSection = HandoffSection()
     lifecycle: LifecycleSection = LifecycleSection()
     memory: Memory = Memory()

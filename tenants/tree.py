@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from tenants.fields import NAME
 from tenants.schema import Document
 from tools.names import nearest
 
@@ -57,13 +58,45 @@ def parse(text: str) -> CommentedMap:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise InvalidAssistant([Problem(MAIN, line, column, str(error.problem or "not YAML"))]) from None
+        raise InvalidAssistant([Problem(MAIN, line, column, _of_yaml(str(error.problem or "not YAML")))]) from None
     except (YAMLError, ValueError, TypeError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidAssistant([Problem(MAIN, 1, 1, f"not YAML: {reason}")]) from None
     if not isinstance(tree, CommentedMap):
         raise InvalidAssistant([Problem(MAIN, 1, 1, "expected a mapping that begins with `name:`")])
     return tree
+
+
+LIST, TEXT = "expected a list, such as [a, b]", "expected a text; quotes make one of anything"
+KEYS = "expected keys with values, indented below it or in {}"
+EXPECTED = {
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "date_from_datetime_parsing": "expected a date such as 2026-12-25",
+    "date_parsing": "expected a date such as 2026-12-25",
+    "date_type": "expected a date such as 2026-12-25",
+    "dict_type": KEYS,
+    "float_type": "expected a number",
+    "int_from_float": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_type": "expected a whole number",
+    "list_type": LIST,
+    "mapping_type": KEYS,
+    "model_attributes_type": KEYS,
+    "model_type": KEYS,
+    "string_type": TEXT,
+    "tuple_type": LIST,
+}
+"""What values of the wrong kind are told, in place of Python's words."""
+PATTERNS = {NAME: "expected a name of small letters without accents, digits and _, such as agenda_2"}
+
+
+def _of_yaml(problem: str) -> str:
+    if "block end" in problem:
+        return f"{problem}: what belongs together begins in the same column"
+    if "mapping values" in problem or "but got ':'" in problem:
+        return f"{problem}: put a text that holds `: ` in quotes, close those before it, and indent keys alike"
+    return problem
 
 
 class Plain:
@@ -107,6 +140,10 @@ def problem_of(tree: CommentedMap, detail: Any) -> Problem:
     line, column = position(tree, where, of_key=is_key)
     if isinstance(detail["input"], _Unstorable):
         message = "a NUL or half a character, which no message can hold"
+    elif kind == "literal_error":
+        message += nearest(str(detail["input"]), re.findall(r"'([^']+)'", message))
+    else:
+        message = EXPECTED.get(kind, PATTERNS.get(detail.get("ctx", {}).get("pattern", ""), message))
     return Problem(MAIN, line, column, f"{path_of(where)}: {message}")
 
 

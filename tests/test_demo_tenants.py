@@ -215,7 +215,7 @@ async def test_an_enrolment_survives_a_wrong_cpf_and_a_question(platform: Platfo
         await school.say("ana@example.com")
         await school.say("1º ano")
         (check,) = await school.say("tarde")
-        assert "*Lia Souza*, 2020-04-23" in check
+        assert "*Lia Souza*, 23/04/2020" in check
         assert "1º ano, Tarde (5 vagas)" in check
         (done,) = await school.say("sim")
         assert done == "Pronto! A matrícula de Lia Souza é a *HZ-0001*. O contrato vai para ana@example.com. 🎒"

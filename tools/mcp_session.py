@@ -191,6 +191,8 @@ def _reason(error: BaseException) -> str:
         return error.error.message[:LONGEST_REASON]
     if isinstance(error, httpx.HTTPStatusError):
         return f"HTTP status {error.response.status_code}"
+    if isinstance(error, httpx.TimeoutException):
+        return "did not answer in time"
     if isinstance(error, httpx.TransportError):
         return "no connection, or one that broke"
     return "cannot be started or found" if isinstance(error, OSError) else "the session broke"

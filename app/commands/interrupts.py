@@ -46,6 +46,7 @@ async def _list(settings: Settings, tenant: str | None) -> None:
             f"{interrupt.id}  {interrupt.kind}  {state} since {interrupt.created_at:%Y-%m-%d %H:%M}  "
             f"{interrupt.tenant}  {interrupt.contact!r}  {reason!r}{_due(interrupt)}"
         )
+        click.echo(f"    conversation {interrupt.conversation_id}")
         for call in interrupt.payload.get("calls", ()):
             click.echo(f"    {call['id']}  {call['tool']} {json.dumps(call['arguments'], ensure_ascii=False)}")
 

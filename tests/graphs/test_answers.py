@@ -163,3 +163,11 @@ def test_a_rating_is_a_number_and_little_else(said: str) -> None:
 )
 def test_anything_else_is_no_rating(said: str) -> None:
     assert rating_in(said) == (None, bool(said))
+
+
+@pytest.mark.parametrize(
+    ("said", "chosen"),
+    [("Sim, por favor", "Sim"), ("sim!", "Sim"), ("não quero", "Não"), ("sim ou não?", None), ("acho que sim", None)],
+)
+def test_a_choice_may_be_said_politely(said: str, chosen: str | None) -> None:
+    assert accepted(Ask("certo", "?", "choice", ("Sim", "Não")), said, "pt-BR") == chosen

@@ -9,7 +9,7 @@ from graphs.builder import LEG_ENDS_BEFORE, build
 from graphs.config import Ask, Assign, Branch, Call, End, Flow, Rule, Say, Step
 from graphs.edges import leg_ended
 from graphs.nodes.handoff import Decision
-from tenants.schema import MOST_STEPS
+from tenants.flow_sections import MOST_STEPS
 from tests.graphs.conftest import Start
 from tests.graphs.shop import Shop, broken
 from tests.graphs.talk import Talk, assistant, interrupts, replies
@@ -335,3 +335,23 @@ async def test_a_leg_ends_before_a_flows_call(start: Start) -> None:
     state = await talk.run(None)
     assert not leg_ended(state)  # type: ignore[arg-type]
     assert replies(state) == [("assistant", "Pedido 1: escova, pago false.")]
+
+
+# Getting out.
+
+
+CANCEL = Rule(to="pedido", words=("cancelar", "deixa pra lá"))
+
+
+@pytest.mark.parametrize("text", ["cancelar", "Ah, DEIXA PRA LA...", "quero cancelar isso"])
+async def test_who_wants_out_is_let_out_and_goes_on_with_whoever_answers(start: Start, text: str) -> None:
+    out = {"pedido": replace(flow(HOW_MANY, THANKS)["pedido"], cancel=CANCEL, cancelled="Tudo bem.")}
+    talk = talk_of(start, HOW_MANY, flows=out)
+    assert await said(talk, "quero comprar", text) == ["Tudo bem."]
+    assert await said(talk, "que horas abrem") == ["eco: que horas abrem"]
+
+
+async def test_a_word_like_it_is_an_answer(start: Start) -> None:
+    name = Step("nome", Ask("nome", "Seu nome?"))
+    out = {"pedido": replace(flow(name)["pedido"], steps=(name, Step("fim", Say("{nome}!"))), cancel=CANCEL)}
+    assert await said(talk_of(start, name, flows=out), "quero comprar", "Cancelario") == ["Cancelario!"]

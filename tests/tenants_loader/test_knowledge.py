@@ -43,6 +43,11 @@ def test_headings_that_skip_a_level_stand_beside_each_other_and_one_alone_is_tex
     ]
 
 
+def test_wrapped_lines_are_joined_and_lists_and_tables_are_not() -> None:
+    text = "não fume\ne não use canudo\n\nLista:\n- um\n- dois\n1. três\n\n| a |\n| b |"
+    assert cut(text) == [("", "não fume e não use canudo\n\nLista:\n- um\n- dois\n1. três\n\n| a |\n| b |")]
+
+
 def test_what_is_no_heading_is_text() -> None:
     assert cut("#hashtag\n\n#1 da lista") == [("", "#hashtag\n\n#1 da lista")]
 

@@ -59,6 +59,12 @@ ONE_PROBLEM = [
     ("prompts/agenda.md", "../agenda.md", "../agenda.md", "there is no file `../agenda.md`"),
     ("prompts/agenda.md", "/etc/passwd", "/etc/passwd", "there is no file `/etc/passwd`"),
     ("timeout: 5s}", "timeout: 5s}\n  prices: {gpt-5: {input: 1, output: 2}}", "gpt-5:", "models.prices.gpt-5"),
+    # Values of the wrong kind, in words.
+    ("goodbye: Até logo!", "csat: sim", "sim\n", "lifecycle.csat: expected true or false"),
+    ("tools: [request_human]", "tools: request_human", "request_human\nc", "expected a list, such as [a, b]"),
+    ("memory: {window: 12}", "memory: 12", "12\n", "memory: expected keys with values"),
+    ("provider: openai", "provider: opnai", "opnai", "did you mean `openai`?"),
+    ("  sala: {", "  Sala: {", "Sala:", "expected a name of small letters without accents"),
     # Values that need, or exclude, each other.
     ("idle: 24h", "idle_message: Oi?", "Oi?", "it is said after `idle`, which is not set"),
     ("idle: 24h", "idle: 24h\n  csat: true", "true", "say what contacts are asked: `csat_question`"),

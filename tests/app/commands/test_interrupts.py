@@ -40,7 +40,7 @@ async def test_what_waits_is_listed_until_it_is_resolved_and_is_decided_once(pla
     assert (listed.code, listed.err) == (0, "")
     assert listed.out == (
         f"{waiting['id']}  handoff  waits since {waiting['created_at']:%Y-%m-%d %H:%M}  "
-        f"{TENANT}  'Ana Pérez'  'pediu socorro'\n"
+        f"{TENANT}  'Ana Pérez'  'pediu socorro'\n    conversation {waiting['conversation_id']}\n"
     )
     # From here on nobody takes the decision, until the test has looked at it.
     assert platform.engine is not None
@@ -63,9 +63,10 @@ async def test_how_soon_an_operator_should_answer_is_shown_and_when_it_is_too_la
     await said(platform, "socorro")
     waiting = await pending_interrupt(platform)
     assert timedelta(minutes=4) < waiting["due_at"] - waiting["created_at"] <= timedelta(minutes=5)
-    assert (await interrupts(platform, "list")).out.endswith(f"  due by {waiting['due_at']:%Y-%m-%d %H:%M}\n")
+    listed = (await interrupts(platform, "list")).out.splitlines(keepends=True)[0]
+    assert listed.endswith(f"  due by {waiting['due_at']:%Y-%m-%d %H:%M}\n")
     await platform.rows("update interrupts set due_at = due_at - interval '10 minutes'")
-    listed = (await interrupts(platform, "list")).out
+    listed = (await interrupts(platform, "list")).out.splitlines(keepends=True)[0]
     assert listed.endswith(f"  OVERDUE since {waiting['due_at'] - timedelta(minutes=10):%Y-%m-%d %H:%M}\n")
 
 

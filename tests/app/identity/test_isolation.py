@@ -68,7 +68,8 @@ async def filled(lasting_platform: Platform) -> Tenants:
     """Everything that a tenant can have: a booking, a handoff, replies, callbacks; all through Twilio's doors."""
     platform = lasting_platform
     files = dict(load_folder(TENANTS / TENANT).files)
-    knowing = {**files, MAIN: f"{files[MAIN]}knowledge: [a.md]\n", "a.md": "A limpeza custa R$ 220."}
+    text = files[MAIN].replace("    tools: [request_human]", "    tools: [request_human, search_knowledge]")
+    knowing = {**files, MAIN: f"{text}knowledge: [a.md]\n", "a.md": "A limpeza custa R$ 220."}
     for slug in (TENANT, NEIGHBOUR):
         await platform.publish(slug, knowing)
     await platform.add_channel(NEIGHBOUR, NEIGHBOUR_NUMBER, NEIGHBOUR_ACCOUNT, NEIGHBOUR_TOKEN)
