@@ -3,7 +3,7 @@
 import re
 from datetime import date
 
-from graphs.config import Ask, plain
+from graphs.config import Ask, language_code, plain
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]{2,}")
 NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)
@@ -46,9 +46,10 @@ def shown(ask: Ask, kept: str, language: str) -> str:
     """An answer as it is written in the language."""
     match ask.expect:
         case "number":
-            return kept if _code(language) in POINT else kept.replace(".", ",")
+            return kept if language_code(language) in POINT else kept.replace(".", ",")
         case "date":
-            form = "%m/%d/%Y" if language == "en-US" else "%Y-%m-%d" if _code(language) in YEAR_FIRST else "%d/%m/%Y"
+            year_first = language_code(language) in YEAR_FIRST
+            form = "%m/%d/%Y" if language == "en-US" else "%Y-%m-%d" if year_first else "%d/%m/%Y"
             return date.fromisoformat(kept).strftime(form)
         case "cpf":
             return f"{kept[:3]}.{kept[3:6]}.{kept[6:9]}-{kept[9:]}"
@@ -68,12 +69,8 @@ def is_question(said: str) -> bool:
     return said.rstrip().endswith("?")
 
 
-def _code(language: str) -> str:
-    return language.partition("-")[0]
-
-
 def _number(text: str, language: str) -> str | None:
-    thousands, decimal = (",", ".") if _code(language) in POINT else (".", ",")
+    thousands, decimal = (",", ".") if language_code(language) in POINT else (".", ",")
     grouped = rf"-?\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+(?:{re.escape(decimal)}\d+)?"
     number = text.replace(thousands, "") if re.fullmatch(grouped, text, re.ASCII) else text
     number = number.replace(",", ".")

@@ -321,6 +321,11 @@ class Assistant:
     knowledge: tuple[str, ...] = ()
 
 
+def language_code(language: str) -> str:
+    """The language without its country: pt of pt-BR."""
+    return language.partition("-")[0]
+
+
 def plain(text: str) -> str:
     """The text without case and accents, for matching."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())

@@ -5,7 +5,7 @@ from copy import copy
 from functools import lru_cache
 from typing import Any
 
-from graphs.config import Assistant
+from graphs.config import Assistant, language_code
 
 
 class Languages:
@@ -13,7 +13,7 @@ class Languages:
 
     def __init__(self, assistant: Assistant) -> None:
         named = {rule.language for rule in assistant.rules if rule.language is not None}
-        self._own = assistant.language.partition("-")[0]
+        self._own = language_code(assistant.language)
         self._candidates = tuple(sorted(named | {self._own})) if named else ()
 
     def of(self, text: str) -> str | None:

@@ -9,6 +9,9 @@ from app.config import Settings
 from app.conversations import service as conversations
 from app.db import Database, Role
 
+OF_TENANT = click.option("--tenant", required=True, help="The tenant's slug.")
+AT_ADDRESS = click.option("--address", required=True, help="The contact's address, such as whatsapp:+5511990000001.")
+
 
 @click.group()
 def command() -> None:
@@ -16,8 +19,8 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--tenant", required=True, help="The tenant's slug.")
-@click.option("--address", required=True, help="The contact's address, such as whatsapp:+5511990000001.")
+@OF_TENANT
+@AT_ADDRESS
 @click.option("--remove", multiple=True, help="A tag to take away; repeatable.")
 @click.argument("tags", nargs=-1)
 def tag(tenant: str, address: str, remove: tuple[str, ...], tags: tuple[str, ...]) -> None:
@@ -27,8 +30,8 @@ def tag(tenant: str, address: str, remove: tuple[str, ...], tags: tuple[str, ...
 
 
 @command.command()
-@click.option("--tenant", required=True, help="The tenant's slug.")
-@click.option("--address", required=True, help="The contact's address, such as whatsapp:+5511990000001.")
+@OF_TENANT
+@AT_ADDRESS
 @click.option("--forget", is_flag=True, help="Forget everything.")
 def facts(tenant: str, address: str, forget: bool) -> None:
     """Show what agents keep of a contact."""

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from app.db import Transaction
 from app.knowledge import queries
-from graphs.config import plain
+from graphs.config import language_code, plain
 from tenants.knowledge import passages
 from tenants.loader import Loaded
 from tools.context import Found
@@ -44,4 +44,4 @@ def _forms(text: str, language: str) -> tuple[str, str]:
 
 
 def _language(loaded: Loaded) -> str:
-    return loaded.assistant.language.partition("-")[0]
+    return language_code(loaded.assistant.language)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -81,7 +80,7 @@ class Turns:
         self._settings = settings
         self._reached = ports.reached
         self._graphs = Graphs()
-        self._folded: defaultdict[UUID, list[Sequence[Usage]]] = defaultdict(list)
+        self._folded: dict[UUID, list[Sequence[Usage]]] = {}
         self._used_up = UsedUp(ports.db)
 
     async def take(self, tenant_id: UUID, conversation_id: UUID, owner: int) -> Taken:
@@ -138,7 +137,7 @@ class Turns:
         settlement, legs = await self._run_graph(claim, todo, loaded)
         # What a leg has committed stands: a turn that called tools is not begun again.
         may_fold = todo.run is Run.MESSAGES and loaded.assistant.lifecycle.while_running == "fold" and legs == 0
-        return await self._commit(claim, settlement, fold=may_fold and len(self._folded[claim.id]) < FOLDS)
+        return await self._commit(claim, settlement, fold=may_fold and len(self._folded.get(claim.id, ())) < FOLDS)
 
     async def _loaded(self, claim: Claim) -> Loaded:
         """The version that the conversation opened with; the current one, if that one no longer loads."""
@@ -247,7 +246,7 @@ class Turns:
         if committed is None:
             # Fenced off, perhaps: then what is released is nothing of ours, and the next claim says so.
             if fold and record is not None:
-                self._folded[claim.id].append(record.usage)
+                self._folded.setdefault(claim.id, []).append(record.usage)
             raise Folded if fold else Fenced
         self._folded.pop(claim.id, None)
         self._reached(Milestone.TURN_COMMITTED)

@@ -16,19 +16,12 @@ from app.errors import ConflictError, NotFoundError, RecadoError
 from app.inbox.service import Inbox
 from tenants.folder import load_folder
 from tenants.loader import MAIN, Loaded, load
+from tests.app.assistants.variants import GOODBYE, WITHOUT_AGENDA
 from tests.app.turns.steps import ask, done, said
 from tests.platform import TENANT, TENANTS, Platform
 from tools.registry import BUILTIN
 
 V1 = load_folder(TENANTS / TENANT)
-GOODBYE = ("goodbye: Até logo!", "goodbye: Tchau da versão dois!")
-WITHOUT_AGENDA = """
-name: Clínica de Testes
-language: pt-BR
-models: {default: {provider: openai, model: test-model, timeout: 5s}}
-agents: {duvidas: {description: tudo, prompt: prompts/duvidas.md}}
-apology: Perdão.
-"""
 
 
 def variant(old: str, new: str) -> Loaded:

@@ -12,18 +12,11 @@ from app.db import Database
 from app.errors import NotFoundError
 from tenants.folder import load_folder
 from tenants.loader import MAIN, InvalidAssistant
+from tests.app.assistants.variants import GOODBYE, WITHOUT_AGENDA
 from tests.app.turns.steps import ask, decide, done, said
 from tests.platform import TENANT, TENANTS, Platform
 
 OTHER_CONTACT = "whatsapp:+5511990000002"
-V2 = ("goodbye: Até logo!", "goodbye: Tchau da versão dois!")
-WITHOUT_AGENDA = """
-name: Clínica de Testes
-language: pt-BR
-models: {default: {provider: openai, model: test-model, timeout: 5s}}
-agents: {duvidas: {description: tudo, prompt: prompts/duvidas.md}}
-apology: Perdão.
-"""
 
 
 @pytest.fixture
@@ -53,7 +46,7 @@ async def tenant(platform: Platform) -> UUID:
 
 async def test_an_open_conversation_stays_on_its_version_and_a_new_one_gets_the_current_one(platform: Platform) -> None:
     await ask(platform, "oi")
-    await platform.republish(*V2)
+    await platform.republish(*GOODBYE)
     await ask(platform, "oi", contact=OTHER_CONTACT)
     assert await said(platform, "tchau") == ["Até logo!"]
     assert await said(platform, "tchau", OTHER_CONTACT) == ["Tchau da versão dois!"]
@@ -66,7 +59,7 @@ async def test_after_its_end_the_next_conversation_of_the_same_contact_gets_the_
     platform: Platform,
 ) -> None:
     await said(platform, "tchau")
-    await platform.republish(*V2)
+    await platform.republish(*GOODBYE)
     assert await said(platform, "tchau") == ["Tchau da versão dois!"]
 
 
@@ -84,7 +77,7 @@ async def test_a_conversation_that_waits_for_an_operator_comes_back_on_its_versi
 
 
 async def test_going_back_is_publishing_the_older_version(platform: Platform) -> None:
-    await platform.republish(*V2)
+    await platform.republish(*GOODBYE)
     first, second = await published(platform)
     assert await current(platform) == second
     await platform.publish(TENANT, load_folder(TENANTS / TENANT).files)
@@ -106,7 +99,7 @@ async def test_a_conversation_whose_version_no_longer_loads_goes_on_with_the_cur
     await ask(platform, "oi")
     await platform.engine.close()
     await platform.rows("update assistant_versions set files = '{}'")
-    await platform.republish(*V2)
+    await platform.republish(*GOODBYE)
     async with platform.worker() as upgraded:
         await platform.say("tchau")
         for row in await platform.rows("select tenant_id, id from conversations"):
@@ -152,7 +145,7 @@ async def test_a_version_that_could_not_be_read_is_asked_for_again(platform: Pla
 
 
 async def test_no_tenant_gets_the_version_of_another(platform: Platform, versions: Assistants) -> None:
-    await platform.republish(*V2, slug="outra")
+    await platform.republish(*GOODBYE, slug="outra")
     other = (await platform.row("select id from tenants where slug = 'outra'"))["id"]
     mine = await tenant(platform)
     version_id = (await platform.row("select version_id from assistants where tenant_id = %(t)s", t=mine))["version_id"]
