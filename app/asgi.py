@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-import click
 import structlog
 import uvicorn
 from litestar import Litestar, Request, Response, Router, get
@@ -14,17 +13,17 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from app import broker, collector, db, observability
+from app import broker, gc_freeze
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
+from app.crypto import SecretBox
 from app.db import AWAY, Database, Role
 from app.errors import WebhookRefused
 from app.identity.service import Channels
-from app.identity.tokens import SecretBox
 from app.inbox.service import Inbox
-from app.observability import Reached, nobody_listens
 from app.outbox.callbacks import StatusCallbacks
+from app.telemetry import Reached, nobody_listens
 from app.webhooks import twilio
 from app.webhooks.twilio import Doors, TwilioWebhooks
 
@@ -32,7 +31,7 @@ log = structlog.get_logger()
 
 AnyRequest = Request[Any, Any, Any]
 
-NEEDS = ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
+REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
 
 
 def create_app(settings: Settings, *, clock: Clock = utc_now, reached: Reached = nobody_listens) -> Litestar:
@@ -117,7 +116,7 @@ class _AnnouncedServer(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
         if self.started:
-            collector.spare()
+            gc_freeze.freeze()
             port = self.servers[0].sockets[0].getsockname()[1]
             print(f"recado api ready on http://{self.config.host}:{port}", flush=True)
 
@@ -141,14 +140,3 @@ def serve(settings: Settings, host: str, port: int, *, reached: Reached = nobody
     server.run()
     if not server.started:
         sys.exit(1)
-
-
-@click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, help="Port to listen on.")
-def command(host: str, port: int) -> None:
-    """Serve the webhooks and the API."""
-    settings = Settings.from_environment(needs=NEEDS)
-    observability.setup(settings.log_format)
-    db.require(settings.database_url)
-    serve(settings, host, port)

@@ -51,13 +51,13 @@ class Settings:
     log_format: str = "auto"
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None, *, needs: tuple[str, ...] = ()) -> Self:
-        """Reads the environment. `needs` names the variables this process cannot do without.
+    def from_environment(cls, environ: Mapping[str, str] | None = None, *, required: tuple[str, ...] = ()) -> Self:
+        """Reads the environment. `required` names the variables this process cannot do without.
 
         Raises ConfigurationError naming every missing or malformed variable at once.
         """
         env = os.environ if environ is None else environ
-        problems = [f"{name} is not set: {HELP[name]}" for name in needs if not env.get(name)]
+        problems = [f"{name} is not set: {HELP[name]}" for name in required if not env.get(name)]
         numbers = {field_: _number(env, name, problems) for field_, name in NUMBERS.items()}
         public_url = env.get("RECADO_PUBLIC_URL", "").rstrip("/")
         if public_url and (problem := _public_url_problem(public_url)):

@@ -3,11 +3,9 @@
 import asyncio
 import signal
 
-import click
 import structlog
-import uvloop
 
-from app import broker, db, observability
+from app import broker
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
@@ -16,7 +14,7 @@ from app.inbox.service import TIMERS_AT_ONCE, Inbox
 
 log = structlog.get_logger()
 
-NEEDS = ("DATABASE_URL", "REDIS_URL")
+REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL")
 TICK = 1.0
 """Seconds between looks."""
 
@@ -48,12 +46,3 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
     except TimeoutError:
         return
-
-
-@click.command()
-def command() -> None:
-    """Fire timers: idle conversations, handoffs that nobody took."""
-    settings = Settings.from_environment(needs=NEEDS)
-    observability.setup(settings.log_format)
-    db.require(settings.database_url)
-    uvloop.run(run(settings))

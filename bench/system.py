@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import migrations
-from app import embedded
 from app.assistants import service as assistants
 from app.channels.base import Credentials
 from app.clock import utc_now
 from app.config import PROVIDERS
+from app.crypto import SecretBox, new_secret_key
 from app.db import Database, Role
-from app.embedded.process import free_port
 from app.identity import service as identity
-from app.identity.tokens import SecretBox, new_secret_key
-from app.processes import Child
+from app.supervisor import Child
 from bench import usage
 from bench.traffic import WEBHOOK, Number
-from tenants.folder import load_folder
-from tenants.loader import MAIN, load
+from devkit import embedded
+from devkit.embedded.process import free_port
+from manifest.folder import load_folder
+from manifest.loader import MAIN, load
 
 HERE = Path(__file__).parent
 TENANT = HERE / "tenants" / "bench"
@@ -151,14 +151,14 @@ def _start_servers(stack: AsyncExitStack, made: System) -> None:
 
 
 def _define(made: System, plan: Plan) -> None:
-    made.add("model", "simulators.llm", *listen(made.model_url), "--script", str(SCRIPT), "--no-log")
+    made.add("model", "devkit.simulators.llm", *listen(made.model_url), "--script", str(SCRIPT), "--no-log")
     if plan.twilio_url is None:
         numbers = [part for n in (made.number, made.folding_number) for part in ("--number", _number(made, n))]
-        made.add("twilio", "simulators.twilio", *listen(made.twilio_url), *numbers)
-    made.add("api", "app.cli", "api", *listen(made.api_url))
+        made.add("twilio", "devkit.simulators.twilio", *listen(made.twilio_url), *numbers)
+    made.add("api", "cli", "api", *listen(made.api_url))
     for position in range(1, plan.workers + 1):
-        made.add(f"worker-{position}", "app.cli", "worker")
-    made.add("scheduler", "app.cli", "scheduler")
+        made.add(f"worker-{position}", "cli", "worker")
+    made.add("scheduler", "cli", "scheduler")
 
 
 async def _publish(made: System, edits: Mapping[str, str]) -> None:

@@ -5,8 +5,8 @@ import uuid
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus, urlsplit
 
-from simulators.twilio.signing import sign
-from simulators.twilio.wire import Answer, Broken, Unreachable, Wire
+from devkit.simulators.twilio.signing import sign
+from devkit.simulators.twilio.wire import Answer, Broken, Unreachable, Wire
 
 WEBHOOK = "/api/v1/twilio/webhook"
 STATUS = "/api/v1/twilio/status"

@@ -6,7 +6,7 @@ import time
 
 import psutil
 
-from app.processes import Child
+from app.supervisor import Child
 
 MEGABYTE = 1024 * 1024
 ADDITIONS = 2_000_000

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from graphs.models import Models
-from tools.context import ToolRunner
+from graphs.llm_client import Models
+from tools.ports import ToolRunner
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 from langchain_core.messages import ToolCall as ModelToolCall
 
 from tools.base import InvalidArguments, Tool
-from tools.context import JSON, OutcomeUnknown, ToolBroke, ToolCall, ToolContext, ToolRunner
+from tools.ports import JSON, OutcomeUnknown, ToolBroke, ToolCall, ToolContext, ToolRunner
 
 
 class CallFailed(Exception):

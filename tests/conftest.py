@@ -11,15 +11,16 @@ import pytest
 import redis
 
 import migrations
-from app import embedded, observability
-from app.processes import Child
+from app import telemetry
+from app.supervisor import Child
+from devkit import embedded
 from tests.platform import Log, Platform, Servers, running_platform
 
 LOG = Log()
 with contextlib.redirect_stderr(LOG):
-    observability.setup("json")
+    telemetry.setup("json")
 
-SCRIPTS = Path(__file__).parent / "scripts"
+SCRIPTS = Path(__file__).parent / "data" / "scripts"
 
 
 @pytest.fixture
@@ -69,8 +70,8 @@ def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     logs = tmp_path_factory.mktemp("simulators")
     scripts = [argument for path in sorted(SCRIPTS.glob("*.yaml")) for argument in ("--script", str(path))]
     commands = {
-        "twilio": ["simulators.twilio", "--port", "0", "--callback-delay", "0"],
-        "model": ["simulators.llm", "--port", "0", *scripts],
+        "twilio": ["devkit.simulators.twilio", "--port", "0", "--callback-delay", "0"],
+        "model": ["devkit.simulators.llm", "--port", "0", *scripts],
     }
     children = {name: Child(name, [sys.executable, "-m", *cmd], {}, logs / name) for name, cmd in commands.items()}
     for child in children.values():

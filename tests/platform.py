@@ -22,21 +22,21 @@ from app import asgi, worker
 from app.assistants import service as assistants
 from app.channels.base import Credentials
 from app.config import ModelProvider, Settings
+from app.crypto import SecretBox, new_secret_key
 from app.db import Database, Role
 from app.identity import service as identity
-from app.identity.tokens import SecretBox, new_secret_key
-from app.observability import Milestone
+from app.telemetry import Milestone
 from app.turns.engine import Engine
-from simulators.twilio.signing import sign
-from tenants.folder import load_folder
-from tenants.loader import Files, load
+from devkit.simulators.twilio.signing import sign
+from manifest.folder import load_folder
+from manifest.loader import Files, load
 
 ACCOUNT_SID = "AC" + "a" * 32
 TOKEN = "a-token-of-the-tests"
 NUMBER = "whatsapp:+551140000001"
 CONTACT = "whatsapp:+5511990000001"
 TENANT = "clinica"
-TENANTS = Path(__file__).parent / "tenants"
+TENANTS = Path(__file__).parent / "data" / "tenants"
 PATIENCE = 20.0
 """Seconds after which a test gives up waiting for what should have happened."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("app", "graphs", "tools", "tenants", "migrations", "simulators", "bench")
+PACKAGES = ("cli", "devkit", "app", "manifest", "graphs", "tools", "migrations", "bench")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 45

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from app.demo import CLINIC, SCHOOL, SHOP, TENANTS, Tenant, fitted
+from app.crypto import SecretBox
 from app.identity import secrets
 from app.identity import service as identity
-from app.identity.tokens import SecretBox
-from app.processes import Child
+from app.supervisor import Child
+from devkit.demo import CLINIC, SCHOOL, SHOP, TENANTS, Tenant, fitted
 from graphs.config import Heard
-from tenants.folder import load_folder
-from tests.app.turns.steps import decide, pending_interrupt
+from manifest.folder import load_folder
+from tests.app.turns.drivers import decide, pending_interrupt
 from tests.platform import CONTACT, Platform
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +30,9 @@ Parts = Mapping[str, str]
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     """Where the shop and the school listen, as separate programs."""
     logs = tmp_path_factory.mktemp("parts")
-    commands = {name: [sys.executable, "-m", f"simulators.{name}", "--port", "0", "--token", TOKEN] for name in USUAL}
+    commands = {
+        name: [sys.executable, "-m", f"devkit.simulators.{name}", "--port", "0", "--token", TOKEN] for name in USUAL
+    }
     children = {name: Child(name, command, {}, logs / name) for name, command in commands.items()}
     for child in children.values():
         child.start()
@@ -80,7 +82,7 @@ async def chat(platform: Platform, parts: Parts, tenant: Tenant) -> AsyncIterato
     assert platform.engine is not None
     assert tenant.part is not None
     await platform.control(parts[tenant.part], "reset", {})
-    script = (ROOT / "simulators" / "scripts" / f"{tenant.slug}.yaml").read_bytes()
+    script = (ROOT / "devkit" / "simulators" / "scripts" / f"{tenant.slug}.yaml").read_bytes()
     async with platform.http.post(f"{platform.servers.model}/control/scripts", data=script) as answer:
         assert answer.status == 200, await answer.text()
     loaded = load_folder(ROOT / "tenants" / tenant.slug)
@@ -101,11 +103,11 @@ def test_every_tenant_is_valid_and_the_demo_knows_its_secrets(tenant: Tenant) ->
     loaded = load_folder(ROOT / "tenants" / tenant.slug)
     needed = frozenset().union(*(tool.secrets for tool in loaded.assistant.tools.values()))
     assert needed == {tenant.known_as} - {""}
-    assert (ROOT / "simulators" / "scripts" / f"{tenant.slug}.yaml").exists()
+    assert (ROOT / "devkit" / "simulators" / "scripts" / f"{tenant.slug}.yaml").exists()
 
 
 def test_the_shop_s_tools_are_made_from_the_document_that_the_shop_serves() -> None:
-    served = ROOT / "simulators" / "shop" / "openapi.yaml"
+    served = ROOT / "devkit" / "simulators" / "shop" / "openapi.yaml"
     assert (ROOT / "tenants" / "loja-aurora" / "loja.yaml").read_bytes() == served.read_bytes()
 
 

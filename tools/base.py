@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from tools.context import JSON, ToolContext
+from tools.ports import JSON, ToolContext
 
 Effects = Literal["read", "write", "handoff"]
 

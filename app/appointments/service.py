@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from app.appointments import queries
 from app.db import Transaction
 from graphs.config import Calendar
-from tools.context import Slot, SlotUnavailable
+from tools.ports import Slot, SlotUnavailable
 
 HORIZON = timedelta(days=400)
 """Slots are looked up no further from today."""

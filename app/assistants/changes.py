@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from tenants.loader import MAIN, Files
+from manifest.loader import MAIN, Files
 
 SHOWN = 120
 """Characters of a value that are shown."""

@@ -14,7 +14,7 @@ from app.identity import queries as identity_queries
 from app.identity import service as identity
 from app.identity.queries import TenantRow
 from graphs.config import Assistant, Call
-from tenants.loader import InvalidAssistant, Loaded
+from manifest.loader import InvalidAssistant, Loaded
 
 
 @dataclass(frozen=True)

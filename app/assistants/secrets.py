@@ -7,7 +7,7 @@ from app.assistants import queries
 from app.db import Transaction
 from app.errors import ConflictError
 from app.identity.queries import TenantRow
-from tenants.loader import Loaded
+from manifest.loader import Loaded
 
 
 @dataclass(frozen=True)

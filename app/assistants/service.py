@@ -16,8 +16,8 @@ from app.identity import queries as identity_queries
 from app.identity import service as identity
 from app.identity.queries import TenantRow
 from app.knowledge import service as knowledge
-from tenants import loader
-from tenants.loader import InvalidAssistant, Loaded
+from manifest import loader
+from manifest.loader import InvalidAssistant, Loaded
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 SHORT = 12

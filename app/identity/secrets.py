@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from app.crypto import SecretBox
 from app.db import Database, Transaction
 from app.errors import NotFoundError
 from app.identity import service as identity
-from app.identity.tokens import SecretBox
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from app.channels.base import Credentials
+from app.crypto import SecretBox
 from app.db import Database
 from app.errors import ConflictError, NotFoundError
 from app.identity import queries
 from app.identity.queries import TenantRow
-from app.identity.tokens import SecretBox
 
 
 @dataclass(frozen=True)

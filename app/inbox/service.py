@@ -14,7 +14,7 @@ from app.db import Database
 from app.errors import ConflictError
 from app.inbox import queries
 from app.inbox.queries import Received
-from app.observability import Milestone, Reached, nobody_listens
+from app.telemetry import Milestone, Reached, nobody_listens
 
 log = structlog.get_logger()
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from app.db import Transaction
-from tenants.knowledge import Passage
-from tools.context import Found
+from manifest.knowledge import Passage
+from tools.ports import Found
 
 LANGUAGES = {
     "da": "danish",

@@ -6,9 +6,9 @@ from uuid import UUID
 from app.db import Transaction
 from app.knowledge import queries
 from graphs.config import language_code, plain
-from tenants.knowledge import passages
-from tenants.loader import Loaded
-from tools.context import Found
+from manifest.knowledge import passages
+from manifest.loader import Loaded
+from tools.ports import Found
 
 
 async def keep(tx: Transaction, tenant_id: UUID, loaded: Loaded) -> None:

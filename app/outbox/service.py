@@ -28,9 +28,9 @@ from app.config import Settings
 from app.db import AWAY, Database
 from app.errors import RecadoError
 from app.identity.service import Channels
-from app.observability import Milestone, Reached
 from app.outbox import queries
 from app.outbox.queries import Claimer, OutboxRow, Settlement, Undelivered
+from app.telemetry import Milestone, Reached
 
 log = structlog.get_logger()
 

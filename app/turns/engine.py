@@ -17,8 +17,8 @@ from app.outbox import service as outbox
 from app.outbox.service import Sender
 from app.turns import queries
 from app.turns.queries import Sweep
-from app.turns.registration import Registration
 from app.turns.service import Turns
+from app.turns.worker_lease import Registration
 
 log = structlog.get_logger()
 

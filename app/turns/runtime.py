@@ -15,7 +15,7 @@ from graphs.context import Context
 from graphs.edges import leg_ended
 from graphs.nodes.handoff import Decision
 from graphs.state import Event, State, new_turn
-from tenants.loader import Loaded
+from manifest.loader import Loaded
 
 STEPS_PER_LEG = 50
 

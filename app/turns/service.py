@@ -16,22 +16,22 @@ from app.channels.base import split_body
 from app.clock import Clock
 from app.config import Settings
 from app.db import AWAY
-from app.observability import Milestone
 from app.outbox.queries import OutboxRow
+from app.telemetry import Milestone
 from app.turns import queries, runtime
 from app.turns.limits import UsedUp
 from app.turns.plan import Plan, Run, plan
 from app.turns.queries import Claim, Committed, Interrupt, Record, Settlement, Unclaimed
-from app.turns.runner import JournalingToolRunner, Ports
 from app.turns.runtime import Finished, Graphs
 from app.turns.saver import BufferingSaver
 from app.turns.timers import Waits, expiry, timer
+from app.turns.tool_runner import JournalingToolRunner, Ports
 from graphs.config import CLOSE, Assistant
 from graphs.context import Context
-from graphs.models import Models
+from graphs.llm_client import Models
 from graphs.nodes.handoff import Decision
 from graphs.state import Reply, Route, Usage
-from tenants.loader import InvalidAssistant, Loaded
+from manifest.loader import InvalidAssistant, Loaded
 
 log = structlog.get_logger()
 

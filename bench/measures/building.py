@@ -2,10 +2,10 @@
 
 import time
 
-from bench.lab import Lab
+from bench.load.context import Lab
 from bench.report import Row, at_most
 from graphs.builder import build
-from tenants.loader import MAIN, load
+from manifest.loader import MAIN, load
 
 AGENTS, TOOLS = 20, 60
 TARGET_MS = 50

@@ -9,8 +9,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from app.config import ModelProvider
 from bench.system import TENANT
-from graphs.models import Models, Toolbox
-from tenants.folder import load_folder
+from graphs.llm_client import Models, Toolbox
+from manifest.folder import load_folder
 
 CALLS, AT_ONCE = 400, 8
 

@@ -2,10 +2,10 @@
 
 from typing import LiteralString
 
-from bench.lab import Lab
+from bench.load.closed_loop import Talk
+from bench.load.context import Lab
 from bench.measures.replies import ours, per_reply
 from bench.report import Row, at_most
-from bench.talk import Talk
 
 CONTACTS, ROUNDS = 8, 25
 

@@ -4,11 +4,11 @@ import asyncio
 import re
 from collections import defaultdict
 
-from bench.lab import Lab
+from bench.load.closed_loop import Stalled
+from bench.load.context import Lab
 from bench.receiver import Sent
 from bench.report import Row
 from bench.system import FOLDING
-from bench.talk import Stalled
 from bench.traffic import contact_address
 
 MESSAGES, WITHIN = 5, 0.2

@@ -5,10 +5,10 @@ import sys
 import time
 from dataclasses import dataclass
 
-from bench.lab import Lab
+from bench.load.closed_loop import Stalled, Talk
+from bench.load.context import Lab
 from bench.measures.replies import ours, per_reply, split_up
 from bench.report import Row, at_most
-from bench.talk import Stalled, Talk
 
 EARLY, LATE = 10, 400
 

@@ -4,9 +4,9 @@ import asyncio
 import signal
 import time
 
-from bench.lab import Lab
+from bench.load.closed_loop import Stalled
+from bench.load.context import Lab
 from bench.report import Row, at_most
-from bench.talk import Stalled
 from bench.traffic import contact_address
 
 CONTACTS = 60

@@ -3,9 +3,9 @@
 import asyncio
 import random
 
-from bench.lab import Lab
+from bench.load.closed_loop import Tally
+from bench.load.context import Lab
 from bench.report import Row, at_least, at_most, number, percentile
-from bench.talk import Tally
 
 OURS = ("api", "worker-1", "scheduler")
 SHOWN = ("api", "worker-1", "postgres", "valkey", "model", "driver")

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from bench.lab import Lab
+from bench.load.context import Lab
 from bench.report import Row, at_most
 
 TARGETS = {"api": 1.0, "worker-1": 2.0}

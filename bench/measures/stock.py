@@ -21,7 +21,7 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import SecretStr
 
 from bench.system import TENANT
-from tenants.folder import load_folder
+from manifest.folder import load_folder
 
 CONTACTS = 6
 DATABASE = "stock"

@@ -11,13 +11,13 @@ from app.broker import Nudger
 from app.clock import utc_now
 from app.db import Database, Role
 from app.inbox.service import Inbox
-from bench.lab import Lab
+from bench.load.closed_loop import REPLY_WITHIN, Stalled, Talk
+from bench.load.context import Lab
 from bench.report import Row, at_most
 from bench.system import TENANT
-from bench.talk import REPLY_WITHIN, Stalled, Talk
 from bench.traffic import contact_address
-from tenants.folder import load_folder
-from tenants.loader import MAIN, Loaded, load
+from manifest.folder import load_folder
+from manifest.loader import MAIN, Loaded, load
 
 PARKED, NEWCOMERS = 200, 50
 WORD, CALLED, BACK = "atendente", "Vou chamar alguém.", "Já estou aqui."

@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.lab import Lab
+from bench.load.closed_loop import Stalled
+from bench.load.context import Lab
 from bench.report import Row, at_least, at_most, percentile
-from bench.talk import Stalled
 from bench.traffic import contact_address
 
 CLIENTS = 32

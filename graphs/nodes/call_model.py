@@ -9,9 +9,9 @@ from langgraph.runtime import Runtime
 from graphs import prompts, transfer
 from graphs.config import Agent, Assistant
 from graphs.context import Context
-from graphs.models import ModelFailure, Toolbox, priced
+from graphs.history import with_call_ids
+from graphs.llm_client import ModelFailure, Toolbox, priced
 from graphs.nodes.base import NodeWithRuntime
-from graphs.portable import with_call_ids
 from graphs.state import State, Update, changed, saying
 
 CALLS_PER_TURN = 10

@@ -14,7 +14,7 @@ from graphs.flows import arguments_of, step_after
 from graphs.nodes.base import NodeWithRuntime
 from graphs.state import FlowState, State, TurnState, changed, saying
 from graphs.tool_calls import CallFailed, perform
-from tools.context import JSON, ToolRunner
+from tools.ports import JSON, ToolRunner
 
 CALLS = "calls made"
 """The field that counts a flow's calls: no text can name it."""

@@ -7,8 +7,8 @@ from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
 from graphs.answers import rating_in
 from graphs.config import Assistant
+from graphs.history import LOST
 from graphs.nodes.base import Node
-from graphs.portable import LOST
 from graphs.state import State, Update, changed, new_turn
 
 

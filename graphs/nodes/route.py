@@ -13,7 +13,7 @@ from graphs.context import Context
 from graphs.edges import flow_node
 from graphs.flows import question_of, started
 from graphs.language import Languages
-from graphs.models import ModelFailure, Models, Toolbox, priced
+from graphs.llm_client import ModelFailure, Models, Toolbox, priced
 from graphs.nodes.base import NodeWithRuntime
 from graphs.state import FlowState, Route, State, TurnState, Usage, changed, saying
 

@@ -13,7 +13,7 @@ from graphs.nodes.base import NodeWithRuntime
 from graphs.state import Route, State, TurnState, Update, changed, saying
 from graphs.tool_calls import CallFailed, fitting, perform
 from graphs.transfer import TRANSFER
-from tools.context import JSON, ToolRunner
+from tools.ports import JSON, ToolRunner
 
 LONGEST_RESULT = 8_000
 """Characters of a tool's result that a model gets to see."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.identity.tokens import new_secret_key
-from app.processes import Child
+from app.crypto import new_secret_key
+from app.supervisor import Child
 from tests.platform import TOKEN, Log, Platform
 
 MODEL_CLIENTS = ("langgraph", "langchain_core", "langchain_openai", "openai", "groq", "google", "numpy", "tiktoken")
@@ -70,7 +70,7 @@ class TestProcess:
         return {"PATH": os.environ["PATH"], **variables}
 
     def run(self, **variables: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "app.cli", "api", "--port", "0"]
+        command = [sys.executable, "-m", "cli", "api", "--port", "0"]
         environment = self.environment(**variables)
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
@@ -82,7 +82,7 @@ class TestProcess:
             "RECADO_SECRET_KEY": new_secret_key(),
         }
         port = free_port()
-        command = [sys.executable, "-m", "app.cli", "api", "--port", str(port)]
+        command = [sys.executable, "-m", "cli", "api", "--port", str(port)]
         child = Child("api", command, self.environment(**variables), tmp_path / "log")
         child.start()
         try:

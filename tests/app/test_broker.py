@@ -13,7 +13,7 @@ from app import broker
 from app.broker import Nudge, Nudger
 from app.turns import actors
 from app.worker import QUEUE_POLL_MS
-from tests.app.webhooks.cable import cable_to
+from tests.app.webhooks.cuttable_proxy import cable_to
 from tests.platform import ACCOUNT_SID, CONTACT, TOKEN, Log, Platform
 
 TENANT, CONVERSATION = uuid.uuid4(), uuid.uuid4()

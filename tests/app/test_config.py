@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from app.asgi import NEEDS
+from app.asgi import REQUIRED_ENV
 from app.channels.whatsapp.inbound import signature_is_valid
 from app.config import HELP, NUMBERS, Settings
 from app.errors import ConfigurationError
-from simulators.twilio.signing import sign
+from devkit.simulators.twilio.signing import sign
 
 GOOD = {
     "DATABASE_URL": "postgresql://recado:secret-of-postgres@db/recado",
@@ -20,7 +20,7 @@ GOOD = {
 
 
 def settings(**changes: str) -> Settings:
-    return Settings.from_environment(GOOD | changes, needs=NEEDS)
+    return Settings.from_environment(GOOD | changes, required=REQUIRED_ENV)
 
 
 def problems(**changes: str) -> list[str]:
@@ -41,10 +41,10 @@ def test_what_is_set_is_taken_and_the_rest_has_defaults() -> None:
 
 def test_every_missing_variable_is_named_at_once_with_what_it_is_for() -> None:
     with pytest.raises(ConfigurationError) as raised:
-        Settings.from_environment({"RECADO_LEASE": "soon"}, needs=NEEDS)
+        Settings.from_environment({"RECADO_LEASE": "soon"}, required=REQUIRED_ENV)
     lines = str(raised.value).splitlines()
-    assert len(lines) == len(NEEDS) + 1
-    for name in NEEDS:
+    assert len(lines) == len(REQUIRED_ENV) + 1
+    for name in REQUIRED_ENV:
         assert f"{name} is not set: {HELP[name]}" in lines
 
 
@@ -53,7 +53,7 @@ def test_an_empty_variable_is_a_missing_one() -> None:
 
 
 def test_a_process_needs_no_more_than_it_says() -> None:
-    assert Settings.from_environment({}, needs=()).database_url == ""
+    assert Settings.from_environment({}, required=()).database_url == ""
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "x", "1s", "1,5", "nan", "inf", "1e999"])

@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 
 from app.config import ModelProvider
-from graphs.models import Models
-from tests.graphs.talk import SCRIPT, Talk, assistant, compiled
+from graphs.llm_client import Models
+from tests.graphs.conversation import SCRIPT, Talk, assistant, compiled
 from tests.platform import Servers
 
 Start = Callable[..., Talk]

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tools.base import Tool
-from tools.context import JSON, ToolBroke, ToolContext
-from tools.json_schema import arguments_parser
+from tools.kinds.json_schema import arguments_parser
+from tools.ports import JSON, ToolBroke, ToolContext
 from tools.registry import BUILTIN
 
 QUANTITY = {

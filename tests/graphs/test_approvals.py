@@ -11,8 +11,8 @@ from graphs.config import Approvals, Handoff
 from graphs.edges import leg_ended
 from graphs.nodes.handoff import Decision, Said
 from tests.graphs.conftest import Start
+from tests.graphs.conversation import Talk, assistant, interrupts, replies, shape
 from tests.graphs.shop import Shop
-from tests.graphs.talk import Talk, assistant, interrupts, replies, shape
 
 MEANWHILE = [
     Said(id="SM1", author="contact", body="ainda está aí?"),

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from graphs.breaker import FAILURES, LocalBreaker
+from graphs.circuit_breaker import FAILURES, LocalBreaker
 from graphs.config import Price
-from graphs.models import PATIENCE, TRIES, ModelFailure, Models, Toolbox, priced
+from graphs.llm_client import PATIENCE, TRIES, ModelFailure, Models, Toolbox, priced
 from graphs.nodes.call_model import with_fresh_ids
 from graphs.state import Usage
-from tests.graphs.talk import NAME, Talk, assistant, compiled, replies
-from tests.graphs.wire import (
+from tests.graphs.conversation import NAME, Talk, assistant, compiled, replies
+from tests.graphs.provider_fakes import (
     PROVIDERS,
     SYSTEM,
     TOOLS,

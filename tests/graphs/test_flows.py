@@ -9,11 +9,11 @@ from graphs.builder import LEG_ENDS_BEFORE, build
 from graphs.config import Ask, Assign, Branch, Call, End, Flow, Rule, Say, Step
 from graphs.edges import leg_ended
 from graphs.nodes.handoff import Decision
-from tenants.flow_sections import MOST_STEPS
+from manifest.flow_sections import MOST_STEPS
 from tests.graphs.conftest import Start
+from tests.graphs.conversation import Talk, assistant, interrupts, replies
 from tests.graphs.shop import Shop, broken
-from tests.graphs.talk import Talk, assistant, interrupts, replies
-from tools.context import OutcomeUnknown
+from tools.ports import OutcomeUnknown
 
 BEGIN = Rule(to="pedido", words=("comprar",))
 RULES = (Rule(to="handoff", words=("atendente",)), Rule(to="close", words=("tchau",)), BEGIN)

@@ -13,8 +13,8 @@ from graphs.edges import leg_ended
 from graphs.nodes import run_tools
 from graphs.nodes.call_model import CALLS_PER_TURN
 from tests.graphs.conftest import Start
-from tests.graphs.talk import Talk, assistant, interrupts, replies
-from tools.context import Slot
+from tests.graphs.conversation import Talk, assistant, interrupts, replies
+from tools.ports import Slot
 
 APOLOGY = ("assistant", "Desculpe, tive um problema.")
 

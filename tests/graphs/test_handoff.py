@@ -5,7 +5,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from graphs.nodes.handoff import Decision, Said
 from tests.graphs.conftest import Start
-from tests.graphs.talk import Talk, interrupts, replies, shape
+from tests.graphs.conversation import Talk, interrupts, replies, shape
 
 MEANWHILE = [
     Said(id="SM1", author="contact", body="alô? atendente?"),

@@ -10,7 +10,7 @@ from langgraph.graph.message import add_messages
 from graphs.nodes.recall import answer_dangling_calls, make_recall, window_start
 from graphs.state import State, new_turn
 from tests.graphs.conftest import Start
-from tests.graphs.talk import assistant, replies, shape
+from tests.graphs.conversation import assistant, replies, shape
 
 
 def human(number: int) -> HumanMessage:

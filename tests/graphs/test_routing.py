@@ -10,7 +10,7 @@ from graphs.config import Agent, Hours, Rule
 from graphs.language import Languages
 from graphs.nodes.call_model import CALLS_PER_TURN
 from tests.graphs.conftest import Start
-from tests.graphs.talk import Talk, assistant, interrupts, replies
+from tests.graphs.conversation import Talk, assistant, interrupts, replies
 
 CLOSED = (Rule(to="agenda", outside_hours=True),)
 WEEK = Hours(

@@ -8,7 +8,7 @@ import pytest
 from graphs.config import Heard, Rule, plain
 from graphs.nodes.route import without_model
 from graphs.state import FlowState, State, new_turn
-from tests.graphs.talk import assistant
+from tests.graphs.conversation import assistant
 
 PERSON = Rule(to="handoff", words=("atendente", "falar com alguém"))
 

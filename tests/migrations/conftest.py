@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from app import embedded
+from devkit import embedded
 
 NewDatabase = Callable[[str], str]
 

@@ -12,7 +12,7 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 import migrations
-from app import embedded
+from devkit import embedded
 from tests.platform import Servers, running_platform
 
 LANGGRAPHS = ["checkpoint_blobs", "checkpoint_migrations", "checkpoint_writes", "checkpoints"]

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.tools.world import LOOPBACK, Server, running_server
-from tools.outgoing import GuardedOutgoing
+from tests.tools.fake_ports import LOOPBACK, Server, running_server
+from tools.net.guarded_http import GuardedOutgoing
 
 
 @pytest.fixture

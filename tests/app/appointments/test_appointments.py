@@ -13,7 +13,7 @@ from app.appointments.service import Booker, TenantAppointments
 from app.db import Database, Transaction
 from graphs.config import Calendar
 from tests.platform import CONTACT, Platform
-from tools.context import Slot, SlotUnavailable
+from tools.ports import Slot, SlotUnavailable
 
 NEW_YORK = ZoneInfo("America/New_York")
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")

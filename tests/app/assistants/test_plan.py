@@ -14,10 +14,10 @@ from app.assistants.plan import Lost, Moving, Plan
 from app.broker import Nudger
 from app.errors import ConflictError, NotFoundError, RecadoError
 from app.inbox.service import Inbox
-from tenants.folder import load_folder
-from tenants.loader import MAIN, Loaded, load
+from manifest.folder import load_folder
+from manifest.loader import MAIN, Loaded, load
 from tests.app.assistants.variants import GOODBYE, WITHOUT_AGENDA
-from tests.app.turns.steps import ask, done, said
+from tests.app.turns.drivers import ask, done, said
 from tests.platform import TENANT, TENANTS, Platform
 from tools.registry import BUILTIN
 

@@ -10,10 +10,10 @@ from app.assistants import service as assistants
 from app.assistants.service import Assistants
 from app.db import Database
 from app.errors import NotFoundError
-from tenants.folder import load_folder
-from tenants.loader import MAIN, InvalidAssistant
+from manifest.folder import load_folder
+from manifest.loader import MAIN, InvalidAssistant
 from tests.app.assistants.variants import GOODBYE, WITHOUT_AGENDA
-from tests.app.turns.steps import ask, decide, done, said
+from tests.app.turns.drivers import ask, decide, done, said
 from tests.platform import TENANT, TENANTS, Platform
 
 OTHER_CONTACT = "whatsapp:+5511990000002"

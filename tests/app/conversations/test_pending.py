@@ -5,8 +5,8 @@ import pytest
 from app.conversations import service as conversations
 from app.conversations.queries import PendingInterrupt
 from app.errors import NotFoundError
-from tenants.folder import load_folder
-from tests.app.turns.steps import decide, done, said
+from manifest.folder import load_folder
+from tests.app.turns.drivers import decide, done, said
 from tests.platform import ACCOUNT_SID, CONTACT, TENANT, TENANTS, Platform
 
 OTHER_CONTACT, NEIGHBOURS_CONTACT = "whatsapp:+5511990000002", "whatsapp:+5511990000003"

@@ -9,12 +9,12 @@ import pytest
 from psycopg import sql
 
 from app.channels.base import Credentials
+from app.crypto import SecretBox, new_secret_key
 from app.db import Database, Role
 from app.errors import ConfigurationError, ConflictError, NotFoundError
 from app.identity import queries
 from app.identity import service as identity
 from app.identity.service import Channels
-from app.identity.tokens import SecretBox, new_secret_key
 
 ACCOUNT, OTHER_ACCOUNT = "AC" + "1" * 32, "AC" + "2" * 32
 NUMBER = "whatsapp:+551140000009"

@@ -10,10 +10,10 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
+from app.crypto import SecretBox
 from app.identity import secrets
-from app.identity.tokens import SecretBox
-from tenants.folder import load_folder
-from tenants.loader import MAIN
+from manifest.folder import load_folder
+from manifest.loader import MAIN
 from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TENANTS, TOKEN, Platform
 
 NEIGHBOUR, NEIGHBOUR_NUMBER = "vizinha", "whatsapp:+551140000002"

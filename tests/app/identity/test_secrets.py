@@ -2,12 +2,12 @@
 
 import pytest
 
+from app.crypto import SecretBox, new_secret_key
 from app.db import Database
 from app.errors import ConfigurationError, NotFoundError
 from app.identity import secrets
 from app.identity.secrets import Secrets
-from app.identity.tokens import SecretBox, new_secret_key
-from tenants.folder import load_folder
+from manifest.folder import load_folder
 from tests.platform import TENANT, TENANTS, Platform
 
 VALUE = "um segredo, com ção"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tenants.folder import load_folder
-from tests.app.turns.steps import done, said
+from manifest.folder import load_folder
+from tests.app.turns.drivers import done, said
 from tests.platform import ACCOUNT_SID, TENANT, TENANTS, Platform
 
 NEIGHBOUR, NEIGHBOURS_NUMBER, NEIGHBOURS_CONTACT = "vizinha", "whatsapp:+551140000002", "whatsapp:+5511990000003"

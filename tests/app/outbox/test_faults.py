@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.app.channels.scripted import DROP, Answer, refused
-from tests.app.outbox import rows
+from tests.app.outbox import builders as rows
 from tests.platform import CONTACT, Platform
 
 SETTLED = 16

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.app.channels.scripted import refused
-from tests.app.outbox import rows
+from tests.app.outbox import builders as rows
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, TENANT, TOKEN, Log, Platform
 
 FRIEND = "whatsapp:+5511990000002"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.app.channels.scripted import Answer, ScriptedTwilio, refused
-from tests.app.outbox import rows
+from tests.app.outbox import builders as rows
 from tests.app.outbox.test_faults import SETTLED, faulty, twilio_has
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, Platform
 

@@ -10,15 +10,15 @@ import aiohttp
 import pytest
 
 from app.channels.whatsapp.outbound import TwilioGateway
+from app.crypto import SecretBox
 from app.db import Database
 from app.identity.service import Channels
-from app.identity.tokens import SecretBox
-from app.observability import Milestone
 from app.outbox import queries
 from app.outbox.queries import OutboxRow, Settlement
 from app.outbox.service import Sender, claimer
-from app.turns.registration import Registration
-from tests.app.outbox import rows
+from app.telemetry import Milestone
+from app.turns.worker_lease import Registration
+from tests.app.outbox import builders as rows
 from tests.app.outbox.test_faults import SETTLED, faulty, twilio_has
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, TOKEN, Platform
 

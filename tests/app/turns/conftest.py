@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.app.turns.steps import OtherWorker
+from tests.app.turns.drivers import OtherWorker
 from tests.platform import Platform
 
 

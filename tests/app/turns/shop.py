@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from app.crypto import SecretBox
 from app.identity import secrets
-from app.identity.tokens import SecretBox
 from tests.platform import TENANT, Platform
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)

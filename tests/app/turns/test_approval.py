@@ -13,10 +13,10 @@ from app.db import Database
 from app.errors import ConflictError
 from app.inbox.decisions import Decision, decide
 from app.inbox.service import Inbox
-from app.observability import Milestone
-from tests.app.turns.cuts import POINTS, cut_off
+from app.telemetry import Milestone
+from tests.app.turns.drivers import OtherWorker, done, fire_timers, once, pending_interrupt, recovered, said
+from tests.app.turns.faults import POINTS, cut_off
 from tests.app.turns.shop import Shop, open_shop, publish_shop, workers_that_may_call
-from tests.app.turns.steps import OtherWorker, done, fire_timers, once, pending_interrupt, recovered, said
 from tests.platform import Platform
 
 ASKED = "Vou confirmar."

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from app.clock import utc_now
+from app.crypto import SecretBox, new_secret_key
 from app.identity import secrets
-from app.identity.tokens import SecretBox, new_secret_key
-from app.observability import Milestone
-from tests.app.turns.cuts import POINTS, cut_off
+from app.telemetry import Milestone
+from tests.app.turns.drivers import OtherWorker, done, elsewhere, once, pending_interrupt, receive, recovered, said
+from tests.app.turns.faults import POINTS, cut_off
 from tests.app.turns.shop import SECRET, Shop, open_shop, publish_shop, workers_that_may_call
-from tests.app.turns.steps import OtherWorker, done, elsewhere, once, pending_interrupt, receive, recovered, said
 from tests.app.turns.test_journal import CALL, Runners, runners
 from tests.platform import TENANT, Log, Platform
-from tools.context import JSON, OutcomeUnknown, ToolBroke, ToolContext, Unreachable
+from tools.ports import JSON, OutcomeUnknown, ToolBroke, ToolContext, Unreachable
 
 __all__ = ["runners"]
 

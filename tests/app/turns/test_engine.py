@@ -7,8 +7,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from app.observability import Milestone
-from tests.app.turns.steps import ask, elsewhere, receive
+from app.telemetry import Milestone
+from tests.app.turns.drivers import ask, elsewhere, receive
 from tests.app.turns.test_exactly_once import CUT_THE_LOCK, elsewhere_sql
 from tests.platform import CONTACT, Platform
 

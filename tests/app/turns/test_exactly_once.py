@@ -7,8 +7,8 @@ from typing import LiteralString
 import psycopg
 import pytest
 
-from app.observability import Milestone
-from tests.app.turns.steps import OtherWorker, elsewhere, once, recovered
+from app.telemetry import Milestone
+from tests.app.turns.drivers import OtherWorker, elsewhere, once, recovered
 from tests.platform import PATIENCE, Log, Platform
 
 # Every milestone that a turn with tools passes, and how often.

@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 
 from app.config import ModelProvider
-from app.processes import Child
+from app.supervisor import Child
+from tests.app.turns.drivers import done, said
 from tests.app.turns.shop import LOOPBACK, Shop, open_shop
-from tests.app.turns.steps import done, said
 from tests.platform import TENANT, Platform
 
 PROVIDERS = ("openai", "groq", "google")
@@ -61,7 +61,7 @@ def provider_of_its_own(folder: Path, hangs_at: int) -> Iterator[tuple[Child, st
     """A provider's server as a process that may be killed, and its address."""
     path = folder / "passos.yaml"
     path.write_text(script(hangs_at), encoding="utf-8")
-    command = [sys.executable, "-m", "simulators.llm", "--port", "0", "--script", str(path)]
+    command = [sys.executable, "-m", "devkit.simulators.llm", "--port", "0", "--script", str(path)]
     child = Child("provider", command, {}, folder / "provider.log")
     child.start()
     try:

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.observability import Milestone
+from app.telemetry import Milestone
 from app.turns.service import FOLDS
+from tests.app.turns.drivers import OtherWorker, done, elsewhere, once, receive, recovered, said
 from tests.app.turns.shop import Shop, open_shop, publish_shop, workers_that_may_call
-from tests.app.turns.steps import OtherWorker, done, elsewhere, once, receive, recovered, said
 from tests.app.turns.test_exactly_once import CUT_THE_LOCK, elsewhere_sql
 from tests.platform import Platform
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from app.observability import Milestone
+from app.telemetry import Milestone
 from app.turns.service import RETRY_AFTER
-from tests.app.turns.steps import ask, decide, once, said
+from tests.app.turns.drivers import ask, decide, once, said
 from tests.platform import Platform
 
 APOLOGY = "Desculpe, tive um problema."

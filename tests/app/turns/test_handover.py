@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from app.errors import ConflictError
-from app.observability import Milestone
-from tests.app.turns.steps import (
+from app.telemetry import Milestone
+from tests.app.turns.drivers import (
     ask,
     decide,
     done,

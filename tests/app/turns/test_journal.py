@@ -8,17 +8,17 @@ from typing import Any
 import psycopg
 import pytest
 
+from app.crypto import SecretBox
 from app.db import Database
 from app.identity.secrets import Secrets
-from app.identity.tokens import SecretBox
-from app.observability import Milestone
+from app.telemetry import Milestone
 from app.turns.queries import Claim
-from app.turns.runner import JournalingToolRunner, Ports
-from tenants.folder import load_folder
-from tests.app.turns.steps import ask
-from tests.graphs.talk import NoWayOut
+from app.turns.tool_runner import JournalingToolRunner, Ports
+from manifest.folder import load_folder
+from tests.app.turns.drivers import ask
+from tests.graphs.conversation import NoWayOut
 from tests.platform import TENANT, TENANTS, Platform
-from tools.context import JSON, ToolBroke, ToolCall, ToolContext
+from tools.ports import JSON, ToolBroke, ToolCall, ToolContext
 
 CALL = ToolCall("call-1", "book_slot", {"slot_id": "a", "patient": "Ana"})
 

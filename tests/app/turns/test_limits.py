@@ -1,8 +1,8 @@
 """Tenants that have used up what they allow: humans go on."""
 
 from app.turns.limits import LOOK_AGAIN_AFTER
-from tenants.folder import load_folder
-from tests.app.turns.steps import decide, done, pending_interrupt, said
+from manifest.folder import load_folder
+from tests.app.turns.drivers import decide, done, pending_interrupt, said
 from tests.platform import ACCOUNT_SID, TENANT, TENANTS, Platform
 
 NEIGHBOUR, NEIGHBOURS_NUMBER, NEIGHBOURS_CONTACT = "vizinha", "whatsapp:+551140000002", "whatsapp:+5511990000003"

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from tests.app.commands.shell import recado
-from tests.app.turns.steps import said
+from tests.app.turns.drivers import said
+from tests.cli.shell import recado
 from tests.platform import CONTACT, TENANT, Platform
 
 OTHER_CONTACT = "whatsapp:+5511990000002"

@@ -17,12 +17,12 @@ from psycopg_pool import AsyncConnectionPool
 from app.turns.saver import SERDE, BufferingSaver
 from graphs.builder import Graph, build
 from graphs.context import Context
-from graphs.models import Models
+from graphs.llm_client import Models
 from graphs.nodes.handoff import Decision
 from graphs.state import new_turn
-from tenants.folder import load_folder
-from tests.app.turns.steps import ask, decide, done, pending_interrupt, said
-from tests.graphs.talk import Diary, Runner
+from manifest.folder import load_folder
+from tests.app.turns.drivers import ask, decide, done, pending_interrupt, said
+from tests.graphs.conversation import Diary, Runner
 from tests.platform import TENANT, TENANTS, Platform
 
 

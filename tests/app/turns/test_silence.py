@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.observability import Milestone
-from tests.app.turns.steps import decide, done, fire_timers, once, pending_interrupt, receive, said
-from tests.app.turns.steps import elsewhere as happens_elsewhere
+from app.telemetry import Milestone
+from tests.app.turns.drivers import decide, done, fire_timers, once, pending_interrupt, receive, said
+from tests.app.turns.drivers import elsewhere as happens_elsewhere
 from tests.platform import TENANT, Platform
 
 HOUR = 3600

@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.observability import Milestone
-from tests.app.turns.steps import ask, done, elsewhere, fire_timers, fire_timers_elsewhere, once, receive, said
+from app.telemetry import Milestone
+from tests.app.turns.drivers import ask, done, elsewhere, fire_timers, fire_timers_elsewhere, once, receive, said
 from tests.platform import Platform
 
 OTHER_CONTACT = "whatsapp:+5511990000002"

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 import redis
 
-from app import embedded
+from devkit import embedded
 from tests.platform import Platform, Servers, running_platform
 
 

@@ -6,10 +6,10 @@ import uuid
 import pytest
 
 from app.channels.base import Credentials
+from app.crypto import SecretBox
 from app.identity import service as identity
-from app.identity.tokens import SecretBox
-from simulators.twilio.signing import sign
-from tenants.folder import load_folder
+from devkit.simulators.twilio.signing import sign
+from manifest.folder import load_folder
 from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TENANTS, TOKEN, Log, Platform
 
 WEBHOOK = "/api/v1/twilio/webhook"

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from urllib.parse import urlsplit
 
-from tests.app.webhooks.cable import cable_to
+from tests.app.webhooks.cuttable_proxy import cable_to
 from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TOKEN, Log, Platform
 
 TWILIO_WAITS = 15.0

@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from simulators.twilio.signing import sign
+from devkit.simulators.twilio.signing import sign
 from tests.platform import ACCOUNT_SID, NUMBER, TOKEN, Log, Platform
 
 WEBHOOK, STATUS = "/api/v1/twilio/webhook", "/api/v1/twilio/status"

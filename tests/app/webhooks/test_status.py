@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tenants.folder import load_folder
-from tests.app.outbox import rows
+from manifest.folder import load_folder
+from tests.app.outbox import builders as rows
 from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TENANTS, Log, Platform
 
 RANK = {"unknown": 0, "sent": 1, "failed": 2, "delivered": 3, "read": 4}

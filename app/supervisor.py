@@ -1,0 +1,172 @@
+"""Child processes with a log, a readiness line and an orderly end."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from app import parent_watchdog
+from app.errors import RecadoError
+
+log = structlog.get_logger()
+
+END_SECONDS = 10.0
+"""Seconds that a process has to end before it is killed."""
+
+
+class ParentWatchdog:
+    """A helper process that ends a server when this process is gone."""
+
+    def __init__(self, polite: signal.Signals) -> None:
+        arguments = [str(os.getpid()), str(int(polite)), str(END_SECONDS)]
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", parent_watchdog.__file__, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        self.pipe = self._process.stdin
+
+    def dismiss(self) -> None:
+        """End the helper and leave the server alone."""
+        self._process.kill()
+        self._process.wait()
+        self.pipe.close()
+
+
+def spawn(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Starts a process that is asked to end when this one is gone, even if this one was killed."""
+    watchdog = ParentWatchdog(signal.SIGTERM)
+    process = subprocess.Popen(command, start_new_session=True, **options)
+    watchdog.pipe.write(b"%d" % process.pid)
+    watchdog.pipe.flush()
+    _watchdogs[process.pid] = watchdog
+    return process
+
+
+def forget(process: subprocess.Popen[bytes]) -> None:
+    """Dismisses the watchdog of a process that has ended."""
+    watchdog = _watchdogs.pop(process.pid, None)
+    if watchdog is not None:
+        watchdog.dismiss()
+
+
+_watchdogs: dict[int, ParentWatchdog] = {}
+
+
+class Child:
+    """A process of ours that says in its first line of output when it is ready."""
+
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self._command = list(command)
+        self._environment = {**environment, "PYTHONUNBUFFERED": "1"}
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._from = 0
+
+    def start(self) -> None:
+        """Starts it, and returns at once. Its output is added to the log."""
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log:
+            self._from = log.tell()
+            self._process = spawn(
+                self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait_until_ready(self, timeout: float = 30.0) -> str:
+        """The line that said so. Raises RecadoError with the end of the log when it does not come in time."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            lines = self.output().splitlines()
+            line = next((line for line in lines if " ready" in line and not line.startswith("{")), None)
+            if line is not None:
+                return line
+            if not self.alive:
+                break
+            time.sleep(0.01)
+        tail = "\n".join(self.output().splitlines()[-15:])
+        raise RecadoError(f"{self.name} did not start; its log {self._log} ends with:\n{tail}")
+
+    def output(self) -> str:
+        """What it has written since its last start."""
+        with self._log.open("rb") as log:
+            log.seek(self._from)
+            return log.read().decode(errors="replace")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Its id, once started."""
+        assert self._process is not None, f"{self.name} was not started"
+        return self._process.pid
+
+    def send(self, number: signal.Signals) -> None:
+        """Signals it, if it runs."""
+        if self._process is not None and self.alive:
+            self._process.send_signal(number)
+
+    def stop(self, timeout: float = 30.0) -> int | None:
+        """Asks it to end, waits, and then insists; its exit code."""
+        if self._process is None:
+            return None
+        self.send(signal.SIGTERM)
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        forget(self._process)
+        return self._process.returncode
+
+
+class Supervisor:
+    """Starts worker processes, starts each again that dies, and ends them all on a signal."""
+
+    def __init__(self, command: list[str], processes: int) -> None:
+        self._command = command
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._count = processes
+        self._stopping = threading.Event()
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Returns when all processes have ended after SIGTERM or SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+        self._processes = [self._start() for _ in range(self._count)]
+        ready()
+        while not self._stopping.wait(0.2):
+            for position, process in enumerate(self._processes):
+                if process.poll() is not None:
+                    log.error("worker process died", pid=process.pid, code=process.returncode)
+                    forget(process)
+                    time.sleep(0.1)
+                    self._processes[position] = self._start()
+        for process in self._processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+        for process in self._processes:
+            process.wait()
+            forget(process)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return spawn(self._command)

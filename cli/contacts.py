@@ -1,0 +1,51 @@
+"""`recado contacts`."""
+
+import asyncio
+
+import click
+
+from app.config import Settings
+from app.conversations import service as conversations
+from app.db import Database, Role
+from cli import environment
+
+OF_TENANT = click.option("--tenant", required=True, help="The tenant's slug.")
+AT_ADDRESS = click.option("--address", required=True, help="The contact's address, such as whatsapp:+5511990000001.")
+
+
+@click.group()
+def command() -> None:
+    """Tag contacts, and see what agents keep of them."""
+
+
+@command.command()
+@OF_TENANT
+@AT_ADDRESS
+@click.option("--remove", multiple=True, help="A tag to take away; repeatable.")
+@click.argument("tags", nargs=-1)
+def tag(tenant: str, address: str, remove: tuple[str, ...], tags: tuple[str, ...]) -> None:
+    """Give a contact TAGS; without any, show those it has."""
+    found = asyncio.run(_tag(environment.settings(), tenant, address, list(tags), list(remove)))
+    click.echo(f"{address}: {', '.join(found) or 'no tags'}")
+
+
+@command.command()
+@OF_TENANT
+@AT_ADDRESS
+@click.option("--forget", is_flag=True, help="Forget everything.")
+def facts(tenant: str, address: str, forget: bool) -> None:
+    """Show what agents keep of a contact."""
+    found = asyncio.run(_facts(environment.settings(), tenant, address, forget))
+    click.echo(f"{address}:" if found else f"{address}: nothing is known")
+    for fact in found:
+        click.echo(f"  {fact}")
+
+
+async def _facts(settings: Settings, tenant: str, address: str, forget: bool) -> list[str]:
+    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+        return await conversations.facts_of(system, tenant, address, forget=forget)
+
+
+async def _tag(settings: Settings, tenant: str, address: str, add: list[str], remove: list[str]) -> list[str]:
+    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+        return await conversations.tag_contact(system, tenant, address, add, remove)

@@ -1,0 +1,27 @@
+"""`recado demo`."""
+
+from pathlib import Path
+
+import click
+import platformdirs
+
+from devkit import demo
+
+
+@click.command()
+@click.argument("folders", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Where the demo keeps its data.")
+@click.option("--smoke", "only_smoke", is_flag=True, help="Send one message, print the reply and its timing, and end.")
+def command(folders: tuple[Path, ...], data: Path | None, only_smoke: bool) -> None:
+    """Show the whole system on this machine: no keys, no account, no Docker.
+
+    FOLDERS are tenants of your own, such as `recado tenants new` writes: they get a number each, beside ours.
+
+    With OPENAI_API_KEY, GROQ_API_KEY or GOOGLE_API_KEY set, the real model answers; Twilio stays simulated.
+    """
+    folder = data or Path(platformdirs.user_data_dir("recado", appauthor=False)) / "demo"
+    with demo.system(folder.resolve(), [*demo.TENANTS, *demo.guests(folders)], click.echo) as running:
+        if only_smoke:
+            demo.smoke(running, click.echo)
+        else:
+            demo.stay(running)

@@ -1,0 +1,34 @@
+"""`recado migrate`."""
+
+import asyncio
+
+import click
+import psycopg
+
+import migrations
+from app import db
+from app.config import Settings
+from app.errors import ConfigurationError, RecadoError
+
+
+@click.command()
+def command() -> None:
+    """Bring the database's tables up to date."""
+    settings = Settings.from_environment(required=("DATABASE_URL",))
+    found = asyncio.run(db.problem(settings.database_url))
+    if found not in (None, db.NO_TABLES):
+        raise ConfigurationError(found)
+    applied = 0
+    try:
+        for migration in migrations.apply(settings.database_url):
+            applied += 1
+            click.echo(f"applied {migration.name}")
+    except migrations.EditedMigrationError as error:
+        raise RecadoError(str(error)) from None
+    except psycopg.errors.LockNotAvailable:
+        raise RecadoError(
+            "a table stayed locked for five seconds; nothing of this migration was done: try again"
+        ) from None
+    except psycopg.Error as error:
+        raise RecadoError(f"the database refused: {error}") from None
+    click.echo("the database is up to date" if applied == 0 else f"{applied} applied, the database is up to date")

@@ -1,0 +1,34 @@
+"""`recado tenants test`."""
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from manifest.loader import InvalidAssistant
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command("test")
+@click.argument("folder", type=FOLDER)
+@click.option("--scenario", metavar="TEXT", help="Only the scenarios whose file's name contains this.")
+@click.option("--live", is_flag=True, help="With the real model: its key must be set. Exact texts are not compared.")
+def command(folder: Path, scenario: str | None, live: bool) -> None:
+    """Play a tenant's scenarios on virtual time, against the whole system on this machine.
+
+    Postgres and Valkey are started for it; with DATABASE_URL set, databases are made there, and dropped.
+    """
+    # It holds a whole system, so only this command loads it, and not `check` or `publish` beside it.
+    suite: Any = importlib.import_module("devkit.scenarios.suite")
+    database_url = os.environ.get("DATABASE_URL") or None
+    try:
+        passed = suite.run(folder, only=scenario, live=live, database_url=database_url, say=click.echo)
+    except InvalidAssistant as error:
+        for problem in error.problems:
+            click.echo(f"{folder}/{problem}", err=True)
+        passed = False
+    sys.exit(0 if passed else 1)

@@ -1,0 +1,27 @@
+"""`recado worker`."""
+
+import sys
+
+import click
+import uvloop
+
+from app import worker
+from app.errors import ConfigurationError
+from app.supervisor import Supervisor
+from cli import environment
+
+
+@click.command()
+@click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes to run.")
+@click.option("--child", is_flag=True, hidden=True)
+def command(processes: int, child: bool) -> None:
+    """Run turns: answer the messages that come in."""
+    settings = environment.process_settings(worker.REQUIRED_ENV)
+    if not settings.providers:
+        raise ConfigurationError("no model provider: set OPENAI_API_KEY, GROQ_API_KEY or GOOGLE_API_KEY")
+    if processes == 1 or child:
+        uvloop.run(worker.run(settings, announce=True))
+        return
+    Supervisor([sys.executable, "-m", "cli", "worker", "--child"], processes).run(
+        lambda: print(f"recado worker starts {processes} processes", flush=True)
+    )

@@ -1,0 +1,163 @@
+"""All of Recado for one scenario, in one loop: a database of its own, the API, a worker, a phone and a model."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Any
+
+from app import asgi
+from app.assistants import service as assistants
+from app.assistants.secrets import missing_secrets
+from app.assistants.service import Assistants
+from app.channels.base import Credentials
+from app.config import Settings
+from app.conversations import service as conversations
+from app.conversations.queries import PendingInterrupt
+from app.crypto import SecretBox, new_secret_key
+from app.db import Database, Role
+from app.identity import secrets as tenant_secrets
+from app.identity import service as identity
+from app.inbox import decisions
+from app.inbox.decisions import Decision
+from app.inbox.service import Inbox
+from devkit.scenarios.clock import VirtualLoop
+from devkit.scenarios.db_probe import Ledger
+from devkit.scenarios.model import Model
+from devkit.scenarios.phone import Line, Phone
+from devkit.scenarios.schema import Document
+from devkit.scenarios.serving import ServedApi, listener
+from devkit.scenarios.tool_servers import SCRIPTED, served
+from devkit.scenarios.transcript import Transcript
+from devkit.scenarios.worker import Worker
+from manifest.loader import Loaded
+
+TENANT = "scenario"
+NUMBER = "whatsapp:+551140000000"
+ACCOUNT_SID = "AC" + "0" * 32
+WEBHOOK = "/api/v1/twilio/webhook"
+TOOLS_REACH = (ip_network("127.0.0.0/8"),)
+"""Beyond public addresses: the simulated servers that tools talk to are here."""
+
+
+@dataclass(frozen=True)
+class Servers:
+    """A database that a scenario has for itself, and the Redis that takes its nudges."""
+
+    database_url: str
+    redis_url: str
+
+
+class Stage:
+    """The running system, and what can be done to it from outside."""
+
+    def __init__(
+        self, settings: Settings, loop: VirtualLoop, system: Database, phone: Phone, model: Model, api: Any
+    ) -> None:
+        self._settings = settings
+        self._loop = loop
+        self._system = system
+        self._api = api
+        self._workers: list[Worker] = []
+        self.phone = phone
+        self.model = model
+        self.ledger = Ledger(system)
+
+    @property
+    def worker(self) -> Worker:
+        """The one that lives."""
+        return self._workers[-1]
+
+    @property
+    def _inbox(self) -> Inbox:
+        inbox: Inbox = self._api.state.doors.inbox
+        return inbox
+
+    async def start_worker(self) -> None:
+        """One worker, or the next."""
+        fresh = Worker(self._settings, self._loop.clock)
+        await fresh.start(self.model.port, self.model.access)
+        self._workers.append(fresh)
+
+    async def kill_worker(self) -> None:
+        """The worker dies, and the supervisor starts the next one when Postgres has noticed."""
+        self.worker.kill()
+        await self.ledger.nobody_lives()
+        await self.start_worker()
+        await self.nudge()
+
+    async def stop_workers(self) -> None:
+        """Ends them all, the dead ones' remains too."""
+        for one in self._workers:
+            await one.stop()
+
+    async def nudge(self) -> None:
+        """Brings the worker the nudges that the queue would have brought: Redis has no virtual time."""
+        for found in await self.ledger.pending():
+            self.worker.nudge(found.tenant_id, found.id, found.due_at.timestamp())
+
+    async def fire_timers(self) -> None:
+        """What the scheduler does every second."""
+        if await self._inbox.fire_timers():
+            await self.nudge()
+
+    async def interrupt(self) -> PendingInterrupt | None:
+        """What waits for an operator, the oldest first."""
+        waiting = await conversations.pending_interrupts(self._system, TENANT)
+        return waiting[0] if waiting else None
+
+    async def decide(self, interrupt: PendingInterrupt, decision: Decision) -> None:
+        """An operator decides. Raises ConflictError when the interrupt does not take that, or no longer waits."""
+        async with Database(self._settings.database_url, size=1) as tenants:
+            await decisions.decide(self._system, Assistants(tenants), self._inbox, interrupt.id, decision)
+        await self.nudge()
+
+
+@asynccontextmanager
+async def staged(
+    servers: Servers, assistant: Loaded, document: Document, model: Model, transcript: Transcript
+) -> AsyncIterator[Stage]:
+    """Everything up, with the assistant published and its number known."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop), "scenarios run on virtual time"
+    listening = listener()
+    public_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    contact = document.contact
+    line = Line(ACCOUNT_SID, secrets.token_hex(16), NUMBER, contact.address, contact.name)
+    phone = Phone(line, loop.clock, transcript)
+    async with AsyncExitStack() as stack:
+        system = await stack.enter_async_context(Database(servers.database_url, role=Role.SYSTEM, size=1))
+        stack.push_async_callback(phone.stop)
+        await phone.start(public_url + WEBHOOK)
+        stack.push_async_callback(model.stop)
+        await model.start()
+        settings = Settings(
+            database_url=servers.database_url,
+            redis_url=servers.redis_url,
+            public_url=public_url,
+            secret_key=new_secret_key(),
+            twilio_api_url=f"http://127.0.0.1:{phone.port}",
+            allowed_networks=TOOLS_REACH,
+        )
+        assistant = await stack.enter_async_context(served(document.with_, assistant))
+        await _publish(system, settings, assistant, line, loop)
+        application = asgi.create_app(settings, clock=loop.clock)
+        api = ServedApi(application, listening)
+        stack.push_async_callback(api.stop)
+        await api.start()
+        stage = Stage(settings, loop, system, phone, model, application)
+        stack.push_async_callback(stage.stop_workers)
+        await stage.start_worker()
+        yield stage
+
+
+async def _publish(system: Database, settings: Settings, assistant: Loaded, line: Line, loop: VirtualLoop) -> None:
+    box = SecretBox(settings.secret_key)
+    await identity.ensure_tenant(system, TENANT, assistant.assistant.name)
+    for secret in missing_secrets(TENANT, assistant, ()):
+        await tenant_secrets.keep(system, box, TENANT, secret.name, SCRIPTED, loop.clock)
+    await assistants.publish(system, TENANT, assistant, loop.clock)
+    credentials = Credentials(line.account_sid, line.token)
+    await identity.add_channel(system, box, TENANT, credentials, line.number)

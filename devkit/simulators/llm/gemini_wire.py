@@ -1,0 +1,213 @@
+"""Gemini's generateContent and streamGenerateContent."""
+
+from collections.abc import Iterator
+
+from devkit.simulators.llm import codec
+from devkit.simulators.llm.chat import Answer, Chat, Message, Rejected, ToolCall, prompt_tokens, unique
+from devkit.simulators.llm.codec import Document
+from devkit.simulators.llm.openai_wire import pieces
+
+_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+_FINISHES = {"stop": "STOP", "length": "MAX_TOKENS", "refusal": "SAFETY"}
+_ROLES = {"user": "user", "model": "assistant", "function": "user"}
+
+
+class GeminiWire:
+    provider = "google"
+
+    def read(self, body: bytes, target: str) -> Chat:
+        model, _, method = target.rpartition(":")
+        payload = _payload(body)
+        contents = payload.get("contents")
+        if not isinstance(contents, list) or not contents:
+            raise Rejected(400, "* GenerateContentRequest.contents: contents is not specified\n")
+        _check_history(contents)
+        messages = _messages(payload)
+        mode, tools = _tools(payload)
+        forced = tools[0] if mode == "ANY" and len(tools) == 1 else ""
+        wants_json = (payload.get("generationConfig") or {}).get("responseMimeType") == "application/json"
+        return Chat(
+            provider=self.provider,
+            model=model,
+            messages=messages,
+            tools=tools,
+            forced=forced,
+            structured=bool(forced) or wants_json,
+            stream=method == "streamGenerateContent",
+            usage_in_stream=True,
+            prompt_tokens=prompt_tokens(messages, payload.get("tools")),
+        )
+
+    def messages(self, body: bytes) -> list[Message]:
+        return _messages(_payload(body))
+
+    def reply(self, chat: Chat, answer: Answer) -> bytes:
+        text = _said(answer)
+        parts: list[Document] = [{"text": text}] if text else []
+        return codec.dumps(_chunk(chat, answer, unique("resp"), parts + _call_parts(answer), _given(answer), True))
+
+    def events(self, chat: Chat, answer: Answer) -> bytes:
+        return b"".join(b"data: " + codec.dumps(chunk) + b"\r\n\r\n" for chunk in _chunks(chat, answer))
+
+    def array(self, chat: Chat, answer: Answer) -> bytes:
+        """The stream of a client that did not ask for alt=sse."""
+        return codec.dumps(list(_chunks(chat, answer)))
+
+    def error(self, error: Rejected) -> bytes:
+        status = _STATUSES.get(error.status, "UNKNOWN")
+        body: Document = {"code": error.status, "message": error.message, "status": status}
+        if error.status == 429:
+            kind = "type.googleapis.com/google.rpc.QuotaFailure"
+            body["details"] = [{"@type": kind, "violations": [{"quotaId": "GenerateRequestsPerMinutePerProject"}]}]
+        return codec.dumps({"error": body})
+
+
+def _payload(body: bytes) -> Document:
+    try:
+        payload = codec.loads(body)
+    except ValueError:
+        payload = None
+    if not isinstance(payload, dict):
+        raise Rejected(400, "Invalid JSON payload received. Unexpected end of string.")
+    return payload
+
+
+def _check_history(contents: list[Document]) -> None:
+    before = ""
+    open_calls = 0
+    for index, content in enumerate(contents):
+        role, parts = content.get("role", "user"), content.get("parts")
+        if role not in _ROLES:
+            raise Rejected(400, "Please use a valid role: user, model.")
+        if not parts:
+            text = f"* GenerateContentRequest.contents[{index}].parts: contents.parts must not be empty.\n"
+            raise Rejected(400, text)
+        calls = sum("functionCall" in part for part in parts)
+        results = sum("functionResponse" in part for part in parts)
+        _check_turn(before, open_calls, calls, results)
+        before = "results" if results else "calls" if calls else str(_ROLES[role])
+        open_calls = calls
+    _check_turn(before, open_calls, 0, 0)
+
+
+def _check_turn(before: str, open_calls: int, calls: int, results: int) -> None:
+    if results and before != "calls":
+        text = "function response turn comes immediately after a function call turn."
+        raise Rejected(400, f"Please ensure that {text}")
+    if results != open_calls:
+        text = "the number of function response parts is equal to the number of function call parts"
+        raise Rejected(400, f"Please ensure that {text} of the function call turn.")
+    if calls and before not in ("user", "results"):
+        text = "function call turn comes immediately after a user turn or after a function response turn."
+        raise Rejected(400, f"Please ensure that {text}")
+
+
+def _messages(payload: Document) -> list[Message]:
+    messages = []
+    if instruction := payload.get("systemInstruction") or payload.get("system_instruction"):
+        messages.append(Message("system", _text(instruction["parts"])))
+    for content in payload["contents"]:
+        messages.extend(_content(_ROLES[content.get("role", "user")], content["parts"]))
+    return messages
+
+
+def _content(role: str, parts: list[Document]) -> Iterator[Message]:
+    for part in parts:
+        if answered := part.get("functionResponse"):
+            yield Message("tool", _result(answered.get("response")), answered["name"])
+    calls = [part["functionCall"] for part in parts if "functionCall" in part]
+    text = _text(parts)
+    if text or calls or not any("functionResponse" in part for part in parts):
+        made = [ToolCall(call.get("id", ""), call["name"], call.get("args") or {}) for call in calls]
+        yield Message(role, text, calls=made)
+
+
+def _result(response: object) -> str:
+    # The client wraps whatever is not an object, so that a script sees the same for every provider.
+    if isinstance(response, dict) and response.keys() == {"output"}:
+        response = response["output"]
+    return response if isinstance(response, str) else codec.text(response)
+
+
+def _text(parts: list[Document]) -> str:
+    return "\n".join(text for text in map(_part_text, parts) if text)
+
+
+def _part_text(part: Document) -> str:
+    if media := part.get("inlineData") or part.get("fileData"):
+        kind = str(media.get("mimeType", "")).partition("/")[0]
+        return f"[{kind}]" if kind in ("image", "audio", "video") else "[file]"
+    return "" if part.get("thought") else str(part.get("text", ""))
+
+
+def _tools(payload: Document) -> tuple[str, list[str]]:
+    config = (payload.get("toolConfig") or {}).get("functionCallingConfig") or {}
+    declared = [
+        str(function["name"])
+        for tool in payload.get("tools") or ()
+        for function in tool.get("functionDeclarations") or ()
+    ]
+    mode = str(config.get("mode", "AUTO"))
+    allowed = config.get("allowedFunctionNames") or declared
+    if unknown := [name for name in allowed if name not in declared]:
+        raise Rejected(400, f"Function calling config contains unknown functions: {', '.join(unknown)}.")
+    if mode == "ANY" and not declared:
+        raise Rejected(400, "Function calling config is set without function_declarations.")
+    return mode, [] if mode == "NONE" else allowed
+
+
+def _said(answer: Answer) -> str:
+    # A candidate stopped for safety carries no words.
+    return "" if answer.finish == "refusal" else answer.text
+
+
+def _given(answer: Answer) -> int:
+    return 0 if answer.finish == "refusal" else answer.tokens()
+
+
+def _call_parts(answer: Answer) -> list[Document]:
+    # Gemini never sends arguments that are no JSON object: a call it cannot finish is left out.
+    if answer.broken or answer.finish == "length":
+        return []
+    return [{"functionCall": {"name": call.name, "args": call.arguments}} for call in answer.calls]
+
+
+def _chunk(chat: Chat, answer: Answer, identity: str, parts: list[Document], given: int, last: bool) -> Document:
+    content: Document = {"parts": parts, "role": "model"} if parts else {"role": "model"}
+    candidate: Document = {"content": content, "index": 0}
+    if last:
+        malformed = answer.broken and answer.calls
+        candidate["finishReason"] = "MALFORMED_FUNCTION_CALL" if malformed else _FINISHES[answer.finish]
+    asked = chat.prompt_tokens
+    return {
+        "candidates": [candidate],
+        "usageMetadata": {
+            "promptTokenCount": asked,
+            "candidatesTokenCount": given,
+            "totalTokenCount": asked + given,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": asked}],
+        },
+        "modelVersion": chat.model,
+        "responseId": identity,
+    }
+
+
+def _chunks(chat: Chat, answer: Answer) -> Iterator[Document]:
+    identity = unique("resp")
+    given = _given(answer)
+    texts = pieces(_said(answer))
+    last = _call_parts(answer)
+    for index, piece in enumerate(texts):
+        part: list[Document] = [{"text": piece}]
+        yield _chunk(chat, answer, identity, part, given * (index + 1) // (len(texts) + 1), False)
+    yield _chunk(chat, answer, identity, last or [{"text": ""}], given, True)

@@ -1,0 +1,65 @@
+"""Where tools run in Studio: those that read. The others say that they are switched off."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from app.appointments.service import Booker, TenantAppointments
+from app.clock import utc_now
+from app.config import Settings
+from app.crypto import SecretBox
+from app.db import Database
+from app.identity.secrets import Secrets
+from app.knowledge.service import VersionKnowledge
+from manifest.loader import Loaded
+from tools.ports import JSON, Effect, Outgoing, ToolBroke, ToolCall, ToolContext, Unreachable
+
+NOBODY = UUID(int=0)
+
+
+class ReadOnlyRunner:
+    """Fulfils the graph's tool port without changing anything."""
+
+    def __init__(self, settings: Settings, tenant_id: UUID, loaded: Loaded, outgoing: Outgoing) -> None:
+        self._settings = settings
+        self._booker = Booker(tenant_id, contact_id=NOBODY, conversation_id=NOBODY)
+        self._loaded = loaded
+        self._assistant = loaded.assistant
+        self._outgoing = outgoing
+
+    async def read(self, effect: Effect) -> JSON:
+        """Runs a tool that changes nothing."""
+        async with self._database() as db, db.statement(self._booker.tenant_id) as tx:
+            now, assistant = utc_now(), self._assistant
+            appointments = TenantAppointments(tx, self._booker, assistant.calendars, assistant.timezone, now)
+            knowledge = VersionKnowledge(tx, self._booker.tenant_id, self._loaded)
+            return await effect(
+                ToolContext(now, assistant.timezone, self._outgoing, appointments=appointments, knowledge=knowledge)
+            )
+
+    async def write_once(self, call: ToolCall, effect: Effect) -> JSON:
+        """Does not run the tool, and says so."""
+        return {"status": f"{call.name} changes something, and is switched off in Studio"}
+
+    async def read_elsewhere(self, call: ToolCall, effect: Effect) -> JSON:
+        """Asks another system, with the tenant's secrets if RECADO_SECRET_KEY is set."""
+        secrets: Mapping[str, str] = {}
+        if call.secrets and self._settings.secret_key:
+            async with self._database() as db:
+                box = SecretBox(self._settings.secret_key)
+                secrets = await Secrets(db, box).of(self._booker.tenant_id, call.secrets)
+        if missing := sorted(call.secrets - secrets.keys()):
+            raise ToolBroke("a secret is not set", told=f"not set here: {', '.join(missing)}")
+        context = ToolContext(
+            utc_now(), self._assistant.timezone, self._outgoing, key=f"studio:{call.id}", secrets=secrets
+        )
+        try:
+            return await effect(context)
+        except Unreachable as error:
+            raise ToolBroke(str(error), told=str(error)) from None
+
+    async def write_elsewhere(self, call: ToolCall, effect: Effect, *, repeatable: bool) -> JSON:
+        """Does not run the tool, and says so."""
+        return await self.write_once(call, effect)
+
+    def _database(self) -> Database:
+        return Database(self._settings.database_url, size=1)

@@ -1,0 +1,254 @@
+"""Calls to language models: one after another until one answers, within time limits and bounded retries."""
+
+import asyncio
+import importlib
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+from weakref import WeakKeyDictionary
+
+import structlog
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.runnables import Runnable
+
+from graphs.circuit_breaker import Breaker, LocalBreaker
+from graphs.config import ModelSpec, Price
+from graphs.history import fitted, name_of, reduced
+from graphs.providers.errors import ModelFailure, failure, unusable
+from graphs.state import Usage
+
+__all__ = ["Access", "Answer", "ModelFailure", "Models", "Toolbox", "preload", "priced"]
+
+log = structlog.get_logger()
+
+TRIES = 3
+"""Calls of one model for one answer, at most."""
+LONGEST_WAIT = 20.0
+"""Seconds to wait before trying again, whatever a provider asks for."""
+PATIENCE = 45.0
+"""Seconds after which no model is asked again."""
+SHORT_TIMEOUT = 5.0
+"""A call that was given fewer seconds and ran out of them says nothing about its provider."""
+
+
+class Access(Protocol):
+    """How to reach a provider."""
+
+    @property
+    def api_key(self) -> str: ...
+    @property
+    def base_url(self) -> str | None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Toolbox:
+    """Tool declarations that a model may use, in OpenAI's form. `forced`: it must call this one."""
+
+    declarations: Sequence[dict[str, Any]] = ()
+    forced: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A model's message, reduced to what the next call needs, and what it cost."""
+
+    message: AIMessage
+    usage: Usage
+
+
+@dataclass
+class _Candidate:
+    """A model of the list, how often it was asked, and how that went. `ready`: when it may be asked again."""
+
+    spec: ModelSpec
+    tries: int = 0
+    failure: ModelFailure = field(default_factory=lambda: ModelFailure("left alone after failures", retryable=True))
+    ready: float = 0.0
+
+    @property
+    def may_try_again(self) -> bool:
+        return self.failure.retryable and 0 < self.tries < TRIES
+
+    @property
+    def stumbled(self) -> bool:
+        """Whether another call at once may well succeed: a connection that broke, a single bad answer."""
+        failed = self.failure
+        return self.may_try_again and failed.kind in ("unavailable", "answer") and failed.retry_after is None
+
+
+@dataclass
+class Models:
+    """Model clients, made at their first use and kept: one of these per process and event loop."""
+
+    access: Mapping[str, Access]
+    breaker: Breaker = field(default_factory=LocalBreaker)
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    clock: Callable[[], float] = time.monotonic
+    _clients: dict[ModelSpec, BaseChatModel] = field(default_factory=dict)
+    _bound: WeakKeyDictionary[Toolbox, dict[ModelSpec, Runnable[Any, AIMessage]]] = field(
+        default_factory=WeakKeyDictionary
+    )
+
+    async def answer(self, specs: Sequence[ModelSpec], messages: Sequence[BaseMessage], toolbox: Toolbox) -> Answer:
+        """One usable answer, text or well-formed tool calls, of the first model that gives one. Raises ModelFailure.
+
+        Nobody waits while there is a model that was not asked yet. A provider that the breaker has taken out is passed
+        over, and asked all the same when nobody else answered.
+        """
+        candidates = [_Candidate(spec) for spec in dict.fromkeys(specs)]
+        began = self.clock()
+        answer = await self._first_round(candidates, messages, toolbox)
+        if answer is None:
+            answer = await self._further_tries(candidates, messages, toolbox, began + PATIENCE)
+        passed_over = next((candidate for candidate in candidates if not candidate.tries), None)
+        if answer is None and passed_over is not None:
+            answer = await self._ask(passed_over, messages, toolbox)
+        if answer is None:
+            raise _together(candidates)
+        return answer
+
+    async def close(self) -> None:
+        """Closes the clients' connections."""
+        for spec, client in self._clients.items():
+            await _provider(spec.provider).close(client)
+        self._clients.clear()
+
+    async def _first_round(
+        self, candidates: Sequence[_Candidate], messages: Sequence[BaseMessage], toolbox: Toolbox
+    ) -> Answer | None:
+        for candidate in candidates:
+            if not await self.breaker.allows(candidate.spec.provider):
+                continue
+            answer = await self._ask(candidate, messages, toolbox)
+            if answer is None and candidate.stumbled and len(candidates) > 1:
+                answer = await self._ask(candidate, messages, toolbox)
+            if answer is not None:
+                return answer
+        return None
+
+    async def _further_tries(
+        self, candidates: Sequence[_Candidate], messages: Sequence[BaseMessage], toolbox: Toolbox, until: float
+    ) -> Answer | None:
+        while waiting := [candidate for candidate in candidates if candidate.may_try_again]:
+            candidate = min(waiting, key=lambda waits: waits.ready)
+            now = self.clock()
+            if max(now, candidate.ready) > until:
+                return None
+            if candidate.ready > now:
+                await self.sleep(candidate.ready - now)
+            if not await self.breaker.allows(candidate.spec.provider):
+                candidate.tries = TRIES
+                continue
+            answer = await self._ask(candidate, messages, toolbox)
+            if answer is not None:
+                return answer
+        return None
+
+    async def _ask(self, candidate: _Candidate, messages: Sequence[BaseMessage], toolbox: Toolbox) -> Answer | None:
+        """One call. None if it failed, which the candidate and the breaker then know."""
+        spec = candidate.spec
+        candidate.tries += 1
+        try:
+            answer = await self._call(spec, messages, toolbox)
+        except ModelFailure as failed:
+            log.warning("model call failed", provider=spec.provider, model=spec.model, reason=str(failed))
+            candidate.failure = failed
+            candidate.ready = self.clock() + _wait(candidate.tries, failed)
+            if failed.sick and (failed.kind != "timeout" or spec.timeout >= SHORT_TIMEOUT):
+                await self.breaker.failed(spec.provider)
+            elif failed.answered:
+                await self.breaker.succeeded(spec.provider)
+            return None
+        await self.breaker.succeeded(spec.provider)
+        return answer
+
+    async def _call(self, spec: ModelSpec, messages: Sequence[BaseMessage], toolbox: Toolbox) -> Answer:
+        runnable = self._runnable(spec, toolbox)
+        try:
+            # The clients' own limits are for each read: an answer that drips in would never end.
+            async with asyncio.timeout(spec.timeout):
+                message = await runnable.ainvoke(list(fitted(messages, spec)))
+            usage = _usage(spec, message)
+            problem = unusable(message)
+            answer = None if problem else Answer(reduced(message, spec), usage)
+        except Exception as error:
+            # The providers' clients let their own errors through, those of three HTTP libraries, and whatever they
+            # stumble over in an answer that is none: all of it means that there is no answer.
+            raise failure(error) from None
+        if answer is None:
+            raise problem or AssertionError("there is an answer or a problem")
+        return answer
+
+    def _runnable(self, spec: ModelSpec, toolbox: Toolbox) -> Runnable[Any, AIMessage]:
+        bound = self._bound.setdefault(toolbox, {})
+        if spec not in bound:
+            client = self._client(spec)
+            bound[spec] = (
+                client.bind_tools(list(toolbox.declarations), tool_choice=toolbox.forced)
+                if toolbox.declarations
+                else cast("Runnable[Any, AIMessage]", client)
+            )
+        return bound[spec]
+
+    def _client(self, spec: ModelSpec) -> BaseChatModel:
+        client = self._clients.get(spec)
+        if client is None:
+            access = self.access.get(spec.provider)
+            if access is None:
+                key = f"{spec.provider.upper()}_API_KEY"
+                raise ModelFailure(f"no key for {spec.provider}: set {key}", retryable=False, kind="access")
+            client = _provider(spec.provider).build(spec, access.api_key, access.base_url)
+            self._clients[spec] = client
+        return client
+
+
+def preload(providers: Sequence[str]) -> None:
+    """Imports the providers' packages, which takes a second or two, before the first turn needs them."""
+    for provider in providers:
+        _provider(provider)
+
+
+def priced(usage: Usage, prices: Mapping[str, Price], agent: str | None) -> Usage:
+    """The usage with whose call it was, and what it cost if the model's price and the counts are known."""
+    price = prices.get(usage["model"])
+    asked, given = usage["input_tokens"], usage["output_tokens"]
+    cost = None
+    if price is not None and asked is not None and given is not None:
+        amount = (asked * price.input + given * price.output) / 1_000_000
+        cost = f"{amount.normalize():f} {price.currency}"
+    return {**usage, "agent": agent, "cost": cost}
+
+
+def _provider(name: str) -> Any:
+    # By name, so that a process imports only the providers it was given keys for.
+    return importlib.import_module(f"graphs.providers.{name}")
+
+
+def _wait(tries: int, failed: ModelFailure) -> float:
+    backoff: float = 0.3 * 2**tries * random.uniform(0.5, 1.0)
+    return min(max(backoff, failed.retry_after or 0.0), LONGEST_WAIT)
+
+
+def _together(candidates: Sequence[_Candidate]) -> ModelFailure:
+    """What all of them failed with, as one."""
+    failures = [candidate.failure for candidate in candidates]
+    if len(failures) == 1:
+        return failures[0]
+    waits = [failed.retry_after for failed in failures if failed.retry_after is not None]
+    return ModelFailure(
+        "; ".join(f"{name_of(candidate.spec)}: {candidate.failure}" for candidate in candidates) or "no model to ask",
+        retryable=any(failed.retryable for failed in failures),
+        retry_after=min(waits, default=None),
+    )
+
+
+def _usage(spec: ModelSpec, message: AIMessage) -> Usage:
+    counted = message.usage_metadata
+    return Usage(
+        model=name_of(spec),
+        input_tokens=counted["input_tokens"] if counted else None,
+        output_tokens=counted["output_tokens"] if counted else None,
+    )

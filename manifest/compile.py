@@ -1,0 +1,152 @@
+"""Makes of a valid document what graphs are built from."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from zoneinfo import ZoneInfo
+
+from graphs.config import (
+    Agent,
+    Approvals,
+    Ask,
+    Assign,
+    Assistant,
+    Branch,
+    Calendar,
+    Call,
+    Csat,
+    End,
+    Flow,
+    Handoff,
+    Hours,
+    Lifecycle,
+    Limits,
+    ModelSpec,
+    Price,
+    Rule,
+    Say,
+    Step,
+)
+from manifest.flow_sections import FlowSection, StepSection
+from manifest.knowledge import SUFFIXES
+from manifest.schema import AgentSection, Document, ModelChoice
+from manifest.tool_sections import ToolProblem, make_tool, mcp_server
+from manifest.yaml_source import Location
+from tools.base import Tool
+from tools.builtin.remember_fact import REMEMBER_FACT
+from tools.registry import BUILTIN
+
+
+def tools_of(document: Document, files: Mapping[str, str]) -> tuple[dict[str, Tool], list[tuple[Location, str]]]:
+    """The built-in tools and those of the document, and what is wrong with the latter."""
+    tools, problems = dict(BUILTIN), []
+    for name, server in document.mcp.items():
+        try:
+            mcp_server(server)
+        except ToolProblem as problem:
+            problems.append((("mcp", name, *problem.location), str(problem)))
+    for name, section in document.tools.items():
+        try:
+            tools[name] = make_tool(name, section, document.mcp, files)
+        except ToolProblem as problem:
+            problems.append((("tools", name, *problem.location), problem.message))
+    return tools, problems
+
+
+def assemble(document: Document, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Assistant:
+    """The assistant. The document must have been checked."""
+    handoff, approvals, rules = document.handoff, document.approvals, document.routing.rules
+    return Assistant(
+        name=document.name,
+        language=document.language,
+        timezone=ZoneInfo(document.timezone),
+        models=_models(document.models.default, document.models.fallbacks),
+        agents={name: _agent(document, name, agent, files) for name, agent in document.agents.items()},
+        apology=document.apology,
+        rules=tuple(Rule(**{**rule.model_dump(exclude={"match"}), "words": rule.match}) for rule in rules),
+        otherwise=document.routing.otherwise,
+        sticky=document.routing.sticky,
+        hours=Hours(document.hours.days, frozenset(document.hours.holidays)) if document.hours else Hours(),
+        tools=tools,
+        flows={name: _flow(document, name, flow) for name, flow in document.flows.items()},
+        prices={name: Price(**price.model_dump()) for name, price in document.models.prices.items()},
+        handoff=Handoff(**handoff.model_dump(exclude={"triggers"}), **handoff.triggers.model_dump()),
+        approvals=Approvals(approvals.queue, approvals.message, approvals.timeout),
+        lifecycle=_lifecycle(document),
+        window=document.memory.window,
+        facts=document.memory.facts,
+        knowledge=knowledge_of(document, files),
+        limits=Limits(**document.limits.model_dump()),
+        calendars=tuple(
+            Calendar(name, calendar.days, *calendar.hours, calendar.slot)
+            for name, calendar in document.calendars.items()
+        ),
+    )
+
+
+def _models(first: ModelChoice, others: tuple[ModelChoice, ...]) -> tuple[ModelSpec, ...]:
+    return tuple(ModelSpec(**choice.model_dump()) for choice in (first, *others))
+
+
+def _agent(document: Document, name: str, agent: AgentSection, files: Mapping[str, str]) -> Agent:
+    models: tuple[ModelSpec, ...] = ()
+    if agent.model is not None or agent.fallbacks is not None:
+        fallbacks = document.models.fallbacks if agent.fallbacks is None else agent.fallbacks
+        models = _models(agent.model or document.models.default, fallbacks)
+    tools = dict.fromkeys([*agent.tools, *([REMEMBER_FACT.name] if document.memory.facts else [])])
+    transfers = transfers_of(document, name)
+    return Agent(name, agent.description, files[agent.prompt], tuple(tools), models, transfers, agent.language)
+
+
+def transfers_of(document: Document, name: str) -> tuple[str, ...]:
+    """Whom an agent may transfer to: where routing is sticky, and nothing else is said, every other agent."""
+    named = document.agents[name].transfers
+    if named is not None:
+        return named
+    return tuple(other for other in document.agents if other != name) if document.routing.sticky else ()
+
+
+def knowledge_of(document: Document, files: Mapping[str, str]) -> tuple[str, ...]:
+    """The files that its patterns name."""
+    named = (name for pattern in document.knowledge for name in sorted(files) if matches(pattern, name))
+    return tuple(dict.fromkeys(named))
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a pattern of `knowledge` names a file."""
+    return name.endswith(SUFFIXES) and fnmatchcase(name, pattern) and name.count("/") == pattern.count("/")
+
+
+def _lifecycle(document: Document) -> Lifecycle:
+    section = document.lifecycle
+    cap = section.debounce * 5 if section.debounce_cap is None else section.debounce_cap
+    csat = Csat(section.csat_question or "", section.csat_thanks) if section.csat else None
+    names = ("debounce", "idle", "idle_message", "expire", "goodbye", "while_running")
+    rest = {name: getattr(section, name) for name in names}
+    return Lifecycle(debounce_cap=max(cap, section.debounce), csat=csat, **rest)
+
+
+def _flow(document: Document, name: str, flow: FlowSection) -> Flow:
+    steps = tuple(Step(step_name(step, number), _does(step)) for number, step in enumerate(flow.steps, 1))
+    cancel = Rule(to=name, words=flow.cancel.match) if flow.cancel else None
+    cancelled = flow.cancel.say if flow.cancel else ""
+    return Flow(name, flow.description, steps, flow.questions, document.language, cancel, cancelled)
+
+
+def step_name(step: StepSection, number: int) -> str:
+    """What other steps call a step: its name, or the field it asks for, or its number."""
+    return step.name or (step.ask.field if step.ask else f"step{number}")
+
+
+def _does(step: StepSection) -> Ask | Assign | Call | Branch | Say | End:
+    if step.ask is not None:
+        return Ask(**step.ask.model_dump())
+    if step.set_ is not None:
+        return Assign(step.set_)
+    if step.call is not None:
+        return Call(step.call.tool, step.call.arguments, step.call.into, step.call.on_error)
+    if step.branch is not None:
+        cases = tuple((step.branch.field, value, to) for value, to in step.branch.cases.items())
+        return Branch(cases, step.branch.otherwise)
+    if step.say is not None:
+        return Say(step.say)
+    return End(step.end if isinstance(step.end, str) else None)

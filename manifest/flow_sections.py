@@ -1,0 +1,108 @@
+"""What must not be left to a model, as assistant.yaml has it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from manifest.fields import Name, Section, Text
+
+
+class AskSection(Section):
+    """A question, and what answer it wants."""
+
+    field: Annotated[Name, Field(description="The field that keeps the answer.")]
+    question: Text
+    expect: Annotated[
+        Literal["text", "number", "date", "email", "phone", "cpf", "choice"],
+        Field(
+            description="What the answer must be. A date is day, month and year, such as 31/12/2026, or 2026-12-31, "
+            "and is kept as the latter; a number such as 1.500,25 is kept as 1500.25."
+        ),
+    ] = "text"
+    choices: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=60)], ...],
+        Field(
+            max_length=20, description="Of `choice`. Their beginning, their number in the list, or `sim, por favor` do."
+        ),
+    ] = ()
+    error: Annotated[Text | None, Field(description="Said before the question is asked again.")] = None
+    tries: Annotated[int, Field(ge=1, le=10, description="Then a human takes over.")] = 3
+
+    @model_validator(mode="after")
+    def _choices_are_for_a_choice(self) -> "AskSection":
+        if (self.expect == "choice") != bool(self.choices):
+            raise ValueError("`choices` and `expect: choice` belong together")
+        return self
+
+
+class CallSection(Section):
+    """A tool call, without a model."""
+
+    tool: str
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, alias="with", description="Arguments; `{field}` stands for a field's value."
+    )
+    into: Annotated[Name | None, Field(description="The field that keeps the result.")] = None
+    on_error: Annotated[
+        str | None, Field(description="The step to go on with when the call fails; otherwise a human takes over.")
+    ] = None
+
+
+class BranchSection(Section):
+    """Goes on by a field's value."""
+
+    field: Name
+    cases: Annotated[dict[str, str], Field(min_length=1, description="Value to the name of a step.")]
+    otherwise: Annotated[str | None, Field(description="A step; without it the flow goes on with the next one.")] = None
+
+
+MOST_STEPS = 40
+"""Of one flow: a turn that runs through all of them stays within what one leg may take."""
+
+STEPS = ("ask", "set", "call", "branch", "say", "end")
+
+
+class StepSection(Section):
+    """One step: exactly one of `ask`, `set`, `call`, `branch`, `say`, `end`."""
+
+    name: Annotated[Name | None, Field(description="What other steps call it.")] = None
+    ask: AskSection | None = None
+    set_: Annotated[
+        dict[Name, Text] | None, Field(alias="set", description="Fields and their new values; `{field}` is replaced.")
+    ] = None
+    call: CallSection | None = None
+    branch: BranchSection | None = None
+    say: Annotated[Text | None, Field(description="A text; `{field}` is replaced.")] = None
+    end: Annotated[
+        Literal[True] | str | None, Field(description="`true`, or who goes on: an agent, `handoff` or `close`.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "StepSection":
+        found = [name for name in STEPS if getattr(self, "set_" if name == "set" else name) is not None]
+        if len(found) != 1:
+            raise ValueError(f"a step is exactly one of {', '.join(STEPS)}")
+        return self
+
+
+class CancelSection(Section):
+    """Words that end a flow. Whoever was in charge before goes on."""
+
+    match: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=100)], ...],
+        Field(min_length=1, description="Any of these words or phrases in an answer; case and accents do not matter."),
+    ]
+    say: Text
+
+
+class FlowSection(Section):
+    """What must not be left to a model: questions whose answers are checked, calls, texts."""
+
+    description: Annotated[str, Field(min_length=1, max_length=500, description="What the router reads.")]
+    questions: Annotated[str | None, Field(description="The agent that answers what the contact asks in between.")] = (
+        None
+    )
+    cancel: Annotated[
+        CancelSection | None, Field(description="How the contact gets out. Rules to `handoff` and `close` work, too.")
+    ] = None
+    steps: Annotated[tuple[StepSection, ...], Field(min_length=1, max_length=MOST_STEPS)]

@@ -1,0 +1,78 @@
+"""Reads a tenant's folder."""
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pypdf import PdfReader
+
+from manifest.compile import matches
+from manifest.loader import LARGEST_FILE, MAIN, InvalidAssistant, Loaded, Problem, load
+from manifest.yaml_source import UNSTORABLE, parse
+
+LARGEST_PDF = 20 * 1024 * 1024
+"""Bytes of a PDF, of which only the text is kept."""
+SCENARIOS = "scenarios"
+"""A folder of tests, which is no part of an assistant."""
+
+
+def load_folder(folder: Path) -> Loaded:
+    """The assistant of a tenant's folder. Raises InvalidAssistant."""
+    main = folder / MAIN
+    try:
+        files = {MAIN: _read(main, folder)}
+        others = _others(folder, _patterns(files[MAIN]))
+        files |= {path.relative_to(folder).as_posix(): _read(path, folder) for path in others}
+    except OSError as error:
+        name = os.path.relpath(error.filename, folder)
+        raise InvalidAssistant([Problem(name, 1, 1, f"cannot be read: {error.strerror}")]) from None
+    except ValueError as error:
+        raise InvalidAssistant([Problem(MAIN, 1, 1, str(error))]) from None
+    return load(files)
+
+
+def _patterns(text: str) -> list[str]:
+    """What the main file says of knowledge, as far as it can be read."""
+    with contextlib.suppress(InvalidAssistant):
+        tree = parse(text)
+        named = tree.get("knowledge") if isinstance(tree, Mapping) else None
+        return [pattern for pattern in named if isinstance(pattern, str)] if isinstance(named, list) else []
+    return []
+
+
+def _others(folder: Path, knowledge: list[str]) -> list[Path]:
+    """The files beside the main one that it may name; of texts that are knowledge only, those that it does name."""
+    found = (path for suffix in ("md", "json", "yaml", "yml") for path in folder.rglob(f"*.{suffix}"))
+    known = (path for suffix in ("txt", "pdf") for path in folder.rglob(f"*.{suffix}"))
+    named = (path for path in known if any(matches(each, path.relative_to(folder).as_posix()) for each in knowledge))
+    places = ((path, path.relative_to(folder).parts) for path in (*found, *named))
+    return sorted(path for path, at in places if at[0] not in (MAIN, SCENARIOS) and not at[0].startswith("."))
+
+
+def _read(path: Path, folder: Path) -> str:
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{path.name} is a link that leads out of the folder")
+    if path.suffix == ".pdf":
+        return _text_of_pdf(path)
+    if path.stat().st_size > LARGEST_FILE:
+        raise ValueError(f"{path.name} is larger than {LARGEST_FILE // 1024} KiB")
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path.name} is not UTF-8 text") from None
+
+
+def _text_of_pdf(path: Path) -> str:
+    """Its pages' text: what is published, and searched. Raises ValueError."""
+    if path.stat().st_size > LARGEST_PDF:
+        raise ValueError(f"{path.name} is larger than {LARGEST_PDF // 1024 // 1024} MiB")
+    try:
+        text = "\n\n".join(page.extract_text() for page in PdfReader(path).pages)
+    except Exception as error:
+        # A broken file makes its reader fail in every way there is.
+        raise ValueError(f"{path.name} cannot be read as PDF: {error or type(error).__name__}") from None
+    text = UNSTORABLE.sub("", text)
+    if len(text.encode()) > LARGEST_FILE:
+        raise ValueError(f"{path.name} has more than {LARGEST_FILE // 1024} KiB of text: part it")
+    return text

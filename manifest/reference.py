@@ -1,0 +1,293 @@
+"""What assistant.yaml may hold, made from its schema: as JSON Schema for editors, and as a page for people."""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
+
+from manifest.schema import WEEKDAYS, Document
+from tools.registry import BUILTIN
+
+Node = dict[str, Any]
+
+_DAY = f"({'|'.join(WEEKDAYS)})"
+_TIME = r"([01]\d|2[0-3]):[0-5]\d"
+DURATION: Node = {
+    "type": "string",
+    "pattern": r"^\d{1,6}(\.\d{1,3})?(ms|s|m|h|d)$",
+    "examples": ["500ms", "2s", "30m", "24h", "7d"],
+}
+COUNT: Node = {"type": ["integer", "string"], "pattern": r"^\d{1,9}[kM]?$", "examples": [2000, "500k", "5M"]}
+HOURS: Node = {"type": "string", "pattern": f"^{_TIME}-{_TIME}$", "examples": ["08:00-18:00"]}
+DAYS: Node = {
+    "type": "string",
+    "pattern": f"^{_DAY}(-{_DAY})?(, *{_DAY}(-{_DAY})?)*$",
+    "examples": ["mon-fri", "tue,thu,sat"],
+}
+OPENING_HOURS: Node = {
+    "type": "object",
+    "description": "When the tenant is open: days with hours, or a list of them; and `holidays`, a list of dates.",
+    "properties": {"holidays": {"type": "array", "items": {"type": "string"}, "examples": [["2026-12-25"]]}},
+    "patternProperties": {DAYS["pattern"]: {"anyOf": [HOURS, {"type": "array", "items": HOURS}]}},
+    "additionalProperties": False,
+}
+WRITTEN: Mapping[str, Node] = {
+    "_duration": DURATION,
+    "_count": COUNT,
+    "_hours": HOURS,
+    "_weekdays": DAYS,
+    "_table_of_hours": OPENING_HOURS,
+}
+"""How values are written that are held otherwise, by the function that reads them."""
+
+OR_ONE_TEXT = {"_named"}
+"""The functions that take a text for a section with one value."""
+
+KINDS = {
+    node["pattern"]: kind for node, kind in ((DURATION, "duration"), (COUNT, "count"), (HOURS, "hours"), (DAYS, "days"))
+}
+EXAMPLES = {"_timezone": ["America/Sao_Paulo", "Europe/Lisbon", "UTC"]}
+UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+
+INTRODUCTION = """# assistant.yaml
+
+<!-- Made by `recado tenants schema --markdown`: do not edit. -->
+
+A tenant's assistant is a folder: `assistant.yaml`, and the files that it names. `recado tenants new SLUG` writes one,
+`recado tenants check FOLDER` says what is wrong with it, `recado tenants publish FOLDER` makes it answer. Editors
+complete and check the file when its first line is
+
+```yaml
+# yaml-language-server: $schema=assistant.schema.json
+```
+
+and `recado tenants schema > assistant.schema.json` has written that file. Unknown keys are errors.
+
+| kind of value | is written |
+|---|---|
+| duration | a number and its unit, `ms`, `s`, `m`, `h` or `d`: `500ms`, `2s`, `30m`, `24h`, `7d` |
+| count | a whole number, also in thousands or millions: `2000`, `500k`, `5M` |
+| days | `mon` to `sun`, in the order of the week: `mon-fri` or `tue,thu,sat` |
+| hours | from and to, in the tenant's time zone: `"08:00-18:00"` |
+"""
+
+
+@cache
+def json_schema() -> Node:
+    """The JSON Schema of assistant.yaml as it is written, for editors."""
+    made = Document.model_json_schema(by_alias=True, schema_generator=_AsWritten)
+    for section in (made, *made.get("$defs", {}).values()):
+        _explain(section)
+    tidy: Node = _tidy(made)
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "assistant.yaml", **tidy}
+
+
+class _AsWritten(GenerateJsonSchema):
+    def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> Node:
+        if _name(schema) in WRITTEN:
+            return dict(WRITTEN[_name(schema)])
+        made = super().function_before_schema(schema)
+        return {"anyOf": [{"type": "string"}, made]} if _name(schema) in OR_ONE_TEXT else made
+
+    def function_after_schema(self, schema: core_schema.AfterValidatorFunctionSchema) -> Node:
+        made = super().function_after_schema(schema)
+        return {**made, "examples": EXAMPLES[_name(schema)]} if _name(schema) in EXAMPLES else made
+
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> Node:
+        bounds = {"minimum": schema.get("ge"), "maximum": schema.get("le")}
+        return {"type": "number", **{name: float(bound) for name, bound in bounds.items() if bound is not None}}
+
+
+def _name(schema: Mapping[str, Any]) -> str:
+    # Of a function that another one made, that one's.
+    return str(getattr(schema["function"]["function"], "__qualname__", "")).partition(".")[0]
+
+
+def _explain(section: Node) -> None:
+    """Gives a section's properties what its description says of them, as "`key`: text", and takes it from there."""
+    properties = section.get("properties", {})
+    parts = re.split(r"\s*`(\w+)`: ", " ".join(section.get("description", "").split()))
+    said = dict(zip(parts[1::2], parts[2::2], strict=True))
+    if not said or not set(said) <= set(properties):
+        return
+    section["description"] = parts[0]
+    for key, text in said.items():
+        properties[key].setdefault("description", text[:1].upper() + text[1:])
+
+
+def _tidy(node: Any) -> Any:
+    """The schema without what only programs care for: titles, nulls, defaults that say nothing, seconds."""
+    if isinstance(node, list):
+        return [_tidy(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    tidy = {key: _tidied(key, value) for key, value in node.items() if key != "title"}
+    choices = [choice for choice in tidy.get("anyOf", ()) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        del tidy["anyOf"]
+        tidy = {**choices[0], **tidy}
+    elif choices:
+        tidy["anyOf"] = choices
+    if tidy.get("default") in (None, [], {}) or isinstance(tidy.get("default"), dict):
+        tidy.pop("default", None)
+    return _duration(tidy) if tidy.get("pattern") == DURATION["pattern"] else tidy
+
+
+def _tidied(key: str, value: Any) -> Any:
+    # In these the keys are the tenant's words, of which `title` may be one.
+    if key in ("properties", "patternProperties", "$defs"):
+        return {name: _tidy(node) for name, node in value.items()}
+    return value if key in ("default", "examples", "enum", "const", "required") else _tidy(value)
+
+
+def _duration(node: Node) -> Node:
+    """Says bounds and default of a duration as they are written: no JSON Schema can compare them."""
+    low, high = (node.pop(bound, None) for bound in ("ge", "le"))
+    if low is not None or high is not None:
+        node["x-bounds"] = _range(*(None if bound is None else _written(bound) for bound in (low, high)))
+        node["description"] = " ".join(part for part in (node.get("description"), f"({node['x-bounds']})") if part)
+    if "default" in node:
+        node["default"] = _written(node["default"])
+    return node
+
+
+def _written(seconds: float) -> str:
+    if seconds and seconds != int(seconds):
+        return f"{seconds * 1000:g}ms"
+    unit = next((unit for unit, size in UNITS.items() if seconds and seconds % size == 0), "s")
+    return f"{seconds / UNITS[unit]:g}{unit}"
+
+
+def _range(low: Any, high: Any) -> str:
+    low, high = (f"{bound:g}" if isinstance(bound, float) else bound for bound in (low, high))
+    if low is None or high is None:
+        return f"at least {low}" if high is None else f"at most {high}"
+    return f"exactly {low}" if low == high else f"{low} to {high}"
+
+
+# The page.
+
+
+def markdown() -> str:
+    """The reference page."""
+    return _Page(json_schema()).text()
+
+
+def _built_in() -> Iterator[str]:
+    """The tools that every agent may name."""
+    yield from ("## Built-in tools", "", "Under an agent's `tools`, or called by a flow.", "")
+    yield from ("| name | arguments | what it does |", "|---|---|---|")
+    for tool in BUILTIN.values():
+        arguments = ", ".join(f"`{name}`" for name in tool.parameters.get("properties", {}))
+        yield f"| `{tool.name}` | {arguments} | {tool.description} |"
+    yield ""
+
+
+class _Page:
+    """Each section once, where it first occurs; wherever else it occurs, a link leads there."""
+
+    def __init__(self, schema: Node) -> None:
+        self._definitions: Mapping[str, Node] = schema.get("$defs", {})
+        self._places: dict[str, str] = {}
+        self._sections: list[tuple[str, Node]] = [("", schema)]
+        self._visit("", schema)
+
+    def text(self) -> str:
+        """The whole page."""
+        sections = (line for path, node in self._sections for line in self._section(path, node))
+        return "\n".join([INTRODUCTION, *_built_in(), *sections])
+
+    def _visit(self, path: str, section: Node) -> None:
+        for key, node in section.get("properties", {}).items():
+            for place, name in self._references(f"{path}.{key}".lstrip("."), node):
+                if name not in self._places:
+                    self._places[name] = place
+                    self._sections.append((place, self._definitions[name]))
+                    self._visit(place, self._definitions[name])
+
+    def _references(self, path: str, node: Node) -> Iterator[tuple[str, str]]:
+        """The sections that a value may be, and where each of them stands."""
+        if "$ref" in node:
+            yield path, _referred(node)
+        for choice in (*node.get("anyOf", ()), *node.get("oneOf", ())):
+            yield from self._references(path, choice)
+        if isinstance(node.get("items"), dict):
+            yield from self._references(f"{path}[]", node["items"])
+        for value in _values(node):
+            yield from self._references(f"{path}.<name>", value)
+
+    def _section(self, path: str, section: Node) -> Iterator[str]:
+        yield from ("## The file" if not path else f"## `{path}`", "")
+        if section.get("description"):
+            yield from (section["description"], "")
+        if not section.get("properties"):
+            return
+        yield from ("| key | type | default | bounds | meaning |", "|---|---|---|---|---|")
+        for key, node in section["properties"].items():
+            default = "required" if key in section.get("required", ()) else _code(node.get("default"))
+            meaning = self._meaning(node)
+            cells = (f"`{key}`", self._type(node), default, _bounds(node), meaning)
+            yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+        yield ""
+
+    def _meaning(self, node: Node) -> str:
+        said = str(node.get("description", "")).removesuffix(f"({node.get('x-bounds')})").strip()
+        return said or (self._definitions[_referred(node)].get("description", "") if "$ref" in node else "")
+
+    def _type(self, node: Node) -> str:
+        if "$ref" in node:
+            place = self._places[_referred(node)]
+            return f"[`{place}`](#{_anchor(place)})"
+        if choices := [*node.get("anyOf", ()), *node.get("oneOf", ())]:
+            return " or ".join(dict.fromkeys(self._type(choice) for choice in choices))
+        if "enum" in node or "const" in node:
+            return " or ".join(_code(value) for value in node.get("enum", [node.get("const")]))
+        if node.get("type") == "array":
+            return f"list of {self._type(node.get('items', {}))}"
+        if values := list(_values(node)):
+            return f"mapping of {_names(node)} to {self._type(values[0])}"
+        kind = KINDS.get(node.get("pattern", ""), str(node.get("type", "anything")))
+        return {"string": "text", "object": "mapping", "boolean": "true or false"}.get(kind, kind)
+
+
+def _values(node: Node) -> Iterator[Node]:
+    if isinstance(node.get("additionalProperties"), dict):
+        yield node["additionalProperties"]
+    yield from node.get("patternProperties", {}).values()
+
+
+def _names(node: Node) -> str:
+    return next((KINDS[pattern] for pattern in node.get("patternProperties", ()) if pattern in KINDS), "name")
+
+
+def _referred(node: Node) -> str:
+    return str(node["$ref"]).rpartition("/")[2]
+
+
+def _anchor(place: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w-]", "", place).lower()
+
+
+def _code(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _bounds(node: Node) -> str:
+    """What a value may be at least and at most; of a list, how many there may be."""
+    if "x-bounds" in node:
+        return str(node["x-bounds"])
+    for low, high, unit in (
+        ("minimum", "maximum", ""),
+        ("minLength", "maxLength", "characters: "),
+        ("minItems", "maxItems", "items: "),
+        ("minProperties", "maxProperties", "entries: "),
+    ):
+        if low in node or high in node:
+            return unit + _range(node.get(low), node.get(high))
+    return f"matches `{node['pattern']}`" if "pattern" in node and node["pattern"] not in KINDS else ""

@@ -1,0 +1,379 @@
+"""The tools that tenants define themselves: their sections of assistant.yaml, and the tools that these make."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from manifest.fields import Duration, Name, Section
+from tools.base import Tool
+from tools.kinds.http import WITH_BODY, HttpTemplate, Policy, RequestMaker, parser, runner
+from tools.kinds.json_schema import SchemaProblem, arguments_parser, checked
+from tools.kinds.mcp import McpServer
+from tools.kinds.mcp import runner as mcp_runner
+from tools.kinds.openapi import OpenApiProblem, operation
+from tools.kinds.python import NotInstalled, installed
+from tools.kinds.result_rendering import SELECTION, Shown
+from tools.kinds.templates import Template, TemplateProblem, body_template, header_templates, template, url_template
+from tools.names import nearest
+from tools.ports import JSON, ToolContext
+
+KINDS = ("http", "openapi", "mcp", "python")
+RETRIES = 2
+MERGE = "tag:yaml.org,2002:merge"
+NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
+OF_THE_PACKAGE = ("parameters", "effects", "timeout", "result", "retries", "idempotent")
+
+Location = tuple[int | str, ...]
+Secrets = Annotated[dict[str, str], Field(max_length=40, description="Values may hold `${secret:NAME}`.")]
+
+
+class ToolProblem(ValueError):
+    """A tool that cannot be made. `location` leads to what is wrong, from the section on."""
+
+    def __init__(self, location: Location, message: str) -> None:
+        super().__init__(message)
+        self.location = location
+        self.message = message
+
+
+def _named(key: str) -> Callable[[Any], Any]:
+    """Lets a section be written as one text, which is the value of this key."""
+    return lambda value: {key: value} if isinstance(value, str) else value
+
+
+class HttpSection(Section):
+    """One request."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    url: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=2000,
+            description="With `{argument}` in the path and in the query's values, and `${secret:NAME}` in the latter.",
+        ),
+    ]
+    headers: Annotated[
+        dict[str, str], Field(max_length=40, description="Values may hold `{argument}` and `${secret:NAME}`.")
+    ] = Field(default_factory=dict)
+    body: Annotated[
+        Any,
+        Field(
+            description="A JSON value whose texts may hold `{argument}` and `${secret:NAME}`; a text that is just one "
+            "argument keeps its type. Without it, POST, PUT and PATCH send the arguments that nothing else takes."
+        ),
+    ] = None
+    timeout: Annotated[Duration, Field(ge=0.1, le=60, description="The tool's, written here.")] | None = None
+
+
+class OpenApiSection(Section):
+    """One operation of an OpenAPI 3 document."""
+
+    operation: Annotated[
+        str,
+        Field(
+            pattern=r"^[^#]+\.(yaml|yml|json)#[^#]+$",
+            max_length=300,
+            description="A file of the tenant's folder and an operationId: `shop.yaml#createOrder`.",
+        ),
+    ]
+    server: Annotated[str | None, Field(max_length=500, description="In place of the document's server.")] = None
+    headers: Secrets = Field(default_factory=dict)
+
+    @property
+    def file(self) -> str:
+        """The document's path in the tenant's folder."""
+        return self.operation.partition("#")[0]
+
+
+class McpSection(Section):
+    """One tool of an MCP server."""
+
+    server: Annotated[Name, Field(description="A server under `mcp`.")]
+    tool: Annotated[str, Field(min_length=1, max_length=128, description="What the server calls it.")]
+
+
+class McpServerSection(Section):
+    """An MCP server: `url`, or `command` where the deployment lets tenants start programs."""
+
+    url: Annotated[str | None, Field(max_length=2000, description="Of a server over streamable HTTP.")] = None
+    headers: Secrets = Field(default_factory=dict)
+    command: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...],
+        Field(max_length=50, description="The program and its arguments; it speaks over stdio."),
+    ] = ()
+    env: Secrets = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one(self) -> "McpServerSection":
+        if (self.url is None) != bool(self.command):
+            raise ValueError("a server has either `url` or `command`")
+        if self.url is None and self.headers:
+            raise ValueError("`headers` belong to `url`")
+        if self.url is not None and self.env:
+            raise ValueError("`env` belongs to `command`")
+        return self
+
+
+class ResultSection(Section):
+    """What the model is shown of an answer."""
+
+    select: Annotated[
+        str | None,
+        Field(
+            pattern=f"^(?:{SELECTION.pattern})$",
+            max_length=300,
+            description="The part that counts: `data.items.0` or `/data/items/0`.",
+        ),
+    ] = None
+    limit: Annotated[int, Field(ge=100, le=64_000, description="Characters; what is longer is cut, with a note.")] = (
+        8_000
+    )
+
+
+class ToolSection(Section):
+    """A tool: exactly one of `http`, `openapi`, `mcp`, `python`, and what the model is told of it."""
+
+    description: Annotated[
+        str | None,
+        Field(min_length=1, max_length=1000, description="What the model is told; `http` and `mcp` cannot do without."),
+    ] = None
+    parameters: Annotated[
+        dict[str, Any] | None,
+        Field(description="JSON Schema of type object, for `http` and `mcp`; the arguments are checked against it."),
+    ] = None
+    http: HttpSection | None = None
+    openapi: Annotated[
+        OpenApiSection | None,
+        BeforeValidator(_named("operation"), json_schema_input_type=OpenApiSection | str | None),
+        Field(description="Or only its `operation`, as a text."),
+    ] = None
+    mcp: McpSection | None = None
+    python: Annotated[
+        str | None, Field(min_length=1, max_length=100, description="An entry point of the group `recado.tools`.")
+    ] = None
+    effects: Annotated[
+        Literal["read", "write"] | None,
+        Field(description="`write` runs once. Without it, what is sent with GET reads and everything else writes."),
+    ] = None
+    approval: Annotated[
+        Literal["required", "none"], Field(description="`required`: an operator decides before the call is made.")
+    ] = "none"
+    timeout: Annotated[Duration, Field(ge=0.1, le=60, description="For all attempts of one call together.")] = 10.0
+    retries: Annotated[
+        int | None,
+        Field(
+            ge=0, le=5, description="After a failed attempt. Default: 2 for what reads or is `idempotent`, otherwise 0."
+        ),
+    ] = None
+    idempotent: Annotated[
+        bool,
+        Field(description="The other side honours the Idempotency-Key that writes carry, so they may be repeated."),
+    ] = False
+    result: Annotated[
+        ResultSection,
+        BeforeValidator(_named("select"), json_schema_input_type=ResultSection | str),
+        Field(description="Or only its `select`, as a text."),
+    ] = ResultSection()
+
+    @property
+    def kind(self) -> str:
+        """Which of the KINDS it is."""
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "ToolSection":
+        kinds = [kind for kind in KINDS if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            raise ValueError(f"a tool has exactly one of {', '.join(f'`{kind}`' for kind in KINDS)}")
+        if self.description is None and kinds[0] in ("http", "mcp"):
+            raise ValueError("`description` is missing: it tells the model when to use the tool")
+        needless = OF_THE_PACKAGE if kinds[0] == "python" else ("parameters",) if kinds[0] == "openapi" else ()
+        for key in needless:
+            if key in self.model_fields_set:
+                raise ValueError(f"`{key}` is for other kinds of tools: `{kinds[0]}` brings its own")
+        if self.http is not None and self.http.timeout is not None and "timeout" in self.model_fields_set:
+            raise ValueError("`timeout` is given twice")
+        return self
+
+
+def make_tool(
+    name: str, section: ToolSection, mcp_servers: Mapping[str, McpServerSection], files: Mapping[str, str]
+) -> Tool:
+    """The tool that a section describes; `files` are the tenant's, text by path. Raises ToolProblem."""
+    if section.python is not None:
+        return _python_tool(name, section, section.python)
+    if section.openapi is not None:
+        return _openapi_tool(name, section, section.openapi, files)
+    try:
+        schema = checked(NO_PARAMETERS if section.parameters is None else section.parameters)
+    except SchemaProblem as problem:
+        raise ToolProblem(("parameters", *problem.where), str(problem)) from None
+    if section.mcp is not None:
+        return _mcp_tool(name, section, section.mcp, schema, mcp_servers)
+    assert section.http is not None
+    return _http_tool(name, section, section.http, schema)
+
+
+def mcp_server(section: McpServerSection) -> McpServer:
+    """The server that a section under `mcp` describes. Raises ToolProblem."""
+    if section.url is not None:
+        url = _templated(("url",), url_template, section.url)
+        if url.arguments or url.secrets:
+            raise ToolProblem(("url",), "a server's address has no holes: secrets go into `headers`")
+    headers = _without_arguments(("headers",), _templated(("headers",), header_templates, section.headers))
+    texts = {key: _templated(("env", key), template, value) for key, value in section.env.items()}
+    return McpServer(section.url, headers, section.command, _without_arguments(("env",), texts))
+
+
+def _http_tool(name: str, section: ToolSection, http: HttpSection, schema: dict[str, Any]) -> Tool:
+    url = _templated(("http", "url"), url_template, http.url)
+    headers = _templated(("http", "headers"), header_templates, http.headers)
+    made = HttpTemplate(http.method, url, headers, _templated(("http", "body"), body_template, http.body))
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    for argument in sorted(made.arguments - properties.keys()):
+        raise ToolProblem(("http",), f"`{{{argument}}}` is not among the parameters{nearest(argument, properties)}")
+    for argument in sorted(url.in_path):
+        if argument not in schema.get("required", ()) and "default" not in properties[argument]:
+            raise ToolProblem(("http", "url"), f"`{{{argument}}}` stands in the path: list it under `required`")
+    rest = properties.keys() - made.arguments
+    if rest and (http.method not in WITH_BODY or http.body is not None):
+        where = ("parameters", "properties", min(rest))
+        raise ToolProblem(where, f"`{{{min(rest)}}}` is not used: write it in the url, a header or the body")
+    policy = _policy(section, reads=http.method == "GET")
+    return _request_tool(name, section, section.description or "", schema, policy, replace(made, rest=frozenset(rest)))
+
+
+def _openapi_tool(name: str, section: ToolSection, openapi: OpenApiSection, files: Mapping[str, str]) -> Tool:
+    headers = _without_arguments(
+        ("openapi", "headers"), _templated(("openapi", "headers"), header_templates, openapi.headers)
+    )
+    path, operation_id = openapi.file, openapi.operation.partition("#")[2]
+    if path not in files:
+        raise ToolProblem(("openapi", "operation"), f"there is no file `{path}`{nearest(path, files)}")
+    try:
+        found = operation(_document(files[path], path.endswith(".json")), operation_id, openapi.server, headers)
+    except (OpenApiProblem, YAMLError, ValueError, TypeError, RecursionError) as problem:
+        raise ToolProblem(("openapi", "operation"), f"{path}: {_reason(problem)}") from None
+    policy = _policy(section, reads=found.method == "GET")
+    return _request_tool(name, section, section.description or found.description, found.schema, policy, found)
+
+
+def _mcp_tool(
+    name: str,
+    section: ToolSection,
+    mcp: McpSection,
+    schema: dict[str, Any],
+    servers: Mapping[str, McpServerSection],
+) -> Tool:
+    if mcp.server not in servers:
+        raise ToolProblem(
+            ("mcp", "server"), f"there is no server `{mcp.server}` under `mcp`{nearest(mcp.server, servers)}"
+        )
+    try:
+        server = mcp_server(servers[mcp.server])
+    except ToolProblem as problem:
+        path = ".".join(["mcp", mcp.server, *map(str, problem.location)])
+        raise ToolProblem(("mcp", "server"), f"`{path}`: {problem}") from None
+    policy = _policy(section, reads=False)
+    run = mcp_runner(server, mcp.tool, policy)
+    parse = arguments_parser(schema)
+    return _tool(name, section, section.description or "", schema, policy, run, parse, server.secrets)
+
+
+def _python_tool(name: str, section: ToolSection, entry_point: str) -> Tool:
+    try:
+        tool = installed(entry_point)
+    except NotInstalled as problem:
+        raise ToolProblem(("python",), str(problem)) from None
+    approval = tool.approval or section.approval == "required"
+    return replace(tool, name=name, description=section.description or tool.description, approval=approval)
+
+
+def _request_tool(
+    name: str, section: ToolSection, description: str, schema: dict[str, Any], policy: Policy, maker: RequestMaker
+) -> Tool:
+    parse = parser(maker, arguments_parser(schema))
+    return _tool(name, section, description, schema, policy, runner(maker, policy), parse, maker.secrets)
+
+
+def _tool(
+    name: str,
+    section: ToolSection,
+    description: str,
+    schema: dict[str, Any],
+    policy: Policy,
+    run: Callable[[ToolContext, Any], Awaitable[JSON]],
+    parse: Callable[[JSON], Any],
+    secrets: frozenset[str],
+) -> Tool:
+    return Tool(
+        name,
+        description,
+        schema,
+        "write" if policy.write else "read",
+        run,
+        parse,
+        elsewhere=True,
+        repeatable=section.idempotent,
+        approval=section.approval == "required",
+        secrets=secrets,
+    )
+
+
+def _policy(section: ToolSection, *, reads: bool) -> Policy:
+    write = not reads if section.effects is None else section.effects == "write"
+    repeatable = section.idempotent or not write
+    if section.retries and not repeatable:
+        message = "what writes is sent again only if the other side honours the Idempotency-Key: `idempotent: true`"
+        raise ToolProblem(("retries",), message)
+    retries = section.retries if section.retries is not None else RETRIES if repeatable else 0
+    timeout = section.http.timeout if section.http is not None and section.http.timeout else section.timeout
+    return Policy(write, section.idempotent, retries, timeout, Shown(section.result.select, section.result.limit))
+
+
+def _templated[T, V](where: Location, make: Callable[[V], T], value: V) -> T:
+    try:
+        return make(value)
+    except TemplateProblem as problem:
+        raise ToolProblem(where, str(problem)) from None
+
+
+def _without_arguments(where: Location, texts: dict[str, Template]) -> dict[str, Template]:
+    for name, text in texts.items():
+        if text.arguments:
+            raise ToolProblem((*where, name), f"only `${{secret:NAME}}` here, no `{{{min(text.arguments)}}}`")
+    return texts
+
+
+@lru_cache(maxsize=8)
+def _document(text: str, is_json: bool) -> Any:
+    # Several tools come from one document, and reading it takes a while.
+    if is_json:
+        return json.loads(text)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _WithoutMerging
+    return yaml.load(text)
+
+
+class _WithoutMerging(SafeConstructor):
+    def flatten_mapping(self, node: Any) -> None:
+        # Mappings that are merged into each other again and again would fill the memory.
+        for key, _ in node.value:
+            if key.tag == MERGE:
+                raise ConstructorError(None, None, "`<<` is not supported: use `$ref`", key.start_mark)
+
+
+def _reason(problem: Exception) -> str:
+    if isinstance(problem, MarkedYAMLError) and problem.problem_mark is not None:
+        return f"line {problem.problem_mark.line + 1}: {problem.problem}"
+    if isinstance(problem, OpenApiProblem | json.JSONDecodeError):
+        return str(problem)
+    return "neither YAML nor JSON, or nested too deeply"

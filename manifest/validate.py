@@ -1,0 +1,291 @@
+"""What is wrong with a document whose every part is right: names that nobody has, and ways that lead nowhere."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from graphs.config import CLASSIFY, CLOSE, HANDOFF, REFERENCE
+from graphs.language import unknown
+from graphs.transfer import TRANSFER
+from manifest.compile import matches, step_name, transfers_of
+from manifest.flow_sections import FlowSection, StepSection
+from manifest.knowledge import SUFFIXES
+from manifest.schema import Document
+from manifest.yaml_source import UNSTORABLE, Location
+from tools.base import Tool
+from tools.builtin.remember_fact import REMEMBER_FACT
+from tools.builtin.search_knowledge import SEARCH_KNOWLEDGE
+from tools.names import nearest
+from tools.registry import BUILTIN
+
+Found = Iterator[tuple[Location, str]]
+
+NEED_CALENDARS = ("find_slots", "book_slot")
+
+
+def dangling(document: Document, files: Mapping[str, str], tools: Mapping[str, Tool]) -> list[tuple[Location, str]]:
+    """Everything that is wrong, with its place."""
+    return [
+        *_names(document),
+        *_routes(document),
+        *_lifecycle(document),
+        *_knowledge(document, files),
+        *_agents(document, files, tools),
+        *_unreached(document),
+        *(found for name, flow in document.flows.items() for found in _flow(document, name, flow, tools)),
+    ]
+
+
+def _names(document: Document) -> Found:
+    for section, names in (("agents", document.agents), ("flows", document.flows)):
+        for name in (HANDOFF, CLOSE, CLASSIFY):
+            if name in names:
+                yield (section, name), f"`{name}` means something else in routing: choose another name"
+    for name in document.flows:
+        if name in document.agents:
+            yield ("flows", name), f"there is an agent `{name}` already: choose another name"
+    for name in document.tools:
+        if name in BUILTIN or name == TRANSFER:
+            yield ("tools", name), f"`{name}` is a built-in tool: choose another name"
+
+
+def _routes(document: Document) -> Found:
+    targets = [*document.agents, *document.flows, HANDOFF, CLOSE]
+    for number, rule in enumerate(document.routing.rules):
+        if rule.to not in targets:
+            yield ("routing", "rules", number, "to"), _nobody(rule.to, targets)
+        if rule.outside_hours is not None and document.hours is None:
+            yield ("routing", "rules", number, "outside_hours"), "there are no `hours:` to be outside of"
+        if rule.language is not None and unknown([rule.language]):
+            yield ("routing", "rules", number, "language"), f"`{rule.language}` is no language that can be told apart"
+    otherwise = document.routing.otherwise
+    if otherwise not in [*targets, CLASSIFY]:
+        yield ("routing", "otherwise"), _nobody(otherwise, [*targets, CLASSIFY])
+
+
+def _lifecycle(document: Document) -> Found:
+    lifecycle, at = document.lifecycle, "lifecycle"
+    if lifecycle.idle_message is not None and lifecycle.idle is None:
+        yield (at, "idle_message"), "it is said after `idle`, which is not set"
+    if lifecycle.csat and lifecycle.csat_question is None:
+        yield (at, "csat"), "say what contacts are asked: `csat_question`"
+    for name in ("csat_question", "csat_thanks"):
+        if getattr(lifecycle, name) is not None and not lifecycle.csat:
+            yield (at, name), "nobody is asked without `csat: true`"
+    handoff = document.handoff
+    if handoff.sla is not None and handoff.timeout is not None and handoff.sla >= handoff.timeout:
+        yield ("handoff", "sla"), "`timeout` comes first: make this shorter, or that longer"
+    waits = {
+        "lifecycle.idle": lifecycle.idle,
+        "handoff.timeout": handoff.timeout,
+        "approvals.timeout": document.approvals.timeout,
+    }
+    for name, wait in waits.items():
+        if lifecycle.expire is not None and wait is not None and wait >= lifecycle.expire:
+            yield (at, "expire"), f"`{name}` is to come first: make this longer, or that shorter"
+
+
+def _knowledge(document: Document, files: Mapping[str, str]) -> Found:
+    tools = {tool for agent in document.agents.values() for tool in agent.tools}
+    if document.knowledge and SEARCH_KNOWLEDGE.name not in tools:
+        yield ("knowledge",), f"nobody looks it up: give an agent the tool `{SEARCH_KNOWLEDGE.name}`"
+    prompts = {agent.prompt for agent in document.agents.values()}
+    for number, pattern in enumerate(document.knowledge):
+        named = [name for name in files if matches(pattern, name)]
+        if not named:
+            texts = [name for name in files if name.endswith(SUFFIXES)]
+            yield ("knowledge", number), f"there is no file `{pattern}`{nearest(pattern, texts)}"
+        for name in named:
+            if name in prompts:
+                yield ("knowledge", number), f"`{name}` is an agent's prompt, which contacts must not look up"
+            elif not files[name].strip():
+                yield ("knowledge", number), f"`{name}` has no text in it"
+            elif UNSTORABLE.search(files[name]):
+                yield ("knowledge", number), f"`{name}` holds a NUL or half a character"
+
+
+def _agents(document: Document, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Found:
+    for name, agent in document.agents.items():
+        path = PurePosixPath(agent.prompt)
+        if path.is_absolute() or ".." in path.parts or agent.prompt not in files:
+            prompts = [file for file in files if file.endswith(".md")]
+            yield ("agents", name, "prompt"), f"there is no file `{agent.prompt}`{nearest(agent.prompt, prompts)}"
+        elif UNSTORABLE.search(files[agent.prompt]):
+            yield ("agents", name, "prompt"), f"`{agent.prompt}` holds a NUL or half a character"
+        for number, tool in enumerate(agent.tools):
+            # A tool of the document that could not be made has been named already.
+            if tool not in tools and tool not in document.tools:
+                yield ("agents", name, "tools", number), f"there is no tool `{tool}`{nearest(tool, tools)}"
+            elif tool in NEED_CALENDARS and not document.calendars:
+                yield ("agents", name, "tools", number), f"`{tool}` needs at least one calendar under `calendars:`"
+            elif tool == REMEMBER_FACT.name and not document.memory.facts:
+                yield ("agents", name, "tools", number), f"`{tool}` needs `memory: {{facts: true}}`"
+            elif tool == SEARCH_KNOWLEDGE.name and not document.knowledge:
+                yield ("agents", name, "tools", number), f"`{tool}` needs files under `knowledge:`"
+        others = [*(other for other in document.agents if other != name), *document.flows]
+        for number, other in enumerate(agent.transfers or ()):
+            if other not in others:
+                yield ("agents", name, "transfers", number), _nobody(other, others)
+
+
+def _unreached(document: Document) -> Found:
+    routing = document.routing
+    reached = {rule.to for rule in routing.rules} | {routing.otherwise}
+    # A route to nobody has been named already, and might have led here.
+    if CLASSIFY in reached or not reached <= {*document.agents, *document.flows, HANDOFF, CLOSE}:
+        return
+    while more := {to for name in reached for to in _leads_to(document, name)} - reached:
+        reached |= more
+    for section, names in (("agents", document.agents), ("flows", document.flows)):
+        for name in names:
+            if name not in reached:
+                yield (section, name), f"no route leads to `{name}`: add a rule, a transfer, or `otherwise: {CLASSIFY}`"
+
+
+def _leads_to(document: Document, name: str) -> set[str]:
+    if name in document.agents:
+        return set(transfers_of(document, name))
+    if name in document.flows:
+        flow = document.flows[name]
+        ends = {step.end for step in flow.steps if isinstance(step.end, str)}
+        return ends | ({flow.questions} if flow.questions else set())
+    return set()
+
+
+def _flow(document: Document, name: str, flow: FlowSection, tools: Mapping[str, Tool]) -> Found:
+    where: Location = ("flows", name)
+    names = [step_name(step, number) for number, step in enumerate(flow.steps, 1)]
+    for number, taken in enumerate(names):
+        if taken in names[:number]:
+            yield (*where, "steps", number), f"there is a step `{taken}` already: give this one another `name`"
+    if flow.questions is not None and flow.questions not in document.agents:
+        yield (*where, "questions"), _nobody(flow.questions, document.agents)
+    fields = set(_fields(flow))
+    for field in _named(flow.cancel.say) if flow.cancel else ():
+        if field not in fields:
+            yield (*where, "cancel", "say"), f"nothing in this flow sets the field `{field}`{nearest(field, fields)}"
+    choices = _choices(flow)
+    for number, step in enumerate(flow.steps):
+        place: Location = (*where, "steps", number)
+        yield from _step(document, place, step, names, tools)
+        if step.branch is not None and (possible := choices.get(step.branch.field)):
+            for value in set(step.branch.cases) - set(possible):
+                yield (*place, "branch", "cases", value), f"`{value}` is none of the choices{nearest(value, possible)}"
+        for text_at, text in _texts(step):
+            for field in _named(text):
+                if field not in fields:
+                    yield (*place, *text_at), f"nothing in this flow sets the field `{field}`{nearest(field, fields)}"
+    if not any(step in names[:number] for number, step in enumerate(names)):
+        yield from _ways(where, flow, names)
+
+
+def _choices(flow: FlowSection) -> dict[str, list[str]]:
+    """What a field can be that only questions with choices set."""
+    asks = [step.ask for step in flow.steps if step.ask is not None]
+    others = {ask.field for ask in asks if not ask.choices}
+    others |= {name for step in flow.steps for name in step.set_ or {}}
+    others |= {step.call.into for step in flow.steps if step.call is not None and step.call.into is not None}
+    names = {ask.field for ask in asks} - others
+    return {name: [choice for ask in asks if ask.field == name for choice in ask.choices] for name in names}
+
+
+def _named(text: str) -> list[str]:
+    return [reference.partition(".")[0] for reference in REFERENCE.findall(text)]
+
+
+def _step(document: Document, place: Location, step: StepSection, names: list[str], tools: Mapping[str, Tool]) -> Found:
+    if step.call is not None:
+        tool = tools.get(step.call.tool)
+        if tool is None and step.call.tool not in document.tools:
+            yield (*place, "call", "tool"), f"there is no tool `{step.call.tool}`{nearest(step.call.tool, tools)}"
+        elif tool is not None and tool.approval:
+            yield (*place, "call", "tool"), f"`{tool.name}` needs an approval, which a flow cannot wait for"
+        elif tool is not None and tool.effects == "handoff":
+            yield (*place, "call", "tool"), "end the flow with `end: handoff` instead"
+        yield from _to(place, "call", "on_error", step.call.on_error, names)
+    if step.branch is not None:
+        for value, to in step.branch.cases.items():
+            yield from _to((*place, "branch"), "cases", value, to, names)
+        yield from _to(place, "branch", "otherwise", step.branch.otherwise, names)
+    targets = [*document.agents, HANDOFF, CLOSE]
+    if isinstance(step.end, str) and step.end not in targets:
+        yield (*place, "end"), _nobody(step.end, targets)
+
+
+def _to(place: Location, section: str, key: str, step: str | None, names: list[str]) -> Found:
+    if step is not None and step not in names:
+        yield (*place, section, key), f"there is no step `{step}`{nearest(step, names)}"
+
+
+def _fields(flow: FlowSection) -> Iterator[str]:
+    yield "error"
+    for step in flow.steps:
+        if step.ask is not None:
+            yield step.ask.field
+        yield from step.set_ or ()
+        if step.call is not None and step.call.into is not None:
+            yield step.call.into
+
+
+def _texts(step: StepSection) -> Iterator[tuple[Location, str]]:
+    if step.ask is not None:
+        yield ("ask", "question"), step.ask.question
+        yield ("ask", "error"), step.ask.error or ""
+    if step.say is not None:
+        yield ("say",), step.say
+    for name, text in (step.set_ or {}).items():
+        yield ("set", name), text
+    if step.call is not None:
+        for name, value in step.call.arguments.items():
+            yield from (((("call", "with", name)), text) for text in _strings(value))
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _strings(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _strings(part)
+
+
+def _ways(where: Location, flow: FlowSection, names: list[str]) -> Found:
+    """Steps that nothing leads to, and circles that ask nothing: a turn in one would never end."""
+    following = {name: _next(step, name, names) for name, step in zip(names, flow.steps, strict=True)}
+    reached = {names[0]}
+    while more := {to for name in reached for to in following[name] if to in following} - reached:
+        reached |= more
+    silent = {name for name, step in zip(names, flow.steps, strict=True) if step.ask is None}
+    for number, name in enumerate(names):
+        if name not in reached:
+            yield (*where, "steps", number), f"nothing leads to the step `{name}`"
+        elif name in silent and _circles(name, following, silent):
+            yield (*where, "steps", number), f"the step `{name}` leads back to itself without asking anything"
+
+
+def _next(step: StepSection, name: str, names: list[str]) -> set[str]:
+    after = set(names[names.index(name) + 1 :][:1])
+    if step.end is not None:
+        return set()
+    if step.branch is not None:
+        return set(step.branch.cases.values()) | ({step.branch.otherwise} if step.branch.otherwise else after)
+    if step.call is not None and step.call.on_error:
+        return after | {step.call.on_error}
+    return after
+
+
+def _circles(start: str, following: Mapping[str, set[str]], silent: set[str]) -> bool:
+    seen: set[str] = set()
+    ahead = following[start] & silent
+    while ahead:
+        if start in ahead:
+            return True
+        seen |= ahead
+        ahead = {to for name in ahead for to in following[name] if to in silent} - seen
+    return False
+
+
+def _nobody(name: str, names: Iterable[str]) -> str:
+    return f"there is no agent or flow `{name}`{nearest(name, names)}"

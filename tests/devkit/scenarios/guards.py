@@ -1,0 +1,61 @@
+"""What keeps each of the shipped scenarios green: the lines without which it turns red."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A guard taken out of a file."""
+
+    file: str
+    old: str
+    new: str
+
+
+GUARDS: dict[str, tuple[Edit, ...]] = {
+    "cw-13673-talks-over-the-operator": (
+        Edit(
+            "app/turns/plan.py",
+            '    if claim.status in ("waiting", "human"):\n        return _while_waiting(claim)\n',
+            "",
+        ),
+    ),
+    "cw-15068-handed-over-for-ever": (Edit("graphs/nodes/recall.py", "            if more:", "            if False:"),),
+    "says-goodbye": (Edit("app/turns/service.py", 'else "closed" if turn["closed"] else "bot"', 'else "bot"'),),
+    "cw-15901-stale-run-goes-in-circles": (
+        Edit("graphs/nodes/call_model.py", 'if len(turn["usage"]) >= CALLS_PER_TURN:', "if False:"),
+    ),
+    "fz-49-two-turns-at-once": (
+        Edit(
+            "app/turns/engine.py",
+            "        elif address in self._draining:\n            self._nudged_again.add(address)\n",
+            "",
+        ),
+    ),
+    "fz-588-answers-between-the-bubbles": (Edit("app/turns/statements.py", ") as free", ") or true as free"),),
+    "fz-457-silent-after-the-hand-back": (Edit("graphs/nodes/handoff.py", '*_superseded(state["messages"]), ', ""),),
+    "tb-1453-triggered-twice": (
+        Edit(
+            "app/inbox/queries.py",
+            "%(now)s::timestamptz + coalesce(v.debounce, '0')",
+            "%(now)s::timestamptz",
+        ),
+    ),
+    "ev-2737-delivered-twice": (
+        Edit(
+            "app/inbox/queries.py",
+            "where account_sid = %(account_sid)s and provider_sid = %(provider_sid)s",
+            "where false",
+        ),
+        Edit("migrations/0004_inbox.sql", "),\n    unique (account_sid, provider_sid)", ")"),
+    ),
+    "omni-225-only-the-last-message": (
+        Edit("app/turns/runtime.py", "zip(items, texts, strict=True)]", "zip(items, texts, strict=True)][-1:]"),
+    ),
+    "dies-after-booking": (
+        Edit(
+            "app/turns/tool_runner.py", "if not await queries.journal_call(", "if None is await queries.journal_call("
+        ),
+    ),
+    "dies-after-posting": (Edit("app/outbox/queries.py", "else 'unknown' end", "else 'sending' end"),),
+}

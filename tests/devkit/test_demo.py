@@ -1,0 +1,30 @@
+"""The demo, as a newcomer runs it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+KEYS = ("OPENAI_API_KEY", "GROQ_API_KEY", "GOOGLE_API_KEY", "DATABASE_URL", "REDIS_URL")
+
+
+def smoke(data: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    plain = {name: value for name, value in os.environ.items() if name not in KEYS}
+    command = [sys.executable, "-m", "cli", "demo", "--smoke", "--data", str(data)]
+    return subprocess.run(command, cwd=ROOT, env=plain | environment, capture_output=True, text=True, timeout=100)
+
+
+def test_one_message_goes_the_whole_way_and_the_second_start_finds_its_data(tmp_path: Path) -> None:
+    for applied in (True, False):
+        done = smoke(tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "assistant: A limpeza custa *R$ 220*" in done.stdout
+        assert ("applied 0001" in done.stdout) == applied
+
+
+def test_without_a_model_it_says_so(tmp_path: Path) -> None:
+    done = smoke(tmp_path, OPENAI_API_KEY="none", OPENAI_BASE_URL="http://127.0.0.1:1/v1")
+    assert done.returncode == 1
+    assert "error: the model server did not answer" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout

@@ -1,0 +1,33 @@
+"""An assistant that is valid, to be broken in one place at a time."""
+
+from collections.abc import Mapping
+
+from manifest.folder import load_folder
+from manifest.loader import MAIN, Files, InvalidAssistant, load
+from tests.platform import TENANT, TENANTS
+
+VALID: Files = load_folder(TENANTS / TENANT).files
+TEXT = VALID[MAIN]
+PROMPTS: Files = {name: text for name, text in VALID.items() if name != MAIN}
+
+
+def changed(old: str, new: str) -> str:
+    """The valid YAML with one change."""
+    assert TEXT.count(old) == 1, f"{old!r} must be there once"
+    return TEXT.replace(old, new)
+
+
+def place(text: str, what: str) -> str:
+    """file:line:column of a text's one occurrence."""
+    assert text.count(what) == 1, f"{what!r} must be there once"
+    before = text[: text.index(what)]
+    return f"{MAIN}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+
+
+def problems(text: str, prompts: Mapping[str, str] = PROMPTS) -> list[str]:
+    """What is wrong with it."""
+    try:
+        load({MAIN: text, **prompts})
+    except InvalidAssistant as error:
+        return [str(problem) for problem in error.problems]
+    return []

@@ -1,0 +1,111 @@
+"""What editors and people are told of assistant.yaml, and the folder that a new tenant begins with."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+from manifest import reference, template
+from manifest.folder import load_folder
+from tests.manifest.files import TEXT, changed
+from tests.platform import TENANT, TENANTS
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted([*ROOT.glob("tenants/*/assistant.yaml"), TENANTS / TENANT / "assistant.yaml"])
+
+
+def parsed(text: str) -> Any:
+    """The YAML as an editor sees it: dates are texts."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.constructor.yaml_constructors = {
+        **yaml.constructor.yaml_constructors,
+        "tag:yaml.org,2002:timestamp": type(yaml.constructor).construct_yaml_str,
+    }
+    return yaml.load(text)
+
+
+def complaints(text: str) -> list[str]:
+    """What an editor would underline."""
+    validator = jsonschema.Draft7Validator(reference.json_schema())
+    return [error.message for error in validator.iter_errors(parsed(text))]
+
+
+def test_the_checked_in_page_is_what_the_schema_says() -> None:
+    """`recado tenants schema --markdown > docs/reference/assistant-yaml.md` writes it."""
+    page = ROOT / "docs" / "reference" / "assistant-yaml.md"
+    assert page.read_text("utf-8") == reference.markdown()
+
+
+def test_the_checked_in_schema_is_what_editors_are_told() -> None:
+    """`recado tenants schema > docs/reference/assistant.schema.json` writes it; the shipped tenants name it."""
+    path = ROOT / "docs" / "reference" / "assistant.schema.json"
+    assert json.loads(path.read_text("utf-8")) == reference.json_schema()
+    for tenant in (ROOT / "tenants").glob("*-*/assistant.yaml"):
+        first, _, _ = tenant.read_text("utf-8").partition("\n")
+        named = first.removeprefix("# yaml-language-server: $schema=")
+        assert (tenant.parent / named).resolve() == path, tenant
+
+
+def test_every_link_of_the_page_leads_to_a_heading_and_every_row_has_its_cells() -> None:
+    page = reference.markdown()
+    headings = [re.sub(r"[^\w-]", "", line[3:]).lower() for line in page.splitlines() if line.startswith("## `")]
+    assert len(headings) == len(set(headings))
+    assert set(re.findall(r"\]\(#([^)]*)\)", page)) == set(headings)
+    rows = [line for line in page.split("## The file")[1].splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}
+
+
+def test_the_schema_is_valid_itself() -> None:
+    jsonschema.Draft7Validator.check_schema(reference.json_schema())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.parent.name))
+def test_editors_are_content_with_what_is_valid(path: Path) -> None:
+    assert complaints(path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("idle: 24h", "idel: 24h"),
+        ("idle: 24h", "idle: 24"),
+        ("idle: 24h", "idle: 24 hours"),
+        ("days: mon-sun", "days: daily"),
+        ("days: mon-sun", "days: [0, 1]"),
+        ("08:00-20:00", "8-20"),
+        ("on_timeout: return", "on_timeout: wait"),
+        ("tool_failures: 2", "tool_failures: 0"),
+        ("apology: Desculpe, tive um problema.\n", ""),
+    ],
+)
+def test_editors_underline_what_is_not(old: str, new: str) -> None:
+    assert complaints(TEXT) == []
+    assert complaints(changed(old, new))
+
+
+def test_durations_are_said_as_they_are_written() -> None:
+    timeout = reference.json_schema()["$defs"]["ModelChoice"]["properties"]["timeout"]
+    assert (timeout["type"], timeout["default"]) == ("string", "20s")
+    assert "1s to 1m" in timeout["description"]
+    assert "| `timeout` | duration | `20s` | 1s to 1m |" in reference.markdown()
+
+
+@pytest.mark.parametrize("language", template.LANGUAGES)
+def test_a_new_folder_is_valid_also_with_every_option_switched_on(tmp_path: Path, language: str) -> None:
+    folder = tmp_path / "loja-123"
+    written = template.write(folder, language)
+    assert sorted(path for path in folder.rglob("*") if path.is_file()) == sorted(written)
+    loaded = load_folder(folder)
+    assert (loaded.assistant.name, loaded.assistant.language) == ("Loja 123", language)
+    assert not any("__" in path.read_text("utf-8") for path in written if path.suffix != ".json")
+    main = folder / "assistant.yaml"
+    text = main.read_text("utf-8")
+    assert text.startswith(f"# yaml-language-server: $schema={template.SCHEMA_FILE}\n")
+    switched_on = re.sub(r"(?m)^( *)# (?!yaml-language-server)", r"\1", text)
+    main.write_text(switched_on, "utf-8")
+    assert len(load_folder(folder).assistant.tools) > len(loaded.assistant.tools)
+    assert complaints(text) == complaints(switched_on) == []

@@ -1,0 +1,194 @@
+"""Tools, flows, hours and routing rules in the YAML: what is made of them, and what is said when they are wrong."""
+
+from datetime import date, time
+
+import pytest
+
+from graphs.config import Approvals, Ask, Branch, Call, End, Rule, Say
+from manifest.loader import LARGEST_FILE, MAIN, load
+from tests.manifest.files import PROMPTS, TEXT, place, problems
+
+MORE = """
+hours: {mon-fri: ["08:00-12:00", "13:00-18:00"], sat: "09:00-12:00", holidays: [2026-12-25]}
+approvals: {queue: financeiro, message: Vou confirmar., timeout: 10m}
+mcp:
+  escola: {url: "https://mcp.example.com/mcp", headers: {Authorization: "Bearer ${secret:ESCOLA}"}}
+tools:
+  pedir:
+    description: faz um pedido
+    parameters: {type: object, properties: {quanto: {type: integer}}, required: [quanto]}
+    http: {method: POST, url: "https://loja.example.com/pedidos", headers: {Authorization: "Bearer ${secret:LOJA}"}}
+  aprovado: {description: caro, http: {method: POST, url: "https://loja.example.com/x"}, approval: required}
+  criar: {openapi: "loja.yaml#criar"}
+  notas: {description: notas, mcp: {server: escola, tool: notas}}
+flows:
+  compra:
+    description: compra
+    questions: duvidas
+    steps:
+      - ask: {field: quanto, question: "Quantas?", expect: number, tries: 2}
+      - ask: {field: certo, question: "{quanto}, certo?", expect: choice, choices: [sim, não]}
+      - name: confere
+        branch: {field: certo, cases: {não: quanto}}
+      - call: {tool: pedir, with: {quanto: "{quanto}"}, into: pedido, on_error: falha}
+      - say: "Pedido {pedido.id}."
+      - end: agenda
+      - {name: falha, say: "Não deu: {error}"}
+"""
+RULES = "    - {match: [comprar], regex: 'quero', first_message: false, to: compra}\n    - {match: [atendente"
+FULL = TEXT.replace("    - {match: [atendente", RULES) + MORE
+OPENAPI = """
+openapi: 3.1.0
+info: {title: Loja, version: '1'}
+servers: [{url: "https://loja.example.com"}]
+paths:
+  /pedidos:
+    post:
+      operationId: criar
+      summary: Cria um pedido
+      responses: {'200': {description: ok}}
+"""
+FILES = {**PROMPTS, "loja.yaml": OPENAPI}
+
+
+def full(old: str, new: str) -> str:
+    """The full YAML with one change."""
+    assert FULL.count(old) == 1, f"{old!r} must be there once"
+    return FULL.replace(old, new)
+
+
+def test_the_whole_is_valid_and_is_what_it_says() -> None:
+    loaded = load({MAIN: FULL, **FILES})
+    assistant = loaded.assistant
+    assert assistant.rules[0] == Rule(to="compra", words=("comprar",), regex="quero", first_message=False)
+    assert assistant.hours.weekdays[5] == ((time(9), time(12)),)
+    assert len(assistant.hours.weekdays[0]) == 2
+    assert assistant.hours.holidays == {date(2026, 12, 25)}
+    assert assistant.approvals == Approvals("financeiro", "Vou confirmar.", 600.0)
+    assert assistant.tools["pedir"].secrets == {"LOJA"}
+    assert assistant.tools["notas"].secrets == {"ESCOLA"}
+    assert (assistant.tools["aprovado"].approval, assistant.tools["pedir"].approval) == (True, False)
+    flow = assistant.flows["compra"]
+    assert [step.name for step in flow.steps] == ["quanto", "certo", "confere", "step4", "step5", "step6", "falha"]
+    assert [step.does for step in flow.steps] == [
+        Ask("quanto", "Quantas?", "number", tries=2),
+        Ask("certo", "{quanto}, certo?", "choice", ("sim", "não")),
+        Branch((("certo", "não", "quanto"),)),
+        Call("pedir", {"quanto": "{quanto}"}, "pedido", "falha"),
+        Say("Pedido {pedido.id}."),
+        End("agenda"),
+        Say("Não deu: {error}"),
+    ]
+    assert "loja.yaml" in loaded.files, "what tools are made of is part of the version"
+
+
+def test_another_openapi_document_is_another_version() -> None:
+    other = {**FILES, "loja.yaml": OPENAPI + "# x\n"}
+    assert load({MAIN: FULL, **other}).content_hash != load({MAIN: FULL, **FILES}).content_hash
+
+
+ONE_PROBLEM = [
+    # Keys.
+    ("expect: number, tries: 2", "expect: number, trys: 2", "trys", "unknown key `trys`: did you mean `tries`?"),
+    ("with: {quanto:", "wiht: {quanto:", "wiht", "unknown key `wiht`: did you mean `with`?"),
+    ("      - say: ", "      - sya: ", "sya", "unknown key `sya`: did you mean `say`?"),
+    ("    questions: duvidas", "    question: duvidas", "question: d", "did you mean `questions`?"),
+    ("{field: certo, cases:", "{field: certo, case:", "case:", "unknown key `case`: did you mean `cases`?"),
+    ("approvals: {queue:", "approvals: {quue:", "quue", "unknown key `quue`: did you mean `queue`?"),
+    (
+        '{method: POST, url: "https://loja.example.com/p',
+        '{metod: POST, url: "https://loja.example.com/p',
+        "metod",
+        "did you mean `method`?",
+    ),
+    ("server: escola, tool", "sever: escola, tool", "sever", "did you mean `server`?"),
+    ('{url: "https://mcp', '{ulr: "https://mcp', "ulr", "did you mean `url`?"),
+    ("regex: 'quero'", "regexp: 'quero'", "regexp", "did you mean `regex`?"),
+    ("approval: required", "aproval: required", "aproval", "did you mean `approval`?"),
+    ("  pedir:\n", "  pedir:\n    description: x\n", "description: faz", "duplicate key"),
+    # Names of other things.
+    ("to: compra}", "to: compras}", "compras}", "there is no agent or flow `compras`: did you mean `compra`?"),
+    ("call: {tool: pedir", "call: {tool: pedi", "pedi,", "there is no tool `pedi`: did you mean `pedir`?"),
+    ("call: {tool: pedir", "call: {tool: aprovado", "aprovado, with", "needs an approval"),
+    ("call: {tool: pedir", "call: {tool: request_human", "request_human, with", "end: handoff"),
+    ("{não: quanto}", "{não: quantos}", "quantos}", "there is no step `quantos`: did you mean `quanto`?"),
+    ("on_error: falha", "on_error: falhas", "falhas", "there is no step `falhas`: did you mean `falha`?"),
+    ("end: agenda", "end: agendas", "agendas\n", "there is no agent or flow `agendas`"),
+    ("questions: duvidas", "questions: duvida", "duvida\n", "did you mean `duvidas`?"),
+    ("Pedido {pedido.id}", "Pedido {pedio.id}", '"Pedido {pedio', "nothing in this flow sets the field `pedio`"),
+    ("loja.yaml#criar", "lojas.yaml#criar", '"lojas.yaml', "there is no file `lojas.yaml`: did you mean `loja.yaml`?"),
+    ("loja.yaml#criar", "loja.yaml#crear", '"loja.yaml#crear', "loja.yaml: "),
+    ("server: escola, tool", "server: escolas, tool", "escolas", "there is no server `escolas` under `mcp`"),
+    # Values.
+    ("regex: 'quero'", "regex: '(quero'", "'(quero'", "not a regular expression that can be used here"),
+    ("regex: 'quero'", "regex: '(a)\\1'", "'(a)", "no back-references"),
+    ("regex: 'quero'", "regex: '(?=a)b'", "'(?=a", "no look-around"),
+    ("regex: 'quero'", "language: xx", "xx", "`xx` is no language that can be told apart"),
+    (
+        "[comprar], regex: 'quero', first_message: false, to",
+        "[], regex: null, to",
+        "{match: [], regex: null",
+        "a rule needs a condition",
+    ),
+    ("quanto: {type: integer}", "quanto: {type: inteiro}", "inteiro", "not a JSON Schema"),
+    ("type: object, properties: {q", "type: list, properties: {q", "list,", ""),
+    (
+        '{field: certo, question: "{quanto}, certo?", expect: choice, choices: [sim, não]}',
+        "{field: certo, question: a, expect: choice}",
+        "{field: certo, question",
+        "`choices` and `expect: choice` belong together",
+    ),
+    ("      - end: agenda\n", "      - end: [a]\n", "[a]", ""),
+    ("      - end: agenda\n", "      - {end: agenda, say: oi}\n", "{end: agenda, say", "a step is exactly one of"),
+    ("tries: 2", "tries: 0", "0}", "tries"),
+    ('sat: "09:00-12:00"', 'sab: "09:00-12:00"', None, "expected days such as mon-fri"),
+    ('sat: "09:00-12:00"', 'sat: "9-12"', None, 'expected hours such as "08:00-18:00"'),
+    ("holidays: [2026-12-25]", "holidays: [25/12]", None, "holidays"),
+    ("      - {name: falha,", "      - {name: quanto,", "{name: quanto", "there is a step `quanto` already"),
+    # Ways that lead nowhere.
+    (
+        "{field: certo, cases: {não: quanto}}",
+        "{field: certo, cases: {não: confere}}",
+        "name: confere",
+        "leads back to itself without asking",
+    ),
+    ("on_error: falha}", "on_error: quanto}", "{name: falha", "nothing leads to the step `falha`"),
+    ("  compra:\n    desc", "  agenda:\n    desc", None, "there is an agent `agenda` already"),
+    (
+        "  pedir:\n",
+        "  find_slots: {description: x, http: {url: 'https://a.example.com/'}}\n  pedir:\n",
+        "{description: x, http",
+        "`find_slots` is a built-in tool",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "where", "said"), ONE_PROBLEM, ids=[row[1].strip()[:40] for row in ONE_PROBLEM])
+def test_a_mistake_is_told_at_its_place(old: str, new: str, where: str | None, said: str) -> None:
+    text = full(old, new)
+    found = problems(text, FILES)
+    assert found
+    assert any(said in problem for problem in found), found
+    if where is not None:
+        assert place(text, where) in [problem.partition(": ")[0] for problem in found], found
+    assert len(found) <= 2, found
+
+
+def test_what_no_route_leads_to_is_told() -> None:
+    text = full("otherwise: classify", "otherwise: duvidas").replace('    - {button: "agenda_*", to: agenda}\n', "")
+    assert problems(text, FILES) == [], "the flow leads to it"
+    text = text.replace("      - end: agenda\n", "      - end: true\n")
+    (problem,) = problems(text, FILES)
+    assert problem.startswith(place(text, "agenda:\n    desc")) or "no route leads to `agenda`" in problem
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_parsed() -> None:
+    (problem,) = problems(TEXT + "x: [" + "a, " * 1_700_000 + "]")
+    assert problem == f"{MAIN}:1:1: {MAIN} is larger than {LARGEST_FILE // 1024} KiB"
+
+
+def test_problems_of_the_shape_and_of_names_are_told_together() -> None:
+    text = full("tries: 2", "trys: 2").replace("to: compra}", "to: compras}").replace("window: 12", "window: 1")
+    text = text.replace("call: {tool: pedir", "call: {tool: pedi")
+    found = [problem.partition(": ")[0] for problem in problems(text, FILES)]
+    assert found == [place(text, what) for what in ("compras}", "1}\n\nhours", "trys", "pedi,")]

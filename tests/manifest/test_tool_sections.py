@@ -1,0 +1,187 @@
+"""The sections of tools: what they take, what they make, and what is said about those that make nothing."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from manifest.tool_sections import McpServerSection, ToolProblem, ToolSection
+from tests.tools.fake_ports import tool
+from tools.base import InvalidArguments
+
+HTTP = {"url": "https://a.example/orders"}
+ID = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}
+
+
+def schema(**properties: Any) -> dict[str, Any]:
+    """Parameters, all of them required."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def posting(parameters: Any) -> dict[str, Any]:
+    """A tool with these parameters."""
+    return {"parameters": parameters, "http": HTTP | {"method": "POST"}}
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({}, "exactly one of"),
+        ({"http": HTTP, "python": "x"}, "exactly one of"),
+        ({"http": HTTP, "description": None}, "`description` is missing"),
+        ({"http": HTTP, "colour": "red"}, "Extra inputs"),
+        ({"http": HTTP, "timeout": "61s"}, "less than or equal to 60"),
+        ({"http": HTTP | {"timeout": "2s"}, "timeout": "3s"}, "given twice"),
+        ({"http": HTTP, "effects": "handoff"}, "'read' or 'write'"),
+        ({"http": HTTP, "retries": 6}, "less than or equal to 5"),
+        ({"http": HTTP, "result": "a b"}, "match pattern"),
+        ({"openapi": "a.yaml"}, "match pattern"),
+        ({"openapi": "a.yaml#x", "parameters": {}}, "brings its own"),
+        ({"python": "x", "effects": "read"}, "brings its own"),
+    ],
+)
+def test_a_section_that_is_no_tool_is_said(section: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ToolSection.model_validate({"description": "A tool.", **section})
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({}, "either `url` or `command`"),
+        ({"url": "https://a.example", "command": ["x"]}, "either `url` or `command`"),
+        ({"command": ["x"], "headers": {"A": "b"}}, "belong to `url`"),
+        ({"url": "https://a.example", "env": {"A": "b"}}, "belongs to `command`"),
+    ],
+)
+def test_a_section_that_is_no_server_is_said(section: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        McpServerSection.model_validate(section)
+
+
+@pytest.mark.parametrize(
+    ("section", "location", "message"),
+    [
+        (posting({"type": "string"}), ("parameters", "type"), "of `type: object`"),
+        (posting({}), ("parameters",), "of `type: object`"),
+        (posting(schema(a={"type": "text"})), ("parameters", "properties", "a", "type"), "not a JSON Schema"),
+        (posting({"type": "object", "required": "a"}), ("parameters", "required"), "not a JSON Schema"),
+        (posting(schema(a={"pattern": "("})), ("parameters", "properties", "a", "pattern"), "regular expression"),
+        (posting(schema(a={"pattern": "(?=a)"})), ("parameters", "properties", "a", "pattern"), "look-around"),
+        (posting(schema(a={"requird": []})), ("parameters", "properties", "a", "requird"), "did you mean `required`"),
+        (posting({"type": "object", "properties": []}), ("parameters", "properties"), "not a JSON Schema"),
+        (posting(schema() | {"patternProperties": {}}), ("parameters", "patternProperties"), "not supported"),
+        (posting(schema(a={"$ref": "https://x.example/"})), ("parameters", "properties", "a", "$ref"), "within"),
+        (posting(schema(a={"$ref": "#/$defs/x"})), ("parameters", "properties", "a", "$ref"), "leads nowhere"),
+        (posting(schema(a={"$ref": "#"})), ("parameters", "properties", "a", "properties", "a", "$ref"), "itself"),
+        ({"http": {"url": "https://a.example/{id}"}}, ("http",), "`{id}` is not among the parameters"),
+        ({"http": {"url": "https://a.example/{idd}"}, "parameters": ID}, ("http",), "did you mean `id`"),
+        ({"http": {"url": "https://{h}/"}}, ("http", "url"), "expected an address"),
+        ({"http": HTTP | {"headers": {"Host": "x"}}}, ("http", "headers"), "not a header"),
+        ({"http": HTTP | {"headers": {"X": "${SHOP}"}}}, ("http", "headers"), "secret:NAME"),
+        ({"http": HTTP | {"method": "POST", "body": {"a": "{"}}}, ("http", "body"), "without its pair"),
+        ({"http": HTTP, "parameters": ID}, ("parameters", "properties", "id"), "`{id}` is not used"),
+        (
+            {"http": {"url": "https://a.example/{id}"}, "parameters": ID | {"required": []}},
+            ("http", "url"),
+            "list it under `required`",
+        ),
+        ({"http": HTTP | {"method": "POST"}, "retries": 1}, ("retries",), "idempotent: true"),
+        ({"mcp": {"server": "scool", "tool": "x"}}, ("mcp", "server"), "did you mean `school`"),
+        ({"openapi": {"operation": "a.yaml#x", "headers": {"A": "{b}"}}}, ("openapi", "headers", "A"), "only"),
+        ({"python": "nobody_made_this"}, ("python",), "no package offers `nobody_made_this`"),
+    ],
+)
+def test_what_cannot_be_made_is_said_with_its_place(
+    section: dict[str, Any], location: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ToolProblem, match=message.replace("{", r"\{").replace("}", r"\}")) as caught:
+        tool(section, mcp={"school": {"url": "https://school.example/mcp"}})
+    assert caught.value.location == location
+
+
+@pytest.mark.parametrize(
+    ("server", "path"),
+    [
+        ({"url": "https://a.example/${secret:A}"}, "url"),
+        ({"url": "https://a.example/?key=${secret:A}"}, "url"),
+        ({"url": "https://u:p@a.example/"}, "url"),
+        ({"url": "https://a.example/", "headers": {"X": "{argument}"}}, "headers.X"),
+        ({"command": ["x"], "env": {"X": "{"}}, "env.X"),
+    ],
+)
+def test_a_server_that_cannot_be_called_is_said_with_its_place(server: dict[str, Any], path: str) -> None:
+    with pytest.raises(ToolProblem, match=f"`mcp.school.{path}`") as caught:
+        tool({"mcp": {"server": "school", "tool": "x"}}, mcp={"school": server})
+    assert caught.value.location == ("mcp", "server")
+
+
+@pytest.mark.parametrize(
+    ("section", "effects"),
+    [
+        ({"http": HTTP}, "read"),
+        ({"http": HTTP | {"method": "POST"}}, "write"),
+        ({"http": HTTP | {"method": "POST"}, "effects": "read"}, "read"),
+        ({"http": HTTP, "effects": "write"}, "write"),
+        ({"mcp": {"server": "school", "tool": "x"}}, "write"),
+    ],
+)
+def test_only_what_is_sent_with_get_reads_unless_the_tenant_says_so(section: dict[str, Any], effects: str) -> None:
+    made = tool(section, mcp={"school": {"url": "https://school.example/mcp"}})
+    assert made.effects == effects
+
+
+def test_references_within_the_parameters_are_replaced() -> None:
+    made = tool(posting(schema(a={"$ref": "#/$defs/x", "description": "A."}) | {"$defs": {"x": {"type": "integer"}}}))
+    assert made.parameters == schema(a={"type": "integer", "description": "A."})
+
+
+def test_arguments_are_checked_by_the_whole_schema() -> None:
+    parameters = schema(
+        day={"type": "string", "format": "date"},
+        code={"type": "string", "pattern": "^[A-Z]{2}$"},
+        people={"type": "array", "items": schema(name={"type": "string"}), "maxItems": 1},
+        size={"enum": ["S", "M"], "default": "M"},
+    )
+    made = tool(posting(parameters))
+    good = {"day": "2026-02-28", "code": "AB", "people": [{"name": "Ana"}]}
+    assert made.parse(good) == {**good, "size": "M"}
+    for wrong, reason in (
+        ({"day": "2026-02-31"}, "day: .* is not a 'date'"),
+        ({"code": "ABC"}, "code: 'ABC' does not match"),
+        ({"people": [{"name": 1}]}, "people.0.name: 1 is not of type 'string'"),
+        ({"size": "L"}, "size: 'L' is not one of"),
+        ({"code": float("nan")}, "not finite"),
+    ):
+        with pytest.raises(InvalidArguments, match=reason):
+            made.parse(good | wrong)
+
+
+def test_a_pattern_takes_no_longer_for_a_text_that_was_made_to_stall_it() -> None:
+    made = tool(posting(schema(a={"type": "string", "pattern": "^(a+)+$"})))
+    with pytest.raises(InvalidArguments, match="does not match"):
+        made.parse({"a": "a" * 5_000 + "b"})
+
+
+def test_a_package_brings_a_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "acme_tools.py").write_text("from tools.builtin.find_slots import FIND_SLOTS as TOOL\nNOT_A_TOOL = 1\n")
+    info = tmp_path / "acme_tools-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-tools\nVersion: 1.0\n")
+    points = "slots = acme_tools:TOOL\nodd = acme_tools:NOT_A_TOOL\ngone = acme_tools:GONE\n"
+    (info / "entry_points.txt").write_text(f"[recado.tools]\n{points}")
+    monkeypatch.syspath_prepend(tmp_path)
+    made = tool({"python": "slots", "approval": "required"})
+    assert (made.name, made.description, made.effects, made.approval) == ("t", "A tool.", "read", True)
+    for name, message in (("slot", "did you mean `slots`"), ("odd", "is not a Tool"), ("gone", "does not load")):
+        with pytest.raises(ToolProblem, match=message):
+            tool({"python": name})
+    sys.modules.pop("acme_tools")
+
+
+def test_the_schema_for_editors_takes_the_short_forms() -> None:
+    properties = ToolSection.model_json_schema()["properties"]
+    assert {"type": "string"} in properties["openapi"]["anyOf"]
+    assert {"type": "string"} in properties["result"]["anyOf"]

@@ -1,0 +1,115 @@
+"""What the tests of tools share: contexts, the way out to loopback, and a server that remembers what it was sent."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from manifest.tool_sections import McpServerSection, ToolSection, make_tool
+from tools.base import Tool
+from tools.ports import Outgoing, ToolContext
+
+LOOPBACK = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
+SECRETS = {"SHOP": "s3cr3t/väl ue"}
+
+
+class Names(AbstractResolver):
+    """A resolver that knows only what it was told."""
+
+    def __init__(self, **addresses: list[str]) -> None:
+        self.addresses = {name.replace("_", "."): found for name, found in addresses.items()}
+
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
+        """The addresses of a name. Raises OSError."""
+        if host not in self.addresses:
+            raise OSError(None, "no such name")
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=10 if ":" in address else 2, proto=6, flags=0)
+            for address in self.addresses[host]
+        ]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def context(outgoing: Outgoing, secrets: Mapping[str, str] = SECRETS) -> ToolContext:
+    """A tool call's context."""
+    now = datetime(2026, 3, 3, 1, 30, tzinfo=UTC)
+    return ToolContext(now, ZoneInfo("UTC"), outgoing, key="call-1", secrets=secrets)
+
+
+def tool(
+    section: Mapping[str, Any],
+    files: Mapping[str, str] | None = None,
+    mcp: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Tool:
+    """The tool that a section of YAML makes."""
+    servers = {name: McpServerSection.model_validate(server) for name, server in (mcp or {}).items()}
+    return make_tool("t", ToolSection.model_validate({"description": "A tool.", **section}), servers, files or {})
+
+
+@dataclass
+class Seen:
+    """One request as the server saw it."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass
+class Server:
+    """A server on 127.0.0.1. `answers` are given in turn, and the last one for ever."""
+
+    url: str = ""
+    seen: list[Seen] = field(default_factory=list)
+    answers: list[Callable[[web.Request], Awaitable[web.StreamResponse]]] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Remembers the request, and answers."""
+        self.seen.append(Seen(request.method, request.raw_path, dict(request.headers), await request.read()))
+        return await (self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])(request)
+
+    def says(self, *answers: Any) -> None:
+        """Each answer: a JSON value, a status and a JSON value, or a handler."""
+        self.answers = [answer if callable(answer) else _answer(answer) for answer in answers]
+
+
+def _answer(answer: Any) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    status, value = answer if isinstance(answer, tuple) else (200, answer)
+
+    async def handle(_: web.Request) -> web.StreamResponse:
+        return web.json_response(value, status=status)
+
+    return handle
+
+
+async def breaks(request: web.Request) -> web.StreamResponse:
+    """Closes the connection without an answer."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+@asynccontextmanager
+async def running_server() -> AsyncIterator[Server]:
+    """A server that runs."""
+    server = Server()
+    application = web.Application(client_max_size=10_000_000)
+    application.router.add_route("*", "/{path:.*}", server.handle)
+    runner = web.AppRunner(application, shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield server
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,254 @@
+"""JSON Schema as tools use it: plain, without references, and cheap to check whatever a model sends."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime
+from functools import lru_cache, partial
+from math import isfinite
+from typing import Any
+from urllib.parse import unquote
+
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from jsonschema.validators import extend
+from pydantic_core import SchemaError, SchemaValidator, core_schema
+from referencing import Registry
+
+from tools.base import InvalidArguments
+from tools.names import nearest
+from tools.ports import JSON
+
+Where = tuple[int | str, ...]
+"""Keys and numbers that lead to a value."""
+
+MOST_VALUES = 4_000
+"""Values of one tool's schema, once its references are replaced."""
+
+DEEPEST = 40
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+CHECKED_FORMATS = ("date", "date-time", "email", "ipv4", "ipv6", "uuid")
+PROBLEMS_TOLD = 5
+LONGEST_PROBLEM = 300
+REFUSED = {
+    "patternProperties": "name the properties under `properties`",
+    "$dynamicRef": "use `$ref`",
+    "$anchor": "use `$ref` with a path, such as `#/$defs/address`",
+    "$id": "leave it out: schemas are not looked up",
+}
+
+
+ONE_SCHEMA = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
+LISTED_SCHEMAS = ("anyOf", "oneOf", "allOf", "prefixItems")
+NAMED_SCHEMAS = ("properties", "dependentSchemas")
+LENGTHS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains")
+TYPES = {"enum": ["string", "number", "integer", "boolean", "object", "array", "null"]}
+A_SCHEMA = {"type": ["object", "boolean"]}
+KEYWORDS: dict[str, Any] = {
+    "type": {"anyOf": [TYPES, {"type": "array", "items": TYPES, "minItems": 1}]},
+    "required": {"type": "array", "items": {"type": "string"}},
+    "dependentRequired": {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
+    "enum": {"type": "array", "minItems": 1},
+    "multipleOf": {"type": "number", "exclusiveMinimum": 0},
+    "uniqueItems": {"type": "boolean"},
+    **dict.fromkeys(ONE_SCHEMA, A_SCHEMA),
+    **{key: {"type": "array", "items": A_SCHEMA, "minItems": 1} for key in LISTED_SCHEMAS},
+    **{key: {"type": "object", "additionalProperties": A_SCHEMA} for key in NAMED_SCHEMAS},
+    **{key: {"type": "integer", "minimum": 0} for key in (*LENGTHS, "maxContains")},
+    **{key: {"type": "number"} for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")},
+    **{key: {"type": "string"} for key in ("pattern", "format", "title", "description", "$schema", "$comment")},
+    **dict.fromkeys(("const", "default", "example", "examples", "deprecated", "readOnly", "writeOnly"), True),
+}
+"""What a schema may say, and how. The standard's own schema says it too, and takes ten times as long."""
+
+
+class SchemaProblem(ValueError):
+    """A schema that tools cannot use. `where` leads to what is wrong."""
+
+    def __init__(self, where: Where, message: str) -> None:
+        super().__init__(message)
+        self.where = where
+
+
+class Inliner:
+    """Copies values of a document with every `$ref` replaced by what it names, within the document only.
+
+    `open_ended`: a schema that contains itself becomes one that takes anything; otherwise it is a SchemaProblem, as are
+    references that lead nowhere and copies of more than MOST_VALUES.
+    """
+
+    def __init__(self, document: Any, *, open_ended: bool = False) -> None:
+        self._document = document
+        self._open_ended = open_ended
+        self._left = MOST_VALUES
+
+    def copy(self, value: Any, where: Where = (), following: tuple[str, ...] = ()) -> Any:
+        """The value without references. Raises SchemaProblem."""
+        self._left -= 1
+        if self._left < 0 or len(where) > DEEPEST:
+            raise SchemaProblem(where[:1], f"too large: more than {MOST_VALUES} values, or {DEEPEST} levels")
+        if isinstance(value, Mapping):
+            reference = value.get("$ref")
+            if isinstance(reference, str):
+                return self._followed(value, reference, where, following)
+            return {str(key): self.copy(item, (*where, key), following) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.copy(item, (*where, number), following) for number, item in enumerate(value)]
+        return value if value is None or isinstance(value, str | int | float) else str(value)
+
+    def _followed(self, value: Mapping[str, Any], reference: str, where: Where, following: tuple[str, ...]) -> Any:
+        if reference in following:
+            if self._open_ended:
+                return {}
+            raise SchemaProblem((*where, "$ref"), "a schema that contains itself cannot be told to a model")
+        target = self.copy(self._find(reference, where), where, (*following, reference))
+        beside = {key: item for key, item in value.items() if key != "$ref"}
+        return {**target, **self.copy(beside, where, following)} if isinstance(target, dict) else target
+
+    def _find(self, reference: str, where: Where) -> Any:
+        if not reference.startswith("#/") and reference != "#":
+            raise SchemaProblem((*where, "$ref"), f"`{reference}`: references stay within the file, as `#/…`")
+        node = self._document
+        for part in reference.split("/")[1:]:
+            key = unquote(part).replace("~1", "/").replace("~0", "~")
+            try:
+                node = node[int(key)] if isinstance(node, list) else node[key]
+            except (KeyError, IndexError, TypeError, ValueError):
+                raise SchemaProblem((*where, "$ref"), f"`{reference}` leads nowhere") from None
+        return node
+
+
+def checked(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A tool's parameters as written by hand, without references. Raises SchemaProblem."""
+    plain: dict[str, Any] = Inliner(schema).copy(schema)
+    plain.pop("$defs", None)
+    plain.pop("definitions", None)
+    if plain.get("type") != "object":
+        raise SchemaProblem(("type",) if "type" in plain else (), "parameters are of `type: object`")
+    for where, node in schemas(plain):
+        _check(node, where)
+    return plain
+
+
+def _check(node: dict[str, Any], where: Where) -> None:
+    """One schema, without those within it."""
+    for keyword in node:
+        if keyword in REFUSED:
+            raise SchemaProblem((*where, keyword), f"`{keyword}` is not supported: {REFUSED[keyword]}")
+        if keyword not in KEYWORDS and not keyword.startswith("x-"):
+            hint = nearest(keyword, KEYWORDS)
+            raise SchemaProblem((*where, keyword), f"unknown keyword `{keyword}` of JSON Schema{hint}")
+    error = next(iter(_KEYWORDS.iter_errors(node)), None)
+    if error is not None:
+        raise SchemaProblem((*where, *error.absolute_path), f"not a JSON Schema: {_short(error)}")
+    if (reason := unusable_pattern(node.get("pattern"))) is not None:
+        raise SchemaProblem((*where, "pattern"), reason)
+
+
+def schemas(node: Any, where: Where = ()) -> Iterator[tuple[Where, dict[str, Any]]]:
+    """Every schema within a plain schema and where it is; each before those within it."""
+    if not isinstance(node, dict):
+        return
+    yield where, node
+    for keyword in ONE_SCHEMA:
+        yield from schemas(node.get(keyword), (*where, keyword))
+    for keyword in LISTED_SCHEMAS:
+        for number, item in enumerate(node.get(keyword) or ()):
+            yield from schemas(item, (*where, keyword, number))
+    for keyword in NAMED_SCHEMAS:
+        for name, item in (node.get(keyword) or {}).items():
+            yield from schemas(item, (*where, keyword, name))
+
+
+def unusable_pattern(pattern: Any) -> str | None:
+    """Why a pattern cannot be used, if so."""
+    try:
+        if isinstance(pattern, str):
+            _compiled(pattern)
+    except SchemaError:
+        return "not a regular expression that can be used here: look-around and back-references are not supported"
+    return None
+
+
+def arguments_parser(schema: Mapping[str, Any]) -> Callable[[JSON], dict[str, Any]]:
+    """What checks a model's arguments and fills in defaults; it raises InvalidArguments.
+
+    Arguments that the schema does not name are refused, unless it says `additionalProperties`.
+    """
+    closed = {**schema, "additionalProperties": schema.get("additionalProperties", False)}
+    # The empty registry: a validator without one fetches what a schema refers to.
+    validator = _Validator(closed, registry=Registry(), format_checker=_formats())
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    defaults = {
+        name: item["default"] for name, item in properties.items() if isinstance(item, dict) and "default" in item
+    }
+    return partial(_parsed, validator, defaults)
+
+
+def _parsed(validator: Any, defaults: Mapping[str, Any], arguments: JSON) -> dict[str, Any]:
+    complete = {**defaults, **arguments}
+    for value in _scalars(complete):
+        if isinstance(value, str) and UNSTORABLE.search(value):
+            raise InvalidArguments("a text holds a NUL or half a character")
+        if isinstance(value, float) and not isfinite(value):
+            raise InvalidArguments("a number is not finite")
+    errors = []
+    for error in validator.iter_errors(complete):
+        errors.append(f"{_path(error)}: {_short(error)}")
+        if len(errors) == PROBLEMS_TOLD:
+            break
+    if errors:
+        raise InvalidArguments("; ".join(errors))
+    return complete
+
+
+def _scalars(value: Any) -> Iterator[Any]:
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, Mapping):
+            left.extend(item)
+            left.extend(item.values())
+        elif isinstance(item, list):
+            left.extend(item)
+        else:
+            yield item
+
+
+def _path(error: ValidationError) -> str:
+    return ".".join(str(part) for part in error.absolute_path) or "arguments"
+
+
+def _short(error: ValidationError) -> str:
+    message, half = str(error.message), LONGEST_PROBLEM // 2
+    # What was given comes first, and what was expected last.
+    return message if len(message) <= LONGEST_PROBLEM else f"{message[:half]}…{message[-half:]}"
+
+
+@lru_cache(maxsize=2_000)
+def _compiled(pattern: str) -> SchemaValidator:
+    # Pydantic's engine takes time in proportion to the text; Python's own can be made to take for ever.
+    return SchemaValidator(core_schema.str_schema(pattern=pattern))
+
+
+def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:
+    if isinstance(value, str) and not _compiled(pattern).isinstance_python(value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+_KEYWORDS = Draft202012Validator({"properties": KEYWORDS})
+_Validator: Any = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
+
+
+@lru_cache(maxsize=1)
+def _formats() -> FormatChecker:
+    checker = FormatChecker(formats=[name for name in CHECKED_FORMATS if not name.startswith("date")])
+    checker.checks("date", raises=ValueError)(_is_date)
+    checker.checks("date-time", raises=ValueError)(_is_date_time)
+    return checker
+
+
+def _is_date(value: object) -> bool:
+    return not isinstance(value, str) or (len(value) == 10 and date.fromisoformat(value) is not None)
+
+
+def _is_date_time(value: object) -> bool:
+    return not isinstance(value, str) or ("T" in value.upper() and datetime.fromisoformat(value) is not None)

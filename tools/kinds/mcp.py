@@ -1,0 +1,128 @@
+"""Tools of MCP servers. What a model is told of them stands in the tenant's file, so no server can change it later."""
+
+import asyncio
+import importlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from tools.kinds.http import PAUSE, Policy
+from tools.kinds.result_rendering import LONGEST_ERROR, cut, hidden
+from tools.kinds.templates import Template, header_values
+from tools.ports import JSON, Outgoing, ToolContext, Unreachable
+
+
+@runtime_checkable
+class McpOutgoing(Outgoing, Protocol):
+    """The way out, as sessions need it. `programs`: whether programs may be started on this machine."""
+
+    @property
+    def programs(self) -> bool: ...
+
+    async def addresses(self, host: str, port: int) -> Sequence[str]:
+        """The addresses that this host may be called at. Raises OSError."""
+        ...
+
+
+@dataclass(frozen=True)
+class McpServer:
+    """Where a server is: a `url`, or a `command` to start it with, which is given `environment`."""
+
+    url: str | None = None
+    headers: Mapping[str, Template] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, Template] = field(default_factory=dict)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The secrets that it takes."""
+        texts = [*self.headers.values(), *self.environment.values()]
+        return frozenset().union(*(text.secrets for text in texts))
+
+
+@dataclass(frozen=True)
+class McpCall:
+    """One call, with nothing left to fill in. `key` names it to the server, if it changes something."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    key: str | None
+    url: str | None
+    headers: Mapping[str, str] = field(repr=False)
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class McpAnswer:
+    """What a server answered. `refused`: it said that the call failed."""
+
+    value: Any
+    refused: bool
+
+
+def runner(server: McpServer, tool: str, policy: Policy) -> Callable[[ToolContext, Any], Awaitable[JSON]]:
+    """What runs the tool that the server calls `tool`."""
+
+    async def run(context: ToolContext, arguments: Any) -> JSON:
+        return await call(context, server, tool, arguments, policy)
+
+    return run
+
+
+async def call(
+    context: ToolContext, server: McpServer, tool: str, arguments: Mapping[str, Any], policy: Policy
+) -> JSON:
+    """The tool's result as a model is shown it. Raises Unreachable, with a text that holds no secret."""
+    prepared = _prepared(context, server, tool, arguments, policy)
+    try:
+        answer = await _answered(context, prepared, policy)
+    except Unreachable as error:
+        raise Unreachable(hidden(str(error), context.secrets), sent=error.sent) from None
+    if answer.refused:
+        explanation, note = cut(hidden(answer.value, context.secrets), LONGEST_ERROR)
+        return {"error": explanation} | ({"note": note} if note else {})
+    return policy.shown.result(answer.value, context.secrets)
+
+
+def _prepared(
+    context: ToolContext, server: McpServer, tool: str, arguments: Mapping[str, Any], policy: Policy
+) -> McpCall:
+    headers = header_values(server.headers, {}, context.secrets)
+    environment = header_values(server.environment, {}, context.secrets)
+    if any("${" in value for value in environment.values()):
+        # The client would put variables of our own environment there.
+        raise Unreachable("a secret for the program's environment holds `${`", sent=False)
+    key = context.key if policy.write else None
+    if key is not None:
+        headers["Idempotency-Key"] = key
+    return McpCall(tool, arguments, key, server.url, headers, server.command, environment)
+
+
+async def _answered(context: ToolContext, prepared: McpCall, policy: Policy) -> McpAnswer:
+    outgoing = context.outgoing
+    if not isinstance(outgoing, McpOutgoing) or (prepared.command and not outgoing.programs):
+        raise Unreachable("this deployment does not start programs for MCP", sent=False)
+    # By name, and in a thread: the client takes half a second to import, and most tenants never need it.
+    sessions = await asyncio.to_thread(importlib.import_module, "tools.kinds.mcp_session")
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + policy.timeout
+    retries = policy.retries if policy.repeatable or not policy.write else 0
+    sent, reason = False, "no answer in time"
+    for attempt in range(1 + retries):
+        if attempt:
+            await asyncio.sleep(PAUSE)
+        left = deadline - clock()
+        if attempt and left <= 0:
+            break
+        try:
+            answer: McpAnswer = await sessions.call(outgoing, prepared, left)
+        except Unreachable as error:
+            sent, reason = sent or error.sent, str(error)
+            continue
+        if answer.refused and sent and policy.write:
+            # A refusal of a second attempt does not say that the first was refused as well.
+            reason = "the server refused a second attempt"
+            continue
+        return answer
+    raise Unreachable(reason, sent=sent)

@@ -1,0 +1,198 @@
+"""One session with an MCP server for one call: over HTTP to addresses that tools may call, or with a program."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import httpx
+from langchain_mcp_adapters.sessions import create_session
+from mcp import ClientSession, McpError, types
+
+from tools.kinds.mcp import McpAnswer, McpCall, McpOutgoing
+from tools.kinds.result_rendering import body_of
+from tools.net.guarded_http import MOST_BYTES, MOST_REDIRECTS
+from tools.net.ip_policy import ForbiddenAddress
+from tools.ports import Response, Unreachable
+
+REFUSALS = frozenset({types.INVALID_REQUEST, types.METHOD_NOT_FOUND, types.INVALID_PARAMS})
+"""Errors that say: nothing was done."""
+
+KEY = "recado/idempotency-key"
+LONGEST_REASON = 300
+
+
+@dataclass
+class _Progress:
+    """How far a call has come. `sent`: the server may have it."""
+
+    sent: bool = False
+    answer: McpAnswer | None = None
+
+
+async def call(outgoing: McpOutgoing, prepared: McpCall, timeout: float) -> McpAnswer:
+    """The server's answer. `timeout` is in seconds; a program may take four more to end. Raises Unreachable."""
+    progress = _Progress()
+    reason = "no answer"
+    try:
+        async with asyncio.timeout(timeout), _session(outgoing, prepared, timeout) as session:
+            await session.initialize()
+            progress.sent = True
+            progress.answer = await _called(session, prepared)
+    except TimeoutError:
+        reason = "did not answer in time"
+    except Exception as error:
+        # The client lets anything through, in groups, from its tasks; all of it means that the session broke.
+        first = _first(error)
+        if progress.sent and isinstance(first, httpx.HTTPStatusError) and first.response.is_client_error:
+            progress.answer = McpAnswer(f"HTTP status {first.response.status_code}", refused=True)
+        reason = _reason(first)
+    if progress.answer is None:
+        raise Unreachable(f"the MCP server: {reason}", sent=progress.sent)
+    return progress.answer
+
+
+def _session(outgoing: McpOutgoing, prepared: McpCall, timeout: float) -> AbstractAsyncContextManager[ClientSession]:
+    if prepared.url is None:
+        program, *arguments = prepared.command
+        environment = dict(prepared.environment)
+        return create_session({"transport": "stdio", "command": program, "args": arguments, "env": environment})
+
+    def client(
+        headers: dict[str, str] | None = None, timeout: httpx.Timeout | None = None, auth: httpx.Auth | None = None
+    ) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            headers={**(headers or {}), "Accept-Encoding": "identity"},
+            timeout=timeout,
+            auth=auth,
+            transport=_GuardedTransport(outgoing),
+            trust_env=False,
+            max_redirects=MOST_REDIRECTS,
+        )
+
+    return create_session(
+        {
+            "transport": "streamable_http",
+            "url": prepared.url,
+            "headers": dict(prepared.headers),
+            "timeout": timeout,
+            "sse_read_timeout": timeout,
+            "httpx_client_factory": client,
+        }
+    )
+
+
+async def _called(session: ClientSession, prepared: McpCall) -> McpAnswer:
+    meta = types.RequestParams.Meta.model_validate({KEY: prepared.key}) if prepared.key is not None else None
+    parameters = types.CallToolRequestParams.model_validate(
+        {"name": prepared.tool, "arguments": dict(prepared.arguments), "_meta": meta}
+    )
+    try:
+        # Not `call_tool`: that asks for the list of tools afterwards, and fails on results of calls that were made.
+        result = await session.send_request(
+            types.ClientRequest(types.CallToolRequest(params=parameters)), types.CallToolResult
+        )
+    except McpError as error:
+        if error.error.code not in REFUSALS:
+            raise
+        return McpAnswer(error.error.message, refused=True)
+    return McpAnswer(_value(result), refused=result.isError)
+
+
+def _value(result: types.CallToolResult) -> Any:
+    structured = result.structuredContent
+    if structured is not None:
+        return structured["result"] if structured.keys() == {"result"} else structured
+    values = [
+        body_of(Response(200, "", block.text.encode("utf-8", "replace")))
+        if isinstance(block, types.TextContent)
+        else f"[{block.type}: not shown]"
+        for block in result.content
+    ]
+    return values[0] if len(values) == 1 else values or None
+
+
+class _GuardedTransport(httpx.AsyncBaseTransport):
+    """Connects to the addresses that were looked at, and to no others; reads at most MOST_BYTES of an answer."""
+
+    def __init__(self, outgoing: McpOutgoing) -> None:
+        self._outgoing = outgoing
+        self._inner = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Sends the request to the first address that answers. Raises OSError, httpx.HTTPError."""
+        url = request.url
+        failure: httpx.TransportError = httpx.ConnectError("the host has no address")
+        for address in await self._outgoing.addresses(url.host, url.port or (443 if url.scheme == "https" else 80)):
+            pinned = httpx.Request(
+                request.method,
+                url.copy_with(host=address),
+                headers=request.headers,
+                stream=request.stream,
+                extensions={**request.extensions, "sni_hostname": url.host},
+            )
+            try:
+                response = await self._inner.handle_async_request(pinned)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                failure = error
+                continue
+            return httpx.Response(
+                response.status_code,
+                headers=response.headers,
+                stream=_Limited(response),
+                extensions=response.extensions,
+            )
+        raise failure
+
+    async def aclose(self) -> None:
+        """Closes all connections."""
+        await self._inner.aclose()
+
+
+class _Limited(httpx.AsyncByteStream):
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._response.headers.get("Content-Encoding", "identity") != "identity":
+            # A compressed megabyte can be a gigabyte.
+            raise httpx.ReadError("compressed, which was not asked for")
+        read = 0
+        async for chunk in self._response.aiter_raw():
+            read += len(chunk)
+            if read > MOST_BYTES:
+                raise httpx.ReadError(f"more than {MOST_BYTES} bytes")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    # Made once: it reads all certificates that this machine trusts.
+    return ssl.create_default_context()
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    """Why, in words that hold nothing of the request."""
+    if isinstance(error, ForbiddenAddress):
+        return str(error)
+    if isinstance(error, McpError):
+        return error.error.message[:LONGEST_REASON]
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"HTTP status {error.response.status_code}"
+    if isinstance(error, httpx.TimeoutException):
+        return "did not answer in time"
+    if isinstance(error, httpx.TransportError):
+        return "no connection, or one that broke"
+    return "cannot be started or found" if isinstance(error, OSError) else "the session broke"

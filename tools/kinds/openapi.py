@@ -1,0 +1,322 @@
+"""Tools that are one operation of an OpenAPI 3 document: what a model is told, and the request, come out of it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from tools.base import InvalidArguments
+from tools.kinds.http import FORM, JSON_TYPE, WITH_BODY, Request, with_body
+from tools.kinds.json_schema import CHECKED_FORMATS, Inliner, SchemaProblem, checked, schemas, unusable_pattern
+from tools.kinds.templates import (
+    CONTROL,
+    OURS,
+    Template,
+    TemplateProblem,
+    as_text,
+    header_values,
+    literal,
+    segment,
+    url_template,
+)
+from tools.names import nearest
+
+HOLE = re.compile(r"\{([^{}]*)\}")
+METHODS = ("get", "post", "put", "patch", "delete")
+VERSION = re.compile(r"3\.[0-2](\.\d+)?")
+KEPT = frozenset(
+    {
+        "additionalProperties",
+        "allOf",
+        "anyOf",
+        "const",
+        "default",
+        "description",
+        "enum",
+        "exclusiveMaximum",
+        "exclusiveMinimum",
+        "format",
+        "items",
+        "maxItems",
+        "maxLength",
+        "maxProperties",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minProperties",
+        "minimum",
+        "multipleOf",
+        "not",
+        "oneOf",
+        "pattern",
+        "prefixItems",
+        "properties",
+        "required",
+        "type",
+        "uniqueItems",
+    }
+)
+"""Keywords of a schema that models are told and arguments are checked against."""
+
+BODY = "body"
+LONGEST_DESCRIPTION = 1_000
+
+
+class OpenApiProblem(ValueError):
+    """A document, or an operation of it, that cannot be a tool. The message says why."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of the request. `argument`: what the model calls it."""
+
+    argument: str
+    name: str
+    place: str
+    exploded: bool
+    as_json: bool
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation, ready to be told to a model and to be called."""
+
+    method: str
+    server: str
+    path: str
+    description: str
+    schema: dict[str, Any]
+    parameters: tuple[Parameter, ...]
+    body_type: str | None
+    headers: Mapping[str, Template]
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The secrets that its headers hold."""
+        return frozenset().union(*(text.secrets for text in self.headers.values()))
+
+    def check(self, arguments: Mapping[str, Any]) -> None:
+        """Raises InvalidArguments for what no address and no header can hold."""
+        self._address(arguments)
+        for parameter in self.parameters:
+            if parameter.place == "header" and CONTROL.search(as_text(arguments.get(parameter.argument, ""))):
+                raise InvalidArguments(f"{parameter.argument}: one line, without control characters")
+
+    def request(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> Request:
+        """The request. Raises InvalidArguments, Unreachable."""
+        self.check(arguments)
+        given = {p: arguments[p.argument] for p in self.parameters if arguments.get(p.argument) is not None}
+        filled = {p.name: _written(p, value) for p, value in given.items() if p.place == "header"}
+        filled |= header_values(self.headers, {}, secrets)
+        pairs = [pair for p, value in given.items() if p.place == "query" for pair in _pairs(p, value)]
+        query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+        url = self._address(arguments) + (f"?{query}" if query else "")
+        if self.body_type is None or BODY not in arguments:
+            return Request(self.method, url, filled)
+        return with_body(self.method, url, {**filled, "Content-Type": self.body_type}, arguments[BODY])
+
+    def _address(self, arguments: Mapping[str, Any]) -> str:
+        called = {parameter.name: parameter.argument for parameter in self.parameters if parameter.place == "path"}
+        path = "".join(
+            segment(arguments.get(called[piece])) if number % 2 else literal(piece)
+            for number, piece in enumerate(HOLE.split(self.path))
+        )
+        if any(part in (".", "..") for part in path.split("/")):
+            raise InvalidArguments("an address does not go up")
+        return self.server + path
+
+
+def operation(
+    document: Any, operation_id: str, server: str | None = None, headers: Mapping[str, Template] | None = None
+) -> Operation:
+    """The operation of that id. `server` replaces the document's; `headers` are sent with it, and no model sets them.
+
+    Optional parameters that cannot be sent (cookies, nested objects in a query) are not offered. Raises OpenApiProblem.
+    """
+    if not isinstance(document, Mapping) or not VERSION.fullmatch(str(document.get("openapi", ""))):
+        raise OpenApiProblem("not an OpenAPI document of version 3")
+    method, path, item, found = _found(document, operation_id)
+    headers = headers or {}
+    fixed = frozenset(name.lower() for name in headers)
+    try:
+        described = list(_parameters(Inliner(document, open_ended=True), item, found, fixed))
+        body = _body(document, found) if method.upper() in WITH_BODY else None
+        parameters, schema = _arguments(described, body)
+        schema = checked(schema)
+        where = _server(document, item, found) if server is None else _checked_server(server)
+    except SchemaProblem as problem:
+        raise OpenApiProblem(f"`{operation_id}`: {problem}") from None
+    except (AttributeError, TypeError, KeyError):
+        # The documents are other people's: what has not the shape that OpenAPI asks for shows here.
+        raise OpenApiProblem(f"`{operation_id}` is not described as OpenAPI asks for") from None
+    holes = HOLE.findall(path)
+    if not path.startswith("/") or sorted(holes) != sorted(p.name for p in parameters if p.place == "path"):
+        raise OpenApiProblem(f"`{operation_id}`: the path {path} and its parameters do not fit")
+    text = str(found.get("description") or found.get("summary") or operation_id)[:LONGEST_DESCRIPTION]
+    kind = body[0] if body else None
+    return Operation(method.upper(), where, path, text, schema, parameters, kind, headers)
+
+
+def _found(document: Mapping[str, Any], operation_id: str) -> tuple[str, str, Mapping[str, Any], Mapping[str, Any]]:
+    names: list[str] = []
+    paths = document.get("paths")
+    for path, item in (paths if isinstance(paths, Mapping) else {}).items():
+        for method in METHODS:
+            candidate = item.get(method) if isinstance(item, Mapping) else None
+            if isinstance(candidate, Mapping) and "operationId" in candidate:
+                if candidate["operationId"] == operation_id:
+                    return method, str(path), item, candidate
+                names.append(str(candidate["operationId"]))
+    raise OpenApiProblem(f"there is no operation `{operation_id}`{nearest(operation_id, names)}")
+
+
+def _parameters(
+    inliner: Inliner, item: Mapping[str, Any], found: Mapping[str, Any], fixed: frozenset[str]
+) -> Iterator[dict[str, Any]]:
+    listed = [inliner.copy(entry) for source in (item, found) for entry in source.get("parameters") or ()]
+    named = {(entry["name"], entry["in"]): entry for entry in listed if isinstance(entry, dict) and _is_named(entry)}
+    for (name, place), entry in named.items():
+        if place == "header" and (name.lower() in fixed | OURS | {"accept", "content-type", "authorization"}):
+            continue
+        reason = _unsupported(entry)
+        if reason is None:
+            yield entry
+        elif entry.get("required") is True:
+            raise OpenApiProblem(f"the parameter `{name}` is required, and {reason}")
+
+
+def _is_named(entry: dict[str, Any]) -> bool:
+    return isinstance(entry.get("name"), str) and isinstance(entry.get("in"), str)
+
+
+def _unsupported(entry: Mapping[str, Any]) -> str | None:
+    if entry["in"] not in ("path", "query", "header"):
+        return f"is sent as a {entry['in']}, which tools cannot do"
+    if entry.get("style") not in (None, "form", "simple"):
+        return f"has the style {entry['style']}, which tools cannot write"
+    if entry["in"] == "query" and "content" not in entry and _schema_of(entry).get("type") == "object":
+        return "is a mapping in a query, which tools cannot write"
+    return None
+
+
+def _schema_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    content = entry.get("content")
+    holder = next(iter(content.values()), {}) if isinstance(content, dict) else entry
+    schema = holder.get("schema") if isinstance(holder, dict) else None
+    return schema if isinstance(schema, dict) else {}
+
+
+def _body(document: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, dict[str, Any], bool] | None:
+    """Content type, schema, and whether it is required."""
+    body = Inliner(document, open_ended=True).copy(found.get("requestBody"))
+    if not isinstance(body, dict):
+        return None
+    content = body.get("content")
+    kinds = {str(kind): media for kind, media in (content if isinstance(content, dict) else {}).items()}
+    chosen = next((kind for kind in kinds if kind.split(";")[0].strip().endswith("json")), None)
+    chosen = chosen or next((kind for kind in kinds if kind.split(";")[0].strip() == FORM), None)
+    if chosen is None and not kinds:
+        return None
+    if chosen is None:
+        raise OpenApiProblem(f"its body is {', '.join(kinds)}; tools send {JSON_TYPE} or {FORM}")
+    return chosen, _schema_of(kinds[chosen] if isinstance(kinds[chosen], dict) else {}), body.get("required") is True
+
+
+def _arguments(
+    described: list[dict[str, Any]], body: tuple[str, dict[str, Any], bool] | None
+) -> tuple[tuple[Parameter, ...], dict[str, Any]]:
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    parameters: list[Parameter] = []
+    taken = {BODY} if body else set()
+    for entry in described:
+        argument = _argument_name(entry, taken)
+        taken.add(argument)
+        exploded = entry.get("explode", entry["in"] == "query") is True
+        parameters.append(Parameter(argument, entry["name"], entry["in"], exploded, "content" in entry))
+        properties[argument] = _converted(_schema_of(entry))
+        if isinstance(entry.get("description"), str):
+            properties[argument].setdefault("description", entry["description"][:LONGEST_DESCRIPTION])
+        if entry["in"] == "path" or entry.get("required") is True:
+            required.append(argument)
+    if body:
+        properties[BODY] = _converted(body[1])
+        required += [BODY] if body[2] else []
+    return tuple(parameters), {"type": "object", "properties": properties, "required": required}
+
+
+def _argument_name(entry: Mapping[str, Any], taken: set[str]) -> str:
+    """A name that every model provider takes, and that no other parameter has."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", entry["name"]).strip("_")[:50] or entry["in"]
+    name = f"{entry['in']}_{name}" if name in taken else name
+    number = 2
+    while name in taken:
+        name, number = f"{name}_{number}", number + 1
+    return name
+
+
+def _converted(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema of OpenAPI 3.0 or 3.1 as JSON Schema, with what requests and models need of it."""
+    copy: dict[str, Any] = json.loads(json.dumps(schema))
+    for _, node in schemas(copy):
+        _to_json_schema(node)
+    return copy
+
+
+def _to_json_schema(node: dict[str, Any]) -> None:
+    nullable = node.get("nullable") is True
+    for bound, edge in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if isinstance(node.get(edge), bool):
+            limit = node.pop(bound) if node[edge] and bound in node else None
+            del node[edge]
+            if limit is not None:
+                node[edge] = limit
+    if isinstance(node.get("properties"), dict):
+        readable = [
+            name for name, item in node["properties"].items() if isinstance(item, dict) and item.get("readOnly") is True
+        ]
+        node["properties"] = {name: item for name, item in node["properties"].items() if name not in readable}
+        node["required"] = [name for name in node.get("required") or () if name not in readable]
+    if node.get("format") not in CHECKED_FORMATS:
+        node.pop("format", None)
+    if unusable_pattern(node.get("pattern")) is not None:
+        del node["pattern"]
+    for keyword in [keyword for keyword in node if keyword not in KEPT]:
+        del node[keyword]
+    if nullable and isinstance(node.get("type"), str):
+        node["type"] = [node["type"], "null"]
+        if "enum" in node:
+            node["enum"] = [*node["enum"], None]
+
+
+def _server(document: Mapping[str, Any], item: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    for source in (found, item, document):
+        servers = source.get("servers")
+        if isinstance(servers, list) and servers and isinstance(servers[0], Mapping):
+            url = str(servers[0].get("url", ""))
+            for name, variable in (servers[0].get("variables") or {}).items():
+                url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+            return _checked_server(url)
+    raise OpenApiProblem("the document names no server: write `server:`")
+
+
+def _checked_server(url: str) -> str:
+    try:
+        template = url_template(url)
+    except TemplateProblem as problem:
+        raise OpenApiProblem(f"the server `{url}`: {problem}; write `server:`") from None
+    if template.arguments or template.query:
+        raise OpenApiProblem(f"the server `{url}` has holes or a query; write `server:`")
+    return template.address({}).rstrip("/")
+
+
+def _written(parameter: Parameter, value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if parameter.as_json else as_text(value)
+
+
+def _pairs(parameter: Parameter, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, list) and parameter.exploded and not parameter.as_json:
+        return [(parameter.name, as_text(item)) for item in value]
+    return [(parameter.name, _written(parameter, value))]

@@ -1,0 +1,290 @@
+"""Texts with holes: `{argument}` for a model's argument, `${secret:NAME}` for a secret. `{{` and `}}` are braces."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from tools.base import InvalidArguments
+from tools.ports import Unreachable
+
+HOLE = re.compile(r"\$\{secret:(?P<secret>[^{}]*)\}|\$\{|(?P<brace>\{\{|\}\})|\{(?P<argument>[^{}]*)\}|[{}]")
+ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+SECRET = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+ADDRESS = re.compile(
+    r"(https?://[A-Za-z0-9.-]+(?::\d{1,5})?|https?://\[[0-9A-Fa-f:.]+\](?::\d{1,5})?)(/[^?#]*)?(\?[^#]*)?"
+)
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}")
+OURS = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "idempotency-key",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers that say how a request travels; no template may set them."""
+
+MISSING = object()
+
+
+class TemplateProblem(ValueError):
+    """A text that is not a template. The message says why."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A hole for an argument."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A hole for a secret."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Template:
+    """A text and its holes, in order."""
+
+    parts: tuple[str | Argument | Secret, ...]
+
+    @property
+    def arguments(self) -> frozenset[str]:
+        """The arguments that it takes."""
+        return frozenset(part.name for part in self.parts if isinstance(part, Argument))
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The secrets that it takes."""
+        return frozenset(part.name for part in self.parts if isinstance(part, Secret))
+
+    def text(
+        self, arguments: Mapping[str, Any], secrets: Mapping[str, str], quoted: Callable[[str], str] = str
+    ) -> str | None:
+        """The whole text, or None if an argument is missing. `quoted` is applied to what fills the holes.
+
+        Raises Unreachable if a secret is not set.
+        """
+        if any(arguments.get(name) is None for name in self.arguments):
+            return None
+        return "".join(
+            part
+            if isinstance(part, str)
+            else quoted(secret(secrets, part.name) if isinstance(part, Secret) else as_text(arguments[part.name]))
+            for part in self.parts
+        )
+
+    def value(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> Any:
+        """The text; or, of a template that is one argument and nothing else, that argument; or MISSING."""
+        if len(self.parts) == 1 and isinstance(self.parts[0], Argument):
+            return arguments.get(self.parts[0].name, MISSING)
+        text = self.text(arguments, secrets)
+        return MISSING if text is None else text
+
+
+def template(text: str) -> Template:
+    """The template that a text is. Raises TemplateProblem."""
+    parts: list[str | Argument | Secret] = []
+    end = 0
+    for hole in HOLE.finditer(text):
+        parts.append(text[end : hole.start()])
+        parts.append(_hole(hole))
+        end = hole.end()
+    parts.append(text[end:])
+    return Template(tuple(part for part in parts if part != ""))
+
+
+def _hole(hole: re.Match[str]) -> str | Argument | Secret:
+    if hole["brace"] is not None:
+        return str(hole["brace"][0])
+    if hole["secret"] is not None:
+        if SECRET.fullmatch(hole["secret"]):
+            return Secret(hole["secret"])
+        raise TemplateProblem(f"`{hole[0]}`: secrets have names such as API_KEY")
+    if hole["argument"] is not None:
+        if ARGUMENT.fullmatch(hole["argument"]):
+            return Argument(hole["argument"])
+        raise TemplateProblem(f"`{hole[0]}` is not the name of a parameter; braces are written {{{{ and }}}}")
+    raise TemplateProblem(
+        "expected `${secret:NAME}`" if hole[0] == "${" else "a brace without its pair; write {{ or }} for braces"
+    )
+
+
+def secret(secrets: Mapping[str, str], name: str) -> str:
+    """The secret's value, without the line's end that pasting leaves. Raises Unreachable."""
+    if name not in secrets:
+        raise Unreachable(f"the secret {name} is not set", sent=False)
+    return secrets[name].strip()
+
+
+def as_text(value: Any) -> str:
+    """A value as it stands in a text: lists joined with commas, mappings as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
+        return ",".join(as_text(item) for item in value)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def segment(value: Any) -> str:
+    """A value as (a part of) one segment of a path. Raises InvalidArguments for what could lead elsewhere."""
+    text = "" if value is None else as_text(value)
+    # Quoted slashes are still slashes to servers that decode a path before they look at it.
+    if not text or "/" in text or "\\" in text or CONTROL.search(text):
+        raise InvalidArguments(f"{text[:100]!r} cannot be part of an address: no slashes, and not empty")
+    return quote(text, safe="")
+
+
+def literal(text: str) -> str:
+    """What a tenant wrote in an address: quoted where it must be."""
+    return quote(text, safe="%/:@!$'()*+,;=~-._")
+
+
+@dataclass(frozen=True)
+class UrlTemplate:
+    """An address whose host is fixed, with holes in the path's segments and in the query's values."""
+
+    origin: str
+    path: tuple[Template, ...]
+    query: tuple[tuple[str, Template], ...]
+
+    @property
+    def in_path(self) -> frozenset[str]:
+        """Arguments without which there is no address."""
+        return frozenset().union(*(part.arguments for part in self.path))
+
+    @property
+    def arguments(self) -> frozenset[str]:
+        """All arguments that it takes."""
+        return self.in_path.union(*(value.arguments for _, value in self.query))
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The secrets that it takes."""
+        return frozenset().union(*(value.secrets for _, value in self.query))
+
+    def address(self, arguments: Mapping[str, Any]) -> str:
+        """Without the query. Raises InvalidArguments."""
+        return self.origin + "".join(f"/{_filled(part, arguments)}" for part in self.path)
+
+    def text(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> str:
+        """The whole; values of the query whose argument is missing are left out."""
+        pairs = ((name, value.text(arguments, secrets, _query_value)) for name, value in self.query)
+        query = "&".join(f"{literal(name)}={value}" for name, value in pairs if value is not None)
+        return self.address(arguments) + (f"?{query}" if query else "")
+
+
+def url_template(text: str) -> UrlTemplate:
+    """The template that an address is. Raises TemplateProblem."""
+    match = ADDRESS.fullmatch(text)
+    if match is None or CONTROL.search(text) or "\\" in text or " " in text:
+        raise TemplateProblem(
+            "expected an address such as https://api.example.com/orders/{id}?q={word}: "
+            "with a host that is written out, and without a user, spaces or a fragment"
+        )
+    path = tuple(template(part) for part in (match[2] or "/")[1:].split("/"))
+    if any(part.secrets for part in path):
+        raise TemplateProblem("a secret may stand in the query, in headers and in the body, not in the path")
+    if any("".join(str(piece) for piece in part.parts) in (".", "..") for part in path):
+        raise TemplateProblem("an address without `.` and `..`")
+    query = tuple(_pair(pair) for pair in (match[3] or "")[1:].split("&") if pair)
+    return UrlTemplate(match[1], path, query)
+
+
+def _pair(pair: str) -> tuple[str, Template]:
+    name, _, value = pair.partition("=")
+    if "{" in name or "}" in name or not name:
+        raise TemplateProblem(f"`{pair}`: holes stand on the right of a `=`")
+    parts = template(value).parts
+    return name, Template(tuple(literal(part) if isinstance(part, str) else part for part in parts))
+
+
+def _filled(part: Template, arguments: Mapping[str, Any]) -> str:
+    pieces = (literal(piece) if isinstance(piece, str) else segment(arguments.get(piece.name)) for piece in part.parts)
+    text = "".join(pieces)
+    if text in (".", ".."):
+        raise InvalidArguments(f"{text!r} cannot be part of an address")
+    return text
+
+
+def _query_value(text: str) -> str:
+    return quote(text, safe="")
+
+
+def header_templates(headers: Mapping[str, str]) -> dict[str, Template]:
+    """Headers with holes. Raises TemplateProblem."""
+    for name in headers:
+        if not HEADER.fullmatch(name) or name.lower() in OURS:
+            raise TemplateProblem(f"`{name}` is not a header that a tool may set")
+    return {name: template(text) for name, text in headers.items()}
+
+
+def header_values(
+    headers: Mapping[str, Template], arguments: Mapping[str, Any], secrets: Mapping[str, str]
+) -> dict[str, str]:
+    """Headers with their holes filled; those whose argument is missing are left out. Raises Unreachable."""
+    filled = {name: text.text(arguments, secrets) for name, text in headers.items()}
+    for name, value in filled.items():
+        if value is not None and CONTROL.search(value):
+            raise Unreachable(f"what the header {name} should hold has control characters", sent=False)
+    return {name: value for name, value in filled.items() if value is not None}
+
+
+def check_headers(headers: Iterable[Template], arguments: Mapping[str, Any]) -> None:
+    """Raises InvalidArguments for arguments that no header can hold."""
+    for name in frozenset().union(*(text.arguments for text in headers)):
+        if CONTROL.search(as_text(arguments.get(name, ""))):
+            raise InvalidArguments(f"{name}: one line, without control characters")
+
+
+Body = Template | dict[str, Any] | list[Any] | int | float | bool | None
+"""A JSON value whose texts are templates."""
+
+
+def body_template(value: Any) -> Body:
+    """The template that a body is. Raises TemplateProblem."""
+    if isinstance(value, str):
+        return template(value)
+    if isinstance(value, Mapping):
+        return {key: body_template(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [body_template(item) for item in value]
+    if value is None or isinstance(value, int | float):
+        return value
+    raise TemplateProblem("a body is made of texts, numbers, lists and mappings")
+
+
+def leaves(body: Body) -> list[Template]:
+    """The templates within a body."""
+    if isinstance(body, Template):
+        return [body]
+    items = body.values() if isinstance(body, dict) else body if isinstance(body, list) else ()
+    return [leaf for item in items for leaf in leaves(item)]
+
+
+def body_value(body: Body, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> Any:
+    """The body with its holes filled; what an argument is missing for is left out, or MISSING if that is all of it."""
+    if isinstance(body, Template):
+        return body.value(arguments, secrets)
+    if isinstance(body, dict):
+        filled = {key: body_value(item, arguments, secrets) for key, item in body.items()}
+        return {key: item for key, item in filled.items() if item is not MISSING}
+    if isinstance(body, list):
+        return [item for item in (body_value(part, arguments, secrets) for part in body) if item is not MISSING]
+    return body
