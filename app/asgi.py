@@ -18,14 +18,14 @@ from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
 from app.crypto import SecretBox
-from app.db import AWAY, Database, Role
+from app.db import DB_UNAVAILABLE, Database, Role
 from app.errors import WebhookRefused
 from app.identity.service import Channels
 from app.inbox.service import Inbox
 from app.outbox.callbacks import StatusCallbacks
-from app.telemetry import Reached, nobody_listens
+from app.telemetry import MilestoneHook, no_hook
 from app.webhooks import twilio
-from app.webhooks.twilio import Doors, TwilioWebhooks
+from app.webhooks.twilio import TwilioWebhooks, WebhookDependencies
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ AnyRequest = Request[Any, Any, Any]
 REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
 
 
-def create_app(settings: Settings, *, clock: Clock = utc_now, reached: Reached = nobody_listens) -> Litestar:
+def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: MilestoneHook = no_hook) -> Litestar:
     """The application. Connects when it is started, not before."""
 
     box = SecretBox(settings.secret_key)
@@ -47,28 +47,28 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, reached: Reached =
             Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
         ):
             channels = Channels(system, box)
-            app.state.doors = Doors(
+            app.state.dependencies = WebhookDependencies(
                 TwilioWebhooks(settings.public_url, channels),
-                Inbox(tenants, system, nudger, clock, reached),
+                Inbox(tenants, system, nudger, clock, on_milestone),
                 StatusCallbacks(tenants, clock),
             )
             nudger.start()
             yield
             nudger.close()
 
-    def provide_doors(state: State) -> Any:
-        return state.doors
+    def provide_dependencies(state: State) -> Any:
+        return state.dependencies
 
     return Litestar(
         route_handlers=[
             Router("/api/v1/twilio", route_handlers=[twilio.receive_message, twilio.receive_status]),
             healthy,
         ],
-        dependencies={"doors": Provide(provide_doors, sync_to_thread=False)},
+        dependencies={"dependencies": Provide(provide_dependencies, sync_to_thread=False)},
         exception_handlers={
             WebhookRefused: _refused,
             HTTPException: _http_error,
-            **dict.fromkeys((*AWAY, TimeoutError), _away),
+            **dict.fromkeys((*DB_UNAVAILABLE, TimeoutError), _away),
             Exception: _unexpected,
         },
         lifespan=[running],
@@ -121,10 +121,10 @@ class _AnnouncedServer(uvicorn.Server):
             print(f"recado api ready on http://{self.config.host}:{port}", flush=True)
 
 
-def serve(settings: Settings, host: str, port: int, *, reached: Reached = nobody_listens) -> None:
+def serve(settings: Settings, host: str, port: int, *, on_milestone: MilestoneHook = no_hook) -> None:
     """Serves until SIGTERM or SIGINT: then it answers what it has taken, and ends."""
     config = uvicorn.Config(
-        create_app(settings, reached=reached),
+        create_app(settings, on_milestone=on_milestone),
         host=host,
         port=port,
         loop="uvloop" if sys.platform != "win32" else "asyncio",

@@ -22,8 +22,8 @@ log = structlog.get_logger()
 FRESH = 1.0
 """How long an answer of Redis is good for: a healthy provider costs one question in this time, not one a call."""
 SLOW = 0.25
-"""What Redis may take. It is then left alone for AWAY."""
-AWAY = 5.0
+"""What Redis may take. It is then left alone for REDIS_PAUSE."""
+REDIS_PAUSE = 5.0
 
 # Both scripts answer failures, since, until. The moments come from the workers' clocks; the key's life is only longer.
 LOOK = """
@@ -135,6 +135,6 @@ class RedisBreaker:
                 return await command()
         except (RedisError, OSError) as error:
             # TimeoutError is an OSError.
-            self._away_until = self._clock() + AWAY
+            self._away_until = self._clock() + REDIS_PAUSE
             log.warning("breaker is on its own", error=type(error).__name__, reason="redis is slow or down")
             return None

@@ -32,7 +32,7 @@ set_json_loads(orjson.loads)
 Row = dict[str, Any]
 Params = Mapping[str, Any]
 
-AWAY = (psycopg.OperationalError, PoolTimeout)
+DB_UNAVAILABLE = (psycopg.OperationalError, PoolTimeout)
 """What Postgres raises while it is away, or when a connection to it breaks."""
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
@@ -168,17 +168,17 @@ class Database:
         await connection.execute("set plan_cache_mode = force_generic_plan")
 
 
-async def patiently[T](attempt: Callable[[], Awaitable[T]], *, within: float) -> T:
+async def retry_while_unavailable[T](attempt: Callable[[], Awaitable[T]], *, within: float) -> T:
     """What `attempt` returns, tried again for `within` seconds while Postgres is away: it must be safe to repeat.
 
     Raises what the last try raised.
     """
     try:
         return await attempt()
-    except AWAY:
+    except DB_UNAVAILABLE:
         log.warning("postgres is away", trying_for=within)
     async for trial in AsyncRetrying(
-        retry=retry_if_exception_type(AWAY),
+        retry=retry_if_exception_type(DB_UNAVAILABLE),
         stop=stop_after_delay(within),
         wait=wait_exponential_jitter(initial=0.1, max=1),
         reraise=True,

@@ -9,7 +9,7 @@ from app import broker
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
-from app.db import AWAY, Database, Role
+from app.db import DB_UNAVAILABLE, Database, Role
 from app.inbox.service import TIMERS_AT_ONCE, Inbox
 
 log = structlog.get_logger()
@@ -32,7 +32,7 @@ async def run(settings: Settings, *, clock: Clock = utc_now) -> None:
         while not stop.is_set():
             try:
                 fired = await inbox.fire_timers()
-            except (*AWAY, OSError) as error:
+            except (*DB_UNAVAILABLE, OSError) as error:
                 log.warning("timers not fired", error=type(error).__name__)
                 fired = 0
             if fired < TIMERS_AT_ONCE:

@@ -25,11 +25,11 @@ class Milestone(StrEnum):
     ROW_SETTLED = "row settled"
 
 
-Reached = Callable[[Milestone], None]
+MilestoneHook = Callable[[Milestone], None]
 """Told of every milestone as it is passed. Whoever assembles a process may listen."""
 
 
-def nobody_listens(_: Milestone) -> None:
+def no_hook(_: Milestone) -> None:
     """The listener of a process that nobody watches."""
 
 

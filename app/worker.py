@@ -19,7 +19,7 @@ from app.db import Database, Role
 from app.identity.secrets import Secrets
 from app.identity.service import Channels
 from app.outbox.service import Sender
-from app.telemetry import Reached, nobody_listens
+from app.telemetry import MilestoneHook, no_hook
 from app.turns import actors
 from app.turns.engine import Engine
 from app.turns.service import Turns
@@ -41,7 +41,7 @@ FINISH_WITHIN = 60.0
 
 @asynccontextmanager
 async def engine(
-    settings: Settings, *, clock: Clock = utc_now, reached: Reached = nobody_listens
+    settings: Settings, *, clock: Clock = utc_now, on_milestone: MilestoneHook = no_hook
 ) -> AsyncIterator[Engine]:
     """An engine with all that it needs, registered and sweeping. At the end it finishes what it has begun."""
     async with (
@@ -55,11 +55,11 @@ async def engine(
         )
         box = SecretBox(settings.secret_key)
         channels = Channels(system, box)
-        sender = Sender(tenants, channels, gateway, clock, settings, reached)
+        sender = Sender(tenants, channels, gateway, clock, settings, on_milestone)
         breaker = RedisBreaker(settings.redis_url)
         models = Models(settings.providers, breaker)
         outgoing = GuardedOutgoing(allowed=settings.allowed_networks, programs=settings.tool_programs)
-        ports = Ports(tenants, Secrets(tenants, box), outgoing, reached)
+        ports = Ports(tenants, Secrets(tenants, box), outgoing, on_milestone)
         turns = Turns(Assistants(tenants), models, ports, clock, settings)
         registration = Registration(settings.database_url, system, clock)
         await registration.start()
@@ -76,14 +76,14 @@ async def engine(
             await gateway.close()
 
 
-async def run(settings: Settings, *, announce: bool, reached: Reached = nobody_listens) -> None:
+async def run(settings: Settings, *, announce: bool, on_milestone: MilestoneHook = no_hook) -> None:
     """Runs this process as a worker until SIGTERM or SIGINT; then finishes its turns."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     preload(tuple(settings.providers))
     queue = broker.make_broker(settings.redis_url)
-    async with engine(settings, reached=reached) as running:
+    async with engine(settings, on_milestone=on_milestone) as running:
         actors.declare(queue, running, loop)
         consumer = dramatiq.Worker(queue, worker_threads=QUEUE_THREADS, worker_timeout=QUEUE_POLL_MS)
         consumer.start()

@@ -57,7 +57,7 @@ class Agent:
 
 
 @dataclass(frozen=True)
-class Heard:
+class RuleInput:
     """What a rule looks at: the contact's words, a pressed button's payload, and the circumstances."""
 
     text: str
@@ -88,16 +88,16 @@ class Rule:
         object.__setattr__(self, "_words", re.compile(rf"(?<!\w)(?:{choices})(?!\w)") if choices else None)
         object.__setattr__(self, "_regex", Pattern(self.regex) if self.regex else None)
 
-    def applies(self, heard: Heard) -> bool:
+    def applies(self, rule_input: RuleInput) -> bool:
         """Whether this rule decides. For `words`, case and accents do not matter; for `regex`, case."""
         return (
-            (not self.words or (self._words is not None and self._words.search(plain(heard.text)) is not None))
-            and (self._regex is None or self._regex.is_in(heard.text))
-            and (self.button is None or (heard.button is not None and fnmatchcase(heard.button, self.button)))
-            and (self.language is None or self.language == heard.language)
-            and (self.outside_hours is None or self.outside_hours == heard.outside_hours)
-            and (self.first_message is None or self.first_message == heard.first_message)
-            and (self.tag is None or self.tag in heard.tags)
+            (not self.words or (self._words is not None and self._words.search(plain(rule_input.text)) is not None))
+            and (self._regex is None or self._regex.is_in(rule_input.text))
+            and (self.button is None or (rule_input.button is not None and fnmatchcase(rule_input.button, self.button)))
+            and (self.language is None or self.language == rule_input.language)
+            and (self.outside_hours is None or self.outside_hours == rule_input.outside_hours)
+            and (self.first_message is None or self.first_message == rule_input.first_message)
+            and (self.tag is None or self.tag in rule_input.tags)
         )
 
     @property

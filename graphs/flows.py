@@ -10,7 +10,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
 from graphs.answers import accepted, is_question, shown
-from graphs.config import HANDOFF, REFERENCE, Ask, Assign, Assistant, Branch, Call, End, Flow, Heard, Say, Step
+from graphs.config import HANDOFF, REFERENCE, Ask, Assign, Assistant, Branch, Call, End, Flow, RuleInput, Say, Step
 from graphs.context import Context
 from graphs.nodes.base import Node
 from graphs.state import CALL, FlowState, Route, State, TurnState, Update, changed, saying
@@ -103,7 +103,7 @@ def _asked(flow: Flow, ask: Ask, at: FlowState, turn: TurnState, following: str)
     question = told(flow, ask.question, at["fields"])
     if at["tries"] < 0:
         return _waits({**at, "tries": 0}, turn, question)
-    if flow.cancel is not None and flow.cancel.applies(Heard(turn["said"])):
+    if flow.cancel is not None and flow.cancel.applies(RuleInput(turn["said"])):
         return _on(flow, END, at, turn, told(flow, flow.cancelled, at["fields"]))
     asks_back = flow.questions is not None and is_question(turn["said"])
     answer = None if asks_back and ask.expect == "text" else accepted(ask, turn["said"], flow.language)

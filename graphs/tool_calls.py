@@ -47,10 +47,10 @@ async def perform(tool: Tool, call_id: str, arguments: JSON, runner: ToolRunner)
 
     call = ToolCall(call_id, tool.name, arguments, tool.secrets)
     try:
-        if tool.elsewhere and tool.effects == "write":
-            return await runner.write_elsewhere(call, effect, repeatable=tool.repeatable)
-        if tool.elsewhere:
-            return await runner.read_elsewhere(call, effect)
+        if tool.remote and tool.effects == "write":
+            return await runner.write_remote(call, effect, idempotent=tool.idempotent)
+        if tool.remote:
+            return await runner.read_remote(call, effect)
         if tool.effects == "write":
             return await runner.write_once(call, effect)
         return await runner.read(effect)

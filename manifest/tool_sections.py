@@ -321,8 +321,8 @@ def _tool(
         "write" if policy.write else "read",
         run,
         parse,
-        elsewhere=True,
-        repeatable=section.idempotent,
+        remote=True,
+        idempotent=section.idempotent,
         approval=section.approval == "required",
         secrets=secrets,
     )
@@ -330,11 +330,11 @@ def _tool(
 
 def _policy(section: ToolSection, *, reads: bool) -> Policy:
     write = not reads if section.effects is None else section.effects == "write"
-    repeatable = section.idempotent or not write
-    if section.retries and not repeatable:
+    idempotent = section.idempotent or not write
+    if section.retries and not idempotent:
         message = "what writes is sent again only if the other side honours the Idempotency-Key: `idempotent: true`"
         raise ToolProblem(("retries",), message)
-    retries = section.retries if section.retries is not None else RETRIES if repeatable else 0
+    retries = section.retries if section.retries is not None else RETRIES if idempotent else 0
     timeout = section.http.timeout if section.http is not None and section.http.timeout else section.timeout
     return Policy(write, section.idempotent, retries, timeout, Shown(section.result.select, section.result.limit))
 

@@ -247,7 +247,7 @@ class Platform:
     async def worker(self, **changes: Any) -> AsyncIterator[Engine]:
         """One more worker's engine."""
         settings = replace(self.settings, **changes)
-        async with worker.engine(settings, clock=self.clock, reached=self._note) as engine:
+        async with worker.engine(settings, clock=self.clock, on_milestone=self._note) as engine:
             yield engine
 
     @asynccontextmanager

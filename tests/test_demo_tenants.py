@@ -14,7 +14,7 @@ from app.identity import secrets
 from app.identity import service as identity
 from app.supervisor import Child
 from devkit.demo import CLINIC, SCHOOL, SHOP, TENANTS, Tenant, fitted
-from graphs.config import Heard
+from graphs.config import RuleInput
 from manifest.folder import load_folder
 from tests.app.turns.drivers import decide, pending_interrupt
 from tests.platform import CONTACT, Platform
@@ -124,24 +124,24 @@ def test_the_demo_asks_only_providers_that_it_has_a_key_for_and_parts_where_they
 
 
 @pytest.mark.parametrize(
-    ("tenant", "heard", "to"),
+    ("tenant", "rule_input", "to"),
     [
-        (CLINIC, Heard("quero falar com alguém"), "handoff"),
-        (SHOP, Heard("uma pessoa, por favor"), "handoff"),
-        (SHOP, Heard("uma pessoa, por favor", outside_hours=True), "plantao"),
-        (SHOP, Heard("tem vestido?", outside_hours=True), None),
-        (SHOP, Heard("tem vestido?", tags=frozenset({"vip"})), "vip"),
-        (SHOP, Heard("rastrear", button="rastrear_1002"), "pedidos"),
-        (SCHOOL, Heard("bom dia", language="pt", first_message=True), "recepcao"),
-        (SCHOOL, Heard("Gostaria de fazer uma matrícula", language="pt", first_message=True), "matricula"),
-        (SCHOOL, Heard("ver", button="matricula_2027", language="pt"), "matricula"),
-        (SCHOOL, Heard("Do you speak English?", language="en", first_message=True), "english"),
-        (SCHOOL, Heard("e-mail", language="en"), None),
+        (CLINIC, RuleInput("quero falar com alguém"), "handoff"),
+        (SHOP, RuleInput("uma pessoa, por favor"), "handoff"),
+        (SHOP, RuleInput("uma pessoa, por favor", outside_hours=True), "plantao"),
+        (SHOP, RuleInput("tem vestido?", outside_hours=True), None),
+        (SHOP, RuleInput("tem vestido?", tags=frozenset({"vip"})), "vip"),
+        (SHOP, RuleInput("rastrear", button="rastrear_1002"), "pedidos"),
+        (SCHOOL, RuleInput("bom dia", language="pt", first_message=True), "recepcao"),
+        (SCHOOL, RuleInput("Gostaria de fazer uma matrícula", language="pt", first_message=True), "matricula"),
+        (SCHOOL, RuleInput("ver", button="matricula_2027", language="pt"), "matricula"),
+        (SCHOOL, RuleInput("Do you speak English?", language="en", first_message=True), "english"),
+        (SCHOOL, RuleInput("e-mail", language="en"), None),
     ],
 )
-def test_rules_decide(tenant: Tenant, heard: Heard, to: str | None) -> None:
+def test_rules_decide(tenant: Tenant, rule_input: RuleInput, to: str | None) -> None:
     rules = load_folder(ROOT / "tenants" / tenant.slug).assistant.rules
-    assert next((rule.to for rule in rules if rule.applies(heard)), None) == to
+    assert next((rule.to for rule in rules if rule.applies(rule_input)), None) == to
 
 
 async def test_an_order_s_status_comes_from_the_shop(platform: Platform, parts: Parts) -> None:

@@ -21,8 +21,8 @@ class Tool:
     """Something an agent may do.
 
     `effects`: `read` changes nothing and may run again; `write` runs once, through the journal; `handoff` asks for a
-    human, and the graph goes to the handoff after the call. `elsewhere`: it works outside of our database, so what it
-    did cannot be undone with a transaction; `repeatable`: there, a second call with the same key does nothing more.
+    human, and the graph goes to the handoff after the call. `remote`: it works outside of our database, so what it
+    did cannot be undone with a transaction; `idempotent`: there, a second call with the same key does nothing more.
     `parse` makes of a model's arguments what `run` takes, or raises InvalidArguments. `secrets` are the names of those
     that it needs.
     """
@@ -33,8 +33,8 @@ class Tool:
     effects: Effects
     run: Callable[[ToolContext, Any], Awaitable[JSON]]
     parse: Callable[[JSON], Any]
-    elsewhere: bool = False
-    repeatable: bool = False
+    remote: bool = False
+    idempotent: bool = False
     approval: bool = False
     secrets: frozenset[str] = frozenset()
 

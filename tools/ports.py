@@ -70,7 +70,7 @@ class Knowledge(Protocol):
         ...
 
 
-class OutOfReach:
+class UnavailablePorts:
     """Fulfils the ports of our own database where there is none: for a tool that works elsewhere."""
 
     async def free_slots(self, first: date, days: int, limit: int) -> list[Slot]:
@@ -126,9 +126,9 @@ class ToolContext:
     now: datetime
     timezone: ZoneInfo
     outgoing: Outgoing
-    appointments: Appointments = field(default_factory=OutOfReach)
-    facts: Facts = field(default_factory=OutOfReach)
-    knowledge: Knowledge = field(default_factory=OutOfReach)
+    appointments: Appointments = field(default_factory=UnavailablePorts)
+    facts: Facts = field(default_factory=UnavailablePorts)
+    knowledge: Knowledge = field(default_factory=UnavailablePorts)
     key: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -165,13 +165,13 @@ class ToolRunner(Protocol):
         """
         ...
 
-    async def read_elsewhere(self, call: ToolCall, effect: Effect) -> JSON:
+    async def read_remote(self, call: ToolCall, effect: Effect) -> JSON:
         """Runs a tool that asks another system, with no connection of ours held meanwhile. Raises ToolBroke."""
         ...
 
-    async def write_elsewhere(self, call: ToolCall, effect: Effect, *, repeatable: bool) -> JSON:
+    async def write_remote(self, call: ToolCall, effect: Effect, *, idempotent: bool) -> JSON:
         """Runs a tool that changes something elsewhere: journaled before and after, so that no call is made twice.
 
-        A call that was begun and never ended is made again only if `repeatable`. Raises OutcomeUnknown, ToolBroke.
+        A call that was begun and never ended is made again only if `idempotent`. Raises OutcomeUnknown, ToolBroke.
         """
         ...

@@ -14,7 +14,7 @@ from app.db import Database
 from app.errors import ConflictError
 from app.inbox import queries
 from app.inbox.queries import Received
-from app.telemetry import Milestone, Reached, nobody_listens
+from app.telemetry import Milestone, MilestoneHook, no_hook
 
 log = structlog.get_logger()
 
@@ -28,13 +28,13 @@ class Inbox:
     """The one way in for messages, decisions and timers."""
 
     def __init__(
-        self, db: Database, system: Database, nudger: Nudger, clock: Clock, reached: Reached = nobody_listens
+        self, db: Database, system: Database, nudger: Nudger, clock: Clock, on_milestone: MilestoneHook = no_hook
     ) -> None:
         self._db = db
         self._system = system
         self._nudger = nudger
         self._clock = clock
-        self._reached = reached
+        self._on_milestone = on_milestone
 
     async def receive(self, tenant_id: UUID, channel_id: UUID, message: InboundMessage) -> bool:
         """Stores a message durably; False when it was already stored. Raises psycopg.Error when Postgres stays away.
@@ -49,8 +49,8 @@ class Inbox:
             except psycopg.errors.UniqueViolation:
                 return None
 
-        received = await db.patiently(store, within=STORE_WITHIN)
-        self._reached(Milestone.MESSAGE_STORED)
+        received = await db.retry_while_unavailable(store, within=STORE_WITHIN)
+        self._on_milestone(Milestone.MESSAGE_STORED)
         if received is not None and received.pending == 1:
             self._nudge(tenant_id, received)
         return received is not None

@@ -30,7 +30,7 @@ class StatusCallbacks:
             async with self._db.statement(tenant_id) as tx:
                 return await queries.apply_status(tx, tenant_id, update, self._clock())
 
-        known = await db.patiently(store, within=STORE_WITHIN)
+        known = await db.retry_while_unavailable(store, within=STORE_WITHIN)
         if not known:
             log.warning("status callback for no row of ours", outbox_id=update.outbox_id)
         elif update.status == "failed":

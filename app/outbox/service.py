@@ -25,12 +25,12 @@ from app.channels.base import (
 )
 from app.clock import Clock
 from app.config import Settings
-from app.db import AWAY, Database
+from app.db import DB_UNAVAILABLE, Database
 from app.errors import RecadoError
 from app.identity.service import Channels
 from app.outbox import queries
 from app.outbox.queries import Claimer, OutboxRow, Settlement, Undelivered
-from app.telemetry import Milestone, Reached
+from app.telemetry import Milestone, MilestoneHook
 
 log = structlog.get_logger()
 
@@ -60,7 +60,7 @@ class Sender:
         gateway: Gateway,
         clock: Clock,
         settings: Settings,
-        reached: Reached,
+        on_milestone: MilestoneHook,
     ) -> None:
         self._db = db
         self._channels = channels
@@ -70,7 +70,7 @@ class Sender:
         self._settle_after = timedelta(seconds=settings.unknown_settle)
         self._give_up_unknown = timedelta(seconds=settings.unknown_window)
         self._fresh = timedelta(seconds=(settings.unknown_settle - settings.send_timeout) / 2)
-        self._reached = reached
+        self._on_milestone = on_milestone
         self._posts = asyncio.Semaphore(POSTS_AT_ONCE)
         self._draining: dict[UUID, asyncio.Task[None]] = {}
         self._next: dict[UUID, tuple[int, OutboxRow | None]] = {}
@@ -96,7 +96,7 @@ class Sender:
             row = head or await self._claim(tenant_id, conversation_id, owner)
             while row is not None:
                 row = await self._one(tenant_id, owner, row)
-        except AWAY as error:
+        except DB_UNAVAILABLE as error:
             # The row stays as it is; a sweep takes it up when its owner is gone or has lost it.
             log.warning("delivery interrupted", conversation_id=str(conversation_id), error=type(error).__name__)
         except Exception:
@@ -113,16 +113,16 @@ class Sender:
 
     async def _one(self, tenant_id: UUID, owner: int, row: OutboxRow) -> OutboxRow | None:
         """Posts or looks up one row, settles it, and returns the next one if it may go at once."""
-        self._reached(Milestone.ROW_CLAIMED)
+        self._on_milestone(Milestone.ROW_CLAIMED)
         try:
-            channel = await db.patiently(lambda: self._channels.by_id(row.channel_id), within=PATIENCE)
+            channel = await db.retry_while_unavailable(lambda: self._channels.by_id(row.channel_id), within=PATIENCE)
             message = OutgoingMessage(row.id, channel.credentials, channel.address, row.recipient, row.body)
             if row.status == "sending":
                 async with self._posts:
                     if not await self._still_ours(tenant_id, owner, row):
                         return None
                     settlement = self._after_post(row, await self._gateway.send(message))
-                self._reached(Milestone.ROW_POSTED)
+                self._on_milestone(Milestone.ROW_POSTED)
             else:
                 settlement = await self._look_up(tenant_id, row, message)
         except RecadoError as error:
@@ -131,8 +131,10 @@ class Sender:
         if settlement.status in ("failed", "unknown"):
             log.warning("message not delivered", outbox_id=row.id, **vars(settlement))
         # Once a row is posted, its outcome should not be forgotten because Postgres restarts.
-        following = await db.patiently(lambda: self._settle(tenant_id, owner, row, settlement), within=PATIENCE)
-        self._reached(Milestone.ROW_SETTLED)
+        following = await db.retry_while_unavailable(
+            lambda: self._settle(tenant_id, owner, row, settlement), within=PATIENCE
+        )
+        self._on_milestone(Milestone.ROW_SETTLED)
         return following
 
     async def _settle(self, tenant_id: UUID, owner: int, row: OutboxRow, settlement: Settlement) -> OutboxRow | None:

@@ -12,7 +12,7 @@ import structlog
 
 from app.clock import Clock
 from app.config import Settings
-from app.db import AWAY, Database
+from app.db import DB_UNAVAILABLE, Database
 from app.outbox import service as outbox
 from app.outbox.service import Sender
 from app.turns import queries
@@ -110,7 +110,7 @@ class Engine:
         try:
             async with self._slots:
                 await self._take_turns(address)
-        except (*AWAY, OSError) as error:
+        except (*DB_UNAVAILABLE, OSError) as error:
             log.warning("drain interrupted", conversation_id=str(address[1]), error=type(error).__name__)
         except Exception:
             log.exception("drain failed", conversation_id=str(address[1]))
@@ -144,7 +144,7 @@ class Engine:
             await asyncio.sleep(self._settings.sweep_interval * random.uniform(0.8, 1.2))
             try:
                 await self.sweep()
-            except (*AWAY, OSError) as error:
+            except (*DB_UNAVAILABLE, OSError) as error:
                 log.warning("sweep failed", error=type(error).__name__)
             except Exception:
                 # Whatever it was: a worker that no longer sweeps leaves the dead ones' turns lying.

@@ -25,7 +25,7 @@ class Spent:
     tokens: int
 
 
-class UsedUp:
+class LimitTracker:
     """Knows which tenants have reached a limit. What every worker has spent is counted where it is recorded."""
 
     def __init__(self, db: Database) -> None:

@@ -15,11 +15,11 @@ from app.assistants.service import Assistants
 from app.channels.base import split_body
 from app.clock import Clock
 from app.config import Settings
-from app.db import AWAY
+from app.db import DB_UNAVAILABLE
 from app.outbox.queries import OutboxRow
 from app.telemetry import Milestone
 from app.turns import queries, runtime
-from app.turns.limits import UsedUp
+from app.turns.limits import LimitTracker
 from app.turns.plan import Plan, Run, plan
 from app.turns.queries import Claim, Committed, Interrupt, Record, Settlement, Unclaimed
 from app.turns.runtime import Finished, Graphs
@@ -78,10 +78,10 @@ class Turns:
         self._ports = ports
         self._clock = clock
         self._settings = settings
-        self._reached = ports.reached
+        self._on_milestone = ports.on_milestone
         self._graphs = Graphs()
         self._folded: dict[UUID, list[Sequence[Usage]]] = {}
-        self._used_up = UsedUp(ports.db)
+        self._limits = LimitTracker(ports.db)
 
     async def take(self, tenant_id: UUID, conversation_id: UUID, owner: int) -> Taken:
         """One turn, if there is one to take. Raises psycopg.Error while Postgres is away."""
@@ -92,7 +92,7 @@ class Turns:
             )
         if isinstance(claimed, Unclaimed):
             return Taken(None, claimed.pending, claimed.due_at)
-        self._reached(Milestone.TURN_CLAIMED)
+        self._on_milestone(Milestone.TURN_CLAIMED)
         try:
             async with asyncio.timeout(self._settings.turn_timeout):
                 return await self._run(claimed)
@@ -105,7 +105,7 @@ class Turns:
         except asyncio.CancelledError:
             await self._release(claimed, "interrupted", 0.0, forgive=True)
             raise
-        except AWAY as error:
+        except DB_UNAVAILABLE as error:
             log.warning("turn interrupted", conversation_id=str(conversation_id), error=type(error).__name__)
             await self._release(claimed, type(error).__name__, RETRY_AFTER[0], forgive=True)
             return Taken(None, len(claimed.inbox), self._clock() + timedelta(seconds=RETRY_AFTER[0]))
@@ -172,12 +172,12 @@ class Turns:
             tags=frozenset(claim.contact_tags),
             first_turn=claim.turn == 0,
             facts=tuple(claim.contact_facts) if assistant.facts else (),
-            over_limit=await self._used_up.limit(claim.tenant_id, assistant, now),
+            over_limit=await self._limits.limit(claim.tenant_id, assistant, now),
         )
 
         async def commit_leg() -> None:
             nonlocal legs
-            self._reached(Milestone.LEG_RUN)
+            self._on_milestone(Milestone.LEG_RUN)
             async with self._db.statement(claim.tenant_id) as tx:
                 kept = await queries.commit_leg(
                     tx, claim, saver.commit_parameters(), list(todo.dispositions), self._clock()
@@ -186,7 +186,7 @@ class Turns:
                 raise Fenced
             saver.committed()
             legs += 1
-            self._reached(Milestone.LEG_COMMITTED)
+            self._on_milestone(Milestone.LEG_COMMITTED)
 
         finished = await runtime.run_legs(
             self._graphs.get(loaded),
@@ -196,7 +196,7 @@ class Turns:
             context,
             commit_leg,
         )
-        self._reached(Milestone.TURN_RUN)
+        self._on_milestone(Milestone.TURN_RUN)
         if not finished.interrupts:
             saver.finish()
         return _settled(todo, finished, saver.commit_parameters(), assistant, self._clock()), legs
@@ -249,7 +249,7 @@ class Turns:
                 self._folded.setdefault(claim.id, []).append(record.usage)
             raise Folded if fold else Fenced
         self._folded.pop(claim.id, None)
-        self._reached(Milestone.TURN_COMMITTED)
+        self._on_milestone(Milestone.TURN_COMMITTED)
         return Taken(
             _head(claim, settlement, committed, now),
             committed.pending,
@@ -263,7 +263,7 @@ class Turns:
         try:
             async with self._db.statement(claim.tenant_id) as tx:
                 await queries.release(tx, claim, error, due_at, forgive=forgive)
-        except AWAY as failure:
+        except DB_UNAVAILABLE as failure:
             # Postgres is away: this worker's lock goes with it, and a sweep finds an owner that is dead.
             log.warning("release failed", conversation_id=str(claim.id), error=type(failure).__name__)
 

@@ -10,11 +10,11 @@ import structlog
 
 from app.appointments.service import Booker, TenantAppointments
 from app.conversations.facts import ContactFacts
-from app.db import AWAY, Database, Transaction
+from app.db import DB_UNAVAILABLE, Database, Transaction
 from app.errors import ConfigurationError
 from app.identity.secrets import Secrets
 from app.knowledge.service import VersionKnowledge
-from app.telemetry import Milestone, Reached
+from app.telemetry import Milestone, MilestoneHook
 from app.turns import queries
 from app.turns.queries import Claim
 from manifest.loader import Loaded
@@ -39,7 +39,7 @@ class Ports:
     db: Database
     secrets: Secrets
     outgoing: Outgoing
-    reached: Reached
+    on_milestone: MilestoneHook
 
 
 class JournalingToolRunner:
@@ -55,7 +55,7 @@ class JournalingToolRunner:
     async def read(self, effect: Effect) -> JSON:
         """Runs a tool that changes nothing."""
         async with self._ports.db.statement(self._claim.tenant_id) as tx:
-            return await self._run(effect, self._context_in(tx))
+            return await self._run(effect, self._local_context(tx))
 
     async def write_once(self, call: ToolCall, effect: Effect) -> JSON:
         """Runs a tool and writes the journal in one transaction.
@@ -69,32 +69,32 @@ class JournalingToolRunner:
                 result = await queries.journaled_result(tx, key)
                 assert result is not None, "the entry and its result are committed together"
                 return result
-            result = await self._run(effect, self._context_in(tx))
+            result = await self._run(effect, self._local_context(tx))
             await queries.journal_result(tx, key, result)
-            self._ports.reached(Milestone.TOOL_RUN)
+            self._ports.on_milestone(Milestone.TOOL_RUN)
             return result
 
-    async def read_elsewhere(self, call: ToolCall, effect: Effect) -> JSON:
+    async def read_remote(self, call: ToolCall, effect: Effect) -> JSON:
         """Asks another system, with no connection of ours held meanwhile."""
         try:
-            return await self._run(effect, await self._context_elsewhere(call))
+            return await self._run(effect, await self._remote_context(call))
         except Unreachable as error:
             raise ToolBroke(str(error), told=str(error)) from None
 
-    async def write_elsewhere(self, call: ToolCall, effect: Effect, *, repeatable: bool) -> JSON:
+    async def write_remote(self, call: ToolCall, effect: Effect, *, idempotent: bool) -> JSON:
         """Writes the journal before the call and after it: two commits, with the other system's in between.
 
         What was begun and never ended, by this worker or by one that is gone, may have been done.
         """
         key = self._key(call)
-        context = await self._context_elsewhere(call)
+        context = await self._remote_context(call)
         begun_before = False
         async with self._ports.db.statement(self._claim.tenant_id) as tx:
             if not await queries.journal_call(tx, key, call.name, call.arguments, self._now):
                 result = await queries.journaled_result(tx, key)
                 if result is not None:
                     return result
-                if not repeatable:
+                if not idempotent:
                     raise OutcomeUnknown(call.name)
                 begun_before = True
         try:
@@ -107,10 +107,10 @@ class JournalingToolRunner:
                 raise OutcomeUnknown(call.name) from None
             await self._forget(key)
             raise ToolBroke(str(error), told=str(error)) from None
-        self._ports.reached(Milestone.TOOL_RUN)
+        self._ports.on_milestone(Milestone.TOOL_RUN)
         async with self._ports.db.statement(self._claim.tenant_id) as tx:
             await queries.journal_result(tx, key, result)
-        self._ports.reached(Milestone.TOOL_COMMITTED)
+        self._ports.on_milestone(Milestone.TOOL_COMMITTED)
         return result
 
     async def _forget(self, key: Mapping[str, Any]) -> None:
@@ -120,7 +120,7 @@ class JournalingToolRunner:
     async def _run(self, effect: Effect, context: ToolContext) -> JSON:
         try:
             return await effect(context)
-        except (*AWAY, Unreachable):
+        except (*DB_UNAVAILABLE, Unreachable):
             raise
         except Exception as error:
             # Run again it would fail again, and in the end take the turn with it: the model is told instead.
@@ -131,7 +131,7 @@ class JournalingToolRunner:
     async def _transaction(self) -> AsyncIterator[Transaction]:
         async with self._ports.db.transaction(self._claim.tenant_id) as tx:
             yield tx
-        self._ports.reached(Milestone.TOOL_COMMITTED)
+        self._ports.on_milestone(Milestone.TOOL_COMMITTED)
 
     def _key(self, call: ToolCall) -> dict[str, Any]:
         return {
@@ -141,7 +141,7 @@ class JournalingToolRunner:
             "tool_call_id": call.id,
         }
 
-    def _context_in(self, tx: Transaction) -> ToolContext:
+    def _local_context(self, tx: Transaction) -> ToolContext:
         claim, assistant = self._claim, self._assistant
         booker = Booker(claim.tenant_id, claim.contact_id, claim.id)
         return self._context(
@@ -153,7 +153,7 @@ class JournalingToolRunner:
     def _context(self, **more: Any) -> ToolContext:
         return ToolContext(self._now, self._assistant.timezone, self._ports.outgoing, **more)
 
-    async def _context_elsewhere(self, call: ToolCall) -> ToolContext:
+    async def _remote_context(self, call: ToolCall) -> ToolContext:
         try:
             secrets = await self._ports.secrets.of(self._claim.tenant_id, call.secrets)
         except ConfigurationError as error:

@@ -58,7 +58,9 @@ class TwilioWebhooks:
         raise WebhookRefused(403, "the signature is missing or wrong")
 
     async def _channels_of(self, address: str, *, fresh: bool = False) -> list[Channel]:
-        return await db.patiently(lambda: self._channels.of_address(address, fresh=fresh), within=ANSWER_WITHIN)
+        return await db.retry_while_unavailable(
+            lambda: self._channels.of_address(address, fresh=fresh), within=ANSWER_WITHIN
+        )
 
     @staticmethod
     def _owned(channels: list[Channel], account_sid: str) -> Channel | None:
@@ -68,7 +70,7 @@ class TwilioWebhooks:
 
 
 @dataclass(frozen=True)
-class Doors:
+class WebhookDependencies:
     """What the webhooks lead to. One dependency: several would be resolved by a task each, for every request."""
 
     twilio: TwilioWebhooks
@@ -83,15 +85,15 @@ async def _parameters(request: AnyRequest) -> inbound.Parameters:
 @post("/webhook", request_max_body_size=inbound.MAX_REQUEST, status_code=HTTP_200_OK)
 async def receive_message(
     request: AnyRequest,
-    doors: NamedDependency[Doors],
+    dependencies: NamedDependency[WebhookDependencies],
 ) -> Response[bytes]:
     """A contact wrote."""
     parameters = await _parameters(request)
     account_sid, address = inbound.addressed_to(parameters)
     async with asyncio.timeout(ANSWER_WITHIN):
-        channel = await doors.twilio.verified_channel(request, account_sid, address, parameters)
+        channel = await dependencies.twilio.verified_channel(request, account_sid, address, parameters)
         message = inbound.parse_message(parameters)
-        if not await doors.inbox.receive(channel.tenant_id, channel.id, message):
+        if not await dependencies.inbox.receive(channel.tenant_id, channel.id, message):
             log.info("duplicate message", provider_sid=message.provider_sid)
     return Response(EMPTY_TWIML, media_type="text/xml")
 
@@ -99,13 +101,13 @@ async def receive_message(
 @post("/status", request_max_body_size=inbound.MAX_REQUEST, status_code=HTTP_200_OK)
 async def receive_status(
     request: AnyRequest,
-    doors: NamedDependency[Doors],
+    dependencies: NamedDependency[WebhookDependencies],
 ) -> Response[bytes]:
     """Twilio says what became of a message of ours."""
     parameters = await _parameters(request)
     account_sid, address = inbound.sent_from(parameters)
     outbox_id = parse_qs(request.scope["query_string"].decode("latin-1")).get("o", [None])[-1]
     async with asyncio.timeout(ANSWER_WITHIN):
-        channel = await doors.twilio.verified_channel(request, account_sid, address, parameters)
-        await doors.status_callbacks.apply(channel.tenant_id, inbound.parse_status(outbox_id, parameters))
+        channel = await dependencies.twilio.verified_channel(request, account_sid, address, parameters)
+        await dependencies.status_callbacks.apply(channel.tenant_id, inbound.parse_status(outbox_id, parameters))
     return Response(EMPTY_TWIML, media_type="text/xml")

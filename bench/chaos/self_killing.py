@@ -62,7 +62,7 @@ def mortal_worker(points: Sequence[str], everywhere: float, seed: str) -> None:
     settings = Settings.from_environment(required=worker.REQUIRED_ENV)
     telemetry.setup(settings.log_format)
     db.require(settings.database_url)
-    uvloop.run(worker.run(settings, announce=True, reached=Mortality(_odds(points, everywhere), seed)))
+    uvloop.run(worker.run(settings, announce=True, on_milestone=Mortality(_odds(points, everywhere), seed)))
 
 
 @command.command("api")
@@ -76,7 +76,7 @@ def mortal_api(host: str, port: int, points: Sequence[str], everywhere: float, s
     settings = Settings.from_environment(required=asgi.REQUIRED_ENV)
     telemetry.setup(settings.log_format)
     db.require(settings.database_url)
-    asgi.serve(settings, host, port, reached=Mortality(_odds(points, everywhere), seed))
+    asgi.serve(settings, host, port, on_milestone=Mortality(_odds(points, everywhere), seed))
 
 
 def main() -> None:

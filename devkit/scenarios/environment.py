@@ -72,7 +72,7 @@ class Stage:
 
     @property
     def _inbox(self) -> Inbox:
-        inbox: Inbox = self._api.state.doors.inbox
+        inbox: Inbox = self._api.state.dependencies.inbox
         return inbox
 
     async def start_worker(self) -> None:

@@ -58,7 +58,7 @@ class Worker:
         self._engine = await started
 
     async def _run(self, settings: Settings, started: "asyncio.Future[Engine]") -> None:
-        async with worker.engine(settings, clock=self._clock, reached=self._reached) as engine:
+        async with worker.engine(settings, clock=self._clock, on_milestone=self._reached) as engine:
             started.set_result(engine)
             await self._stop.wait()
 

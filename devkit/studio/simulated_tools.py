@@ -40,7 +40,7 @@ class ReadOnlyRunner:
         """Does not run the tool, and says so."""
         return {"status": f"{call.name} changes something, and is switched off in Studio"}
 
-    async def read_elsewhere(self, call: ToolCall, effect: Effect) -> JSON:
+    async def read_remote(self, call: ToolCall, effect: Effect) -> JSON:
         """Asks another system, with the tenant's secrets if RECADO_SECRET_KEY is set."""
         secrets: Mapping[str, str] = {}
         if call.secrets and self._settings.secret_key:
@@ -57,7 +57,7 @@ class ReadOnlyRunner:
         except Unreachable as error:
             raise ToolBroke(str(error), told=str(error)) from None
 
-    async def write_elsewhere(self, call: ToolCall, effect: Effect, *, repeatable: bool) -> JSON:
+    async def write_remote(self, call: ToolCall, effect: Effect, *, idempotent: bool) -> JSON:
         """Does not run the tool, and says so."""
         return await self.write_once(call, effect)
 

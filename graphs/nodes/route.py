@@ -8,7 +8,7 @@ from langgraph.types import Command
 
 from graphs import prompts
 from graphs.answers import rating_in
-from graphs.config import CLASSIFY, CLOSE, HANDOFF, Assistant, Heard
+from graphs.config import CLASSIFY, CLOSE, HANDOFF, Assistant, RuleInput
 from graphs.context import Context
 from graphs.edges import flow_node
 from graphs.flows import question_of, started
@@ -46,9 +46,9 @@ def make_route(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
     return route
 
 
-def _heard(assistant: Assistant, languages: Languages, state: State, context: Context) -> Heard:
+def _heard(assistant: Assistant, languages: Languages, state: State, context: Context) -> RuleInput:
     said = state["turn"]["said"]
-    return Heard(
+    return RuleInput(
         text=said,
         button=state["turn"]["button"],
         language=languages.of(said),
@@ -58,7 +58,9 @@ def _heard(assistant: Assistant, languages: Languages, state: State, context: Co
     )
 
 
-def without_model(assistant: Assistant, state: State, heard: Heard, over_limit: str | None = None) -> Route | None:
+def without_model(
+    assistant: Assistant, state: State, rule_input: RuleInput, over_limit: str | None = None
+) -> Route | None:
     """Where the turn goes without a model: by a rule, on with its flow, to the agent in charge, or the only way."""
     if state["turn"]["event"] == "idle":
         return Route(to=CLOSE, why="idle")
@@ -71,7 +73,7 @@ def without_model(assistant: Assistant, state: State, heard: Heard, over_limit: 
     asking = question_of(assistant, flow) is not None
     for number, rule in enumerate(assistant.rules, 1):
         # An answer that holds a rule's word is an answer: it takes more to leave a flow.
-        if (not asking or rule.to in (HANDOFF, CLOSE)) and rule.applies(heard):
+        if (not asking or rule.to in (HANDOFF, CLOSE)) and rule.applies(rule_input):
             return Route(to=rule.to, why=f"rule {number}: {rule.why}")
     if flow is not None and asking:
         return Route(to=flow["name"], why="the flow goes on")

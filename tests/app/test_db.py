@@ -26,7 +26,7 @@ class Tenant:
 
 
 @dataclass
-class Doors:
+class Databases:
     """Both roles, and two tenants who see only themselves."""
 
     url: str
@@ -37,13 +37,13 @@ class Doors:
 
 
 @pytest.fixture
-async def doors(database_url: str) -> AsyncIterator[Doors]:
+async def databases(database_url: str) -> AsyncIterator[Databases]:
     one, two = uuid.uuid4(), uuid.uuid4()
     async with Database(database_url, size=2) as app, Database(database_url, role=Role.SYSTEM, size=2) as system:
         async with system.transaction() as tx:
             for tenant_id, slug in ((one, "um"), (two, "dois")):
                 await add(tx, tenant_id, slug)
-        yield Doors(database_url, app, system, one, two)
+        yield Databases(database_url, app, system, one, two)
 
 
 async def add(tx: Transaction, tenant_id: UUID, slug: str) -> None:
@@ -55,73 +55,73 @@ async def slugs(tx: Transaction) -> Names:
 
 
 class TestTenant:
-    async def test_a_statement_sees_its_tenant_and_the_system_sees_all(self, doors: Doors) -> None:
-        async with doors.app.statement(doors.one) as tx:
+    async def test_a_statement_sees_its_tenant_and_the_system_sees_all(self, databases: Databases) -> None:
+        async with databases.app.statement(databases.one) as tx:
             assert await slugs(tx) == ["um"]
-        async with doors.app.transaction(doors.two) as tx:
+        async with databases.app.transaction(databases.two) as tx:
             assert await slugs(tx) == ["dois"]
-        async with doors.system.statement() as tx:
+        async with databases.system.statement() as tx:
             assert await slugs(tx) == ["dois", "um"]
 
-    async def test_the_next_user_of_a_connection_does_not_inherit_the_tenant(self, doors: Doors) -> None:
-        async with Database(doors.url, size=1) as single:
+    async def test_the_next_user_of_a_connection_does_not_inherit_the_tenant(self, databases: Databases) -> None:
+        async with Database(databases.url, size=1) as single:
             for _ in range(3):
-                async with single.statement(doors.one) as tx:
+                async with single.statement(databases.one) as tx:
                     assert await slugs(tx) == ["um"]
                 async with single.statement() as tx:
                     assert await slugs(tx) == []
-                async with single.transaction(doors.two) as tx:
+                async with single.transaction(databases.two) as tx:
                     assert await slugs(tx) == ["dois"]
                 async with single.transaction() as tx:
                     assert await slugs(tx) == []
 
-    async def test_not_even_after_an_error(self, doors: Doors) -> None:
-        async with Database(doors.url, size=1) as single:
+    async def test_not_even_after_an_error(self, databases: Databases) -> None:
+        async with Database(databases.url, size=1) as single:
             for open_ in (single.statement, single.transaction):
                 with pytest.raises(psycopg.errors.DivisionByZero):
-                    async with open_(doors.one) as tx:
+                    async with open_(databases.one) as tx:
                         await tx.all(dict, "select 1 / 0", {})
                 async with single.statement() as tx:
                     assert await slugs(tx) == []
-                async with single.statement(doors.two) as tx:
+                async with single.statement(databases.two) as tx:
                     assert await slugs(tx) == ["dois"]
 
-    async def test_statements_at_once_keep_to_their_tenants(self, doors: Doors) -> None:
+    async def test_statements_at_once_keep_to_their_tenants(self, databases: Databases) -> None:
         async def seen(tenant_id: UUID) -> Names:
-            async with doors.app.statement(tenant_id) as tx:
+            async with databases.app.statement(tenant_id) as tx:
                 return await slugs(tx)
 
-        found = await asyncio.gather(*(seen(tenant_id) for tenant_id in [doors.one, doors.two] * 50))
+        found = await asyncio.gather(*(seen(tenant_id) for tenant_id in [databases.one, databases.two] * 50))
         assert found == [["um"], ["dois"]] * 50
 
-    async def test_a_statement_cannot_write_for_another_tenant(self, doors: Doors) -> None:
-        async with doors.app.statement(doors.one) as tx:
+    async def test_a_statement_cannot_write_for_another_tenant(self, databases: Databases) -> None:
+        async with databases.app.statement(databases.one) as tx:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 await add(tx, uuid.uuid4(), "tres")
             assert await slugs(tx) == ["um"], "and the connection still works"
 
 
 class TestTransaction:
-    async def test_all_or_nothing(self, doors: Doors) -> None:
+    async def test_all_or_nothing(self, databases: Databases) -> None:
         async def adds_one_too_many() -> None:
-            async with doors.system.transaction() as tx:
+            async with databases.system.transaction() as tx:
                 await add(tx, uuid.uuid4(), "tres")
                 await add(tx, uuid.uuid4(), "um")
 
         with pytest.raises(psycopg.errors.UniqueViolation):
             await adds_one_too_many()
-        async with doors.system.transaction() as tx:
+        async with databases.system.transaction() as tx:
             await add(tx, uuid.uuid4(), "quatro")
-            async with doors.system.statement() as other:
+            async with databases.system.statement() as other:
                 assert await slugs(other) == ["dois", "um"], "nothing is seen before it is committed"
-        async with doors.system.statement() as tx:
+        async with databases.system.statement() as tx:
             assert await slugs(tx) == ["dois", "quatro", "um"]
 
-    async def test_a_cancelled_one_is_undone(self, doors: Doors) -> None:
+    async def test_a_cancelled_one_is_undone(self, databases: Databases) -> None:
         written = asyncio.Event()
 
         async def never_ends() -> None:
-            async with doors.system.transaction() as tx:
+            async with databases.system.transaction() as tx:
                 await add(tx, uuid.uuid4(), "tres")
                 written.set()
                 await asyncio.Event().wait()
@@ -131,11 +131,11 @@ class TestTransaction:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with doors.system.statement() as tx:
+        async with databases.system.statement() as tx:
             assert await slugs(tx) == ["dois", "um"]
 
-    async def test_each_statement_stands_for_itself(self, doors: Doors) -> None:
-        async with doors.system.statement() as tx:
+    async def test_each_statement_stands_for_itself(self, databases: Databases) -> None:
+        async with databases.system.statement() as tx:
             await add(tx, uuid.uuid4(), "tres")
             with pytest.raises(psycopg.errors.UniqueViolation):
                 await add(tx, uuid.uuid4(), "tres")
@@ -143,26 +143,26 @@ class TestTransaction:
 
 
 class TestValues:
-    async def test_rows_come_as_the_class_that_was_asked_for(self, doors: Doors) -> None:
-        async with doors.app.statement(doors.one) as tx:
+    async def test_rows_come_as_the_class_that_was_asked_for(self, databases: Databases) -> None:
+        async with databases.app.statement(databases.one) as tx:
             query = "select id, slug from tenants where slug = %(slug)s"
-            assert await tx.one(Tenant, query, {"slug": "um"}) == Tenant(doors.one, "um")
+            assert await tx.one(Tenant, query, {"slug": "um"}) == Tenant(databases.one, "um")
             assert await tx.one(Tenant, query, {"slug": "dois"}) is None
-            assert await tx.one(dict, query, {"slug": "um"}) == {"id": doors.one, "slug": "um"}
+            assert await tx.one(dict, query, {"slug": "um"}) == {"id": databases.one, "slug": "um"}
 
-    async def test_a_name_may_be_used_often_and_values_may_be_spare(self, doors: Doors) -> None:
-        async with doors.app.statement(doors.one) as tx:
+    async def test_a_name_may_be_used_often_and_values_may_be_spare(self, databases: Databases) -> None:
+        async with databases.app.statement(databases.one) as tx:
             query = "select %(b)s::int + %(a)s::int * %(b)s::int as sum, '100%%' as share, %(a)s::text as text"
             found = await tx.one(dict, query, {"a": "3", "b": 7, "unused": object()})
         assert found == {"sum": 28, "share": "100%%", "text": "3"}
 
-    async def test_a_value_is_never_sql(self, doors: Doors) -> None:
+    async def test_a_value_is_never_sql(self, databases: Databases) -> None:
         hostile = "'; delete from tenants; -- %(id)s $1"
-        async with doors.system.statement() as tx:
+        async with databases.system.statement() as tx:
             assert await tx.one(dict, "select %(text)s::text as text", {"text": hostile}) == {"text": hostile}
             assert await slugs(tx) == ["dois", "um"]
 
-    async def test_what_goes_in_comes_out(self, doors: Doors) -> None:
+    async def test_what_goes_in_comes_out(self, databases: Databases) -> None:
         values = {
             "document": Jsonb({"a": [1, 2.5, None, True], "ção": "👋"}),
             "at": datetime(2026, 5, 4, 12, 0, 0, 123456, tzinfo=UTC),
@@ -171,7 +171,7 @@ class TestValues:
         }
         query = """select %(document)s::jsonb as document, %(at)s::timestamptz as at, %(list)s::text[] as list,
             %(bytes)s::bytea as bytes"""
-        async with doors.app.statement(doors.one) as tx:
+        async with databases.app.statement(databases.one) as tx:
             found = await tx.one(dict, query, values)
         assert found == {**values, "document": {"a": [1, 2.5, None, True], "ção": "👋"}}
 
@@ -188,7 +188,7 @@ class TestAway:
                 raise error
             return "done"
 
-        assert await db.patiently(attempt, within=60) == "done"
+        assert await db.retry_while_unavailable(attempt, within=60) == "done"
         assert tries == 3
 
     async def test_but_not_for_ever(self) -> None:
@@ -196,7 +196,7 @@ class TestAway:
             raise psycopg.OperationalError("still away")
 
         with pytest.raises(psycopg.OperationalError, match="still away"):
-            await db.patiently(attempt, within=0.01)
+            await db.retry_while_unavailable(attempt, within=0.01)
 
     @pytest.mark.parametrize("error", [psycopg.errors.UniqueViolation(), ValueError(), asyncio.CancelledError()])
     async def test_what_trying_again_cannot_mend_is_raised_at_once(self, error: BaseException) -> None:
@@ -208,7 +208,7 @@ class TestAway:
             raise error
 
         with pytest.raises(type(error)):
-            await db.patiently(attempt, within=60)
+            await db.retry_while_unavailable(attempt, within=60)
         assert tries == 1
 
 

@@ -121,11 +121,11 @@ class Runner:
             self.written[call.id] = await effect(self._context())
         return self.written[call.id]
 
-    async def read_elsewhere(self, call: ToolCall, effect: Effect) -> JSON:
+    async def read_remote(self, call: ToolCall, effect: Effect) -> JSON:
         """Runs it."""
         return await effect(self._context())
 
-    async def write_elsewhere(self, call: ToolCall, effect: Effect, *, repeatable: bool) -> JSON:
+    async def write_remote(self, call: ToolCall, effect: Effect, *, idempotent: bool) -> JSON:
         """Runs it, unless it ran."""
         return await self.write_once(call, effect)
 

@@ -37,8 +37,8 @@ class Shop:
 
     def tools(self, *, approval: bool = False) -> dict[str, Tool]:
         """All built-in tools, `pedir`, which writes, and `preco`, which reads."""
-        order = Tool("pedir", "pede", QUANTITY, "write", self.order, arguments_parser(QUANTITY), elsewhere=True)
-        price = Tool("preco", "preço", NOTHING, "read", self.price, arguments_parser(NOTHING), elsewhere=True)
+        order = Tool("pedir", "pede", QUANTITY, "write", self.order, arguments_parser(QUANTITY), remote=True)
+        price = Tool("preco", "preço", NOTHING, "read", self.price, arguments_parser(NOTHING), remote=True)
         if approval:
             order = Tool(**{**vars(order), "approval": True})
         return {**BUILTIN, "pedir": order, "preco": price}

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, aclosing
 import pytest
 import redis.asyncio
 
-from app.circuit_breaker import AWAY, FRESH, RedisBreaker
+from app.circuit_breaker import FRESH, REDIS_PAUSE, RedisBreaker
 from graphs.circuit_breaker import FAILURES, REST, WINDOW, Breaker, LocalBreaker
 from tests.app.webhooks.cuttable_proxy import cable_to
 from tests.platform import Log
@@ -163,7 +163,7 @@ async def test_without_valkey_it_goes_by_what_the_process_met_and_then_joins_aga
         assert log.text.count("breaker is on its own") == 1
         assert await other.allows("openai")
         cable.plug()
-        clock.advance(AWAY)
+        clock.advance(REDIS_PAUSE)
         assert await breaker.allows("openai")
         await fail(other)
         clock.advance(FRESH)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from graphs.config import Heard, Rule, plain
+from graphs.config import Rule, RuleInput, plain
 from graphs.nodes.route import without_model
 from graphs.state import FlowState, State, new_turn
 from tests.graphs.conversation import assistant
@@ -16,7 +16,7 @@ PERSON = Rule(to="handoff", words=("atendente", "falar com alguém"))
 def chosen(rules: tuple[Rule, ...], text: str, **circumstances: Any) -> tuple[str, str]:
     """Where the rules send it, and which of them did."""
     state = State(messages=[], agent=None, flow=None, turn=new_turn(said=text))
-    route = without_model(assistant(rules=rules), state, Heard(text, **circumstances))
+    route = without_model(assistant(rules=rules), state, RuleInput(text, **circumstances))
     assert route is not None
     return route["to"], route["why"].partition(":")[0]
 
@@ -37,7 +37,7 @@ def chosen(rules: tuple[Rule, ...], text: str, **circumstances: Any) -> tuple[st
     ],
 )
 def test_a_rule_finds_its_words_whatever_their_case_and_accents(text: str) -> None:
-    assert PERSON.applies(Heard(text))
+    assert PERSON.applies(RuleInput(text))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_rule_finds_its_words_whatever_their_case_and_accents(text: str) -> No
     ["", "atendentes", "superatendente", "atendente2", "atendente_novo", "atend ente", "falar com", "alguém", "oi"],
 )
 def test_a_rule_asks_for_whole_words(text: str) -> None:
-    assert not PERSON.applies(Heard(text))
+    assert not PERSON.applies(RuleInput(text))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_rule_asks_for_whole_words(text: str) -> None:
     ],
 )
 def test_words_are_words_and_no_expressions(word: str, text: str, applies: bool) -> None:
-    assert Rule(to="x", words=(word,)).applies(Heard(text)) is applies
+    assert Rule(to="x", words=(word,)).applies(RuleInput(text)) is applies
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_words_are_words_and_no_expressions(word: str, text: str, applies: bool)
     ],
 )
 def test_a_button_is_known_by_its_payload(button: str, pressed: str | None, applies: bool) -> None:
-    assert Rule(to="x", button=button).applies(Heard("agenda_amanha sim", pressed)) is applies
+    assert Rule(to="x", button=button).applies(RuleInput("agenda_amanha sim", pressed)) is applies
 
 
 EVERYTHING = Rule(
@@ -101,8 +101,8 @@ HEARD: dict[str, Any] = {
 
 
 def test_a_rule_applies_when_all_that_it_names_holds() -> None:
-    assert EVERYTHING.applies(Heard(**HEARD))
-    assert EVERYTHING.applies(Heard(**{**HEARD, "text": "Claro!"}))
+    assert EVERYTHING.applies(RuleInput(**HEARD))
+    assert EVERYTHING.applies(RuleInput(**{**HEARD, "text": "Claro!"}))
 
 
 @pytest.mark.parametrize(
@@ -121,11 +121,11 @@ def test_a_rule_applies_when_all_that_it_names_holds() -> None:
     ids=str,
 )
 def test_a_rule_does_not_apply_when_one_thing_that_it_names_does_not_hold(other: dict[str, Any]) -> None:
-    assert not EVERYTHING.applies(Heard(**{**HEARD, **other}))
+    assert not EVERYTHING.applies(RuleInput(**{**HEARD, **other}))
 
 
 @pytest.mark.parametrize(
-    ("rule", "heard"),
+    ("rule", "rule_input"),
     [
         (Rule(to="x", regex=r"^\d{3}$"), {"text": "123"}),
         (Rule(to="x", regex="PEDIDO n"), {"text": "meu pedido N 1"}),
@@ -138,17 +138,17 @@ def test_a_rule_does_not_apply_when_one_thing_that_it_names_does_not_hold(other:
     ],
     ids=str,
 )
-def test_every_condition_is_enough_alone(rule: Rule, heard: dict[str, Any]) -> None:
-    assert rule.applies(Heard(**{"text": "", **heard}))
+def test_every_condition_is_enough_alone(rule: Rule, rule_input: dict[str, Any]) -> None:
+    assert rule.applies(RuleInput(**{"text": "", **rule_input}))
     assert not rule.applies(
-        Heard("nada", outside_hours=rule.outside_hours is False, first_message=rule.first_message is False)
+        RuleInput("nada", outside_hours=rule.outside_hours is False, first_message=rule.first_message is False)
     )
 
 
 @pytest.mark.parametrize("regex", ["(a+)+$", "(a|aa)+$", "(.*a){20}$", "(a*)*b"])
 def test_no_expression_holds_up_whoever_matches_it(regex: str) -> None:
     """An engine that tries all ways needs longer than the world has for one of these."""
-    assert not Rule(to="x", regex=f"^{regex}").applies(Heard("a" * 4000 + "!"))
+    assert not Rule(to="x", regex=f"^{regex}").applies(RuleInput("a" * 4000 + "!"))
 
 
 def test_a_rule_says_why_in_its_own_words() -> None:
@@ -158,7 +158,7 @@ def test_a_rule_says_why_in_its_own_words() -> None:
 
 
 def test_a_rule_whose_word_has_no_letters_left_does_not_catch_everything() -> None:
-    assert not Rule(to="x", words=("\u0301", "oi")).applies(Heard("nada!! disso"))
+    assert not Rule(to="x", words=("\u0301", "oi")).applies(RuleInput("nada!! disso"))
 
 
 def test_the_first_rule_that_applies_wins() -> None:
@@ -171,13 +171,13 @@ def test_the_first_rule_that_applies_wins() -> None:
 
 def test_without_a_rule_that_applies_a_model_is_asked() -> None:
     state = State(messages=[], agent="agenda", flow=None, turn=new_turn(said="bom dia"))
-    assert without_model(assistant(rules=(PERSON,)), state, Heard("bom dia")) is None
+    assert without_model(assistant(rules=(PERSON,)), state, RuleInput("bom dia")) is None
 
 
 def test_silence_closes_before_any_rule_and_any_flow() -> None:
     flow = FlowState(name="cadastro", step="nome", fields={}, tries=0)
     state = State(messages=[], agent=None, flow=flow, turn=new_turn("idle"))
-    route = without_model(assistant(rules=(Rule(to="agenda", outside_hours=False),)), state, Heard(""))
+    route = without_model(assistant(rules=(Rule(to="agenda", outside_hours=False),)), state, RuleInput(""))
     assert route == {"to": "close", "why": "idle"}
 
 

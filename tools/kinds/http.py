@@ -39,11 +39,11 @@ DEFAULT_HEADERS = {"User-Agent": "recado", "Accept": JSON_TYPE}
 class Policy:
     """How a request is made. `retries` come after the first attempt; `timeout` is for all of them, in seconds.
 
-    `write`: it changes something there. `repeatable`: and honours the Idempotency-Key, so it may be sent again.
+    `write`: it changes something there. `idempotent`: and honours the Idempotency-Key, so it may be sent again.
     """
 
     write: bool
-    repeatable: bool = False
+    idempotent: bool = False
     retries: int = 0
     timeout: float = 10.0
     shown: Shown = field(default_factory=Shown)
@@ -172,7 +172,7 @@ async def exchange(context: ToolContext, request: Request, policy: Policy) -> JS
 async def _answered(context: ToolContext, request: Request, headers: Mapping[str, str], policy: Policy) -> Response:
     clock = asyncio.get_running_loop().time
     deadline = clock() + policy.timeout
-    retries = policy.retries if policy.repeatable or not policy.write else 0
+    retries = policy.retries if policy.idempotent or not policy.write else 0
     sent, reason = False, ""
     for attempt in range(1 + retries):
         if attempt:

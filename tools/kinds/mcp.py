@@ -107,7 +107,7 @@ async def _answered(context: ToolContext, prepared: McpCall, policy: Policy) -> 
     sessions = await asyncio.to_thread(importlib.import_module, "tools.kinds.mcp_session")
     clock = asyncio.get_running_loop().time
     deadline = clock() + policy.timeout
-    retries = policy.retries if policy.repeatable or not policy.write else 0
+    retries = policy.retries if policy.idempotent or not policy.write else 0
     sent, reason = False, "no answer in time"
     for attempt in range(1 + retries):
         if attempt:

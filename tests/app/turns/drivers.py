@@ -149,7 +149,7 @@ class OtherWorker:
 
     async def _work(self, reached: Callable[[Milestone], None], patience: float) -> None:
         clock, url = self._platform.clock, self._platform.settings.database_url
-        async with worker.engine(self._platform.settings, clock=clock, reached=reached) as engine:
+        async with worker.engine(self._platform.settings, clock=clock, on_milestone=reached) as engine:
             await engine.sweep()
             for found in await _waiting(url):
                 engine.nudge(*found)

@@ -121,9 +121,9 @@ async def test_a_second_attempt_that_was_not_sent_says_nothing_of_the_first(
         raise effects.pop(0)
 
     with pytest.raises(asyncio.CancelledError):
-        await runners.runner().write_elsewhere(CALL, effect, repeatable=True)
+        await runners.runner().write_remote(CALL, effect, idempotent=True)
     with pytest.raises(OutcomeUnknown):
-        await runners.runner().write_elsewhere(CALL, effect, repeatable=True)
+        await runners.runner().write_remote(CALL, effect, idempotent=True)
     assert await journal(platform) == [("book_slot", False)]
 
 
@@ -136,11 +136,11 @@ async def test_what_was_certainly_not_sent_may_be_called_again(platform: Platfor
         return {"key": context.key}
 
     with pytest.raises(ToolBroke) as raised:
-        await runners.runner().write_elsewhere(CALL, effect, repeatable=False)
+        await runners.runner().write_remote(CALL, effect, idempotent=False)
     assert raised.value.told == "away"
     assert await journal(platform) == []
-    first = await runners.runner().write_elsewhere(CALL, effect, repeatable=False)
-    assert await runners.runner().write_elsewhere(CALL, effect, repeatable=False) == first
+    first = await runners.runner().write_remote(CALL, effect, idempotent=False)
+    assert await runners.runner().write_remote(CALL, effect, idempotent=False) == first
     assert first == {"key": f"{runners.claim.id}:2:call-1"}
 
 

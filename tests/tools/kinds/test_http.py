@@ -34,7 +34,7 @@ def writes(server: Server, **changes: Any) -> Tool:
 async def test_a_read_is_a_get_without_a_key(server: Server, outgoing: GuardedOutgoing) -> None:
     server.says({"total": 3})
     made = reads(server)
-    assert (made.effects, made.elsewhere, made.repeatable, made.secrets) == (
+    assert (made.effects, made.remote, made.idempotent, made.secrets) == (
         "read",
         True,
         False,
@@ -50,7 +50,7 @@ async def test_a_read_is_a_get_without_a_key(server: Server, outgoing: GuardedOu
 async def test_a_write_is_keyed_and_sends_what_nothing_else_takes(server: Server, outgoing: GuardedOutgoing) -> None:
     server.says((201, {"id": 7}))
     made = writes(server, approval="required", idempotent=True)
-    assert (made.effects, made.repeatable, made.approval) == ("write", True, True)
+    assert (made.effects, made.idempotent, made.approval) == ("write", True, True)
     assert await run(made, outgoing, id="A", note="açaí") == {"status": 201, "result": {"id": 7}}
     seen = server.seen[0]
     assert (seen.path, json.loads(seen.body)) == ("/orders/A", {"note": "açaí"})

@@ -54,7 +54,7 @@ async def run(made: Tool, outgoing: GuardedOutgoing, secrets: dict[str, str] | N
 
 async def test_a_read_over_http(address: str, outgoing: GuardedOutgoing) -> None:
     made = school_tool({"url": address}, "find_class", YEAR, effects="read", result="room")
-    assert (made.name, made.effects, made.elsewhere) == ("t", "read", True)
+    assert (made.name, made.effects, made.remote) == ("t", "read", True)
     assert await run(made, outgoing, year=3) == {"result": "B2"}
 
 
@@ -62,7 +62,7 @@ async def test_a_write_over_http_is_keyed_and_its_headers_hold_secrets(address: 
     server = {"url": address, "headers": {"Authorization": "Bearer ${secret:SCHOOL}"}}
     name = {"type": "object", "properties": {"name": {"type": "string"}}}
     made = school_tool(server, "enrol", name)
-    assert (made.effects, made.repeatable, made.secrets) == ("write", False, frozenset({"SCHOOL"}))
+    assert (made.effects, made.idempotent, made.secrets) == ("write", False, frozenset({"SCHOOL"}))
     answer = await run(made, outgoing, {"SCHOOL": "k3y"}, name="Ana")
     assert answer == {"result": "Ana; call-1; Bearer [secret]"}
 
