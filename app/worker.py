@@ -1,4 +1,4 @@
-"""Worker processes: each runs any number of turns in one asyncio loop, fed by Dramatiq and by its own sweeps."""
+"""The worker process: runs turns in one asyncio loop, fed by Dramatiq's nudges and by its own sweeps."""
 
 import asyncio
 import signal
@@ -22,9 +22,9 @@ from app.outbox.service import Sender
 from app.telemetry import MilestoneHook, no_hook
 from app.turns import actors
 from app.turns.engine import Engine
-from app.turns.service import Turns
-from app.turns.tool_runner import Ports
-from app.turns.worker_lease import Registration
+from app.turns.tool_runner import ToolDependencies
+from app.turns.turn import Turns
+from app.turns.worker_lease import WorkerLease
 from graphs.llm_client import Models, preload
 from tools.net.guarded_http import GuardedOutgoing
 
@@ -34,16 +34,16 @@ REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET
 STATUS_PATH = "/api/v1/twilio/status"
 QUEUE_THREADS = 2
 QUEUE_POLL_MS = 20
-"""How long an idle queue thread sleeps: it bounds how long a nudge waits on an idle system."""
-FINISH_WITHIN = 60.0
-"""Seconds that turns in flight have after SIGTERM."""
+"""Milliseconds between polls of an idle queue. Bounds how long a nudge waits on an idle system."""
+SHUTDOWN_TIMEOUT = 60.0
+"""Seconds that running turns have after SIGTERM."""
 
 
 @asynccontextmanager
 async def engine(
     settings: Settings, *, clock: Clock = utc_now, on_milestone: MilestoneHook = no_hook
 ) -> AsyncIterator[Engine]:
-    """An engine with all that it needs, registered and sweeping. At the end it finishes what it has begun."""
+    """Run an engine with all its dependencies. At the end of the block its running turns are finished."""
     async with (
         Database(settings.database_url, size=10) as tenants,
         Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
@@ -59,17 +59,17 @@ async def engine(
         breaker = RedisBreaker(settings.redis_url)
         models = Models(settings.providers, breaker)
         outgoing = GuardedOutgoing(allowed=settings.allowed_networks, programs=settings.tool_programs)
-        ports = Ports(tenants, Secrets(tenants, box), outgoing, on_milestone)
-        turns = Turns(Assistants(tenants), models, ports, clock, settings)
-        registration = Registration(settings.database_url, system, clock)
-        await registration.start()
-        running = Engine(turns, sender, registration, system, clock, settings)
+        tool_dependencies = ToolDependencies(tenants, Secrets(tenants, box), outgoing, on_milestone)
+        turns = Turns(Assistants(tenants), models, tool_dependencies, clock, settings)
+        lease = WorkerLease(settings.database_url, system, clock)
+        await lease.start()
+        running = Engine(turns, sender, lease, system, clock, settings)
         running.start()
         try:
             yield running
         finally:
-            await running.close(FINISH_WITHIN)
-            await registration.close()
+            await running.close(SHUTDOWN_TIMEOUT)
+            await lease.close()
             await models.close()
             await breaker.close()
             await outgoing.close()
@@ -77,7 +77,7 @@ async def engine(
 
 
 async def run(settings: Settings, *, announce: bool, on_milestone: MilestoneHook = no_hook) -> None:
-    """Runs this process as a worker until SIGTERM or SIGINT; then finishes its turns."""
+    """Run a worker until SIGTERM or SIGINT, then finish its turns. `announce` prints a line when it is ready."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

@@ -12,14 +12,14 @@ from app.turns.engine import Engine
 
 
 def declare(broker: Broker, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
-    """Declares the actor. It hands the conversations to the engine's loop and returns: Postgres is the truth."""
+    """Declare the actor. It hands the conversations to the engine's loop and returns at once."""
 
     def run_turns(nudges: Sequence[tuple[str, str, float]]) -> None:
-        found = [(UUID(tenant_id), UUID(conversation_id), due) for tenant_id, conversation_id, due in nudges]
-        loop.call_soon_threadsafe(hand_over, found)
+        parsed = [(UUID(tenant_id), UUID(conversation_id), due) for tenant_id, conversation_id, due in nudges]
+        loop.call_soon_threadsafe(nudge_engine, parsed)
 
-    def hand_over(found: Sequence[tuple[UUID, UUID, float]]) -> None:
-        for tenant_id, conversation_id, due in found:
+    def nudge_engine(nudges: Sequence[tuple[UUID, UUID, float]]) -> None:
+        for tenant_id, conversation_id, due in nudges:
             engine.nudge(tenant_id, conversation_id, due)
 
     actor: dramatiq.Actor[..., None] = dramatiq.Actor(

@@ -1,11 +1,8 @@
-"""One asyncio loop that runs any number of turns: nudges and sweeps come in, conversations are drained.
-
-A nudge is only a hint. What decides is the claim, and whatever is missed here, a sweep finds.
-"""
+"""Drain conversations in one asyncio loop. Nudges and sweeps say which conversations may be due; the claim decides."""
 
 import asyncio
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -15,39 +12,42 @@ from app.config import Settings
 from app.db import DB_UNAVAILABLE, Database
 from app.outbox import service as outbox
 from app.outbox.service import Sender
-from app.turns import queries
-from app.turns.queries import Sweep
-from app.turns.service import Turns
-from app.turns.worker_lease import Registration
+from app.turns.claim import Unclaimed
+from app.turns.outcome import Committed, Fenced, Folded, Outcome, Released
+from app.turns.sweep import SweepLimits, find_due
+from app.turns.turn import Turns
+from app.turns.worker_lease import WorkerLease
 
 log = structlog.get_logger()
 
-SWEPT_AT_ONCE = 200
-LEFT_TO_NUDGES = timedelta(seconds=1)
-"""How long a due conversation is left to its nudge before a sweep takes it."""
+SWEEP_LIMIT = 200
+"""Conversations that one sweep takes."""
+
+NUDGE_MARGIN = timedelta(seconds=1)
+"""The time that a nudge has to arrive before a sweep takes the conversation."""
 
 LOST_MARGIN = timedelta(seconds=10)
-"""No turn in flight is older than its time limit and this."""
+"""A claim of this worker that is older than the turn's time limit by this much belongs to no running turn."""
 
 Address = tuple[UUID, UUID]
-"""Tenant and conversation."""
+"""The ids of a tenant and of its conversation."""
 
 
 class Engine:
-    """Drains conversations: at most one task each, a bounded number at work. Lives in one event loop."""
+    """Drains conversations: one task for each, a bounded number of turns at once. Lives in one event loop."""
 
     def __init__(
         self,
         turns: Turns,
         sender: Sender,
-        registration: Registration,
+        lease: WorkerLease,
         system: Database,
         clock: Clock,
         settings: Settings,
     ) -> None:
         self._turns = turns
         self._sender = sender
-        self._registration = registration
+        self._lease = lease
         self._system = system
         self._clock = clock
         self._settings = settings
@@ -59,11 +59,14 @@ class Engine:
         self._closing = False
 
     def start(self) -> None:
-        """Starts sweeping."""
-        self._sweeper = asyncio.create_task(self._sweep_for_ever())
+        """Start the sweeps."""
+        self._sweeper = asyncio.create_task(self._sweep_forever())
 
     async def close(self, timeout: float | None = None) -> None:
-        """Takes nothing new, and waits for the turns in flight and their replies; gives up after `timeout` seconds."""
+        """Stop taking conversations, and wait for the running turns and their replies.
+
+        Turns that still run after `timeout` seconds are cancelled and released.
+        """
         self._closing = True
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -79,7 +82,7 @@ class Engine:
         await self._sender.close()
 
     def nudge(self, tenant_id: UUID, conversation_id: UUID, due: float = 0.0) -> None:
-        """Says that a conversation may have something due at `due` (epoch seconds). Early nudges wait here."""
+        """Drain a conversation that may have a row due at `due` (epoch seconds). Early nudges wait until then."""
         address = (tenant_id, conversation_id)
         wait = due - self._clock().timestamp()
         if self._closing:
@@ -93,16 +96,16 @@ class Engine:
 
     @property
     def in_flight(self) -> int:
-        """Conversations being drained, or waiting for their turn to be."""
+        """The number of conversations that are drained or wait for a slot."""
         return len(self._draining)
 
     def _set_timer(self, address: Address, wait: float) -> None:
         if timer := self._timers.get(address):
             timer.cancel()
         loop = asyncio.get_running_loop()
-        self._timers[address] = loop.call_later(wait, self._timer_fired, address)
+        self._timers[address] = loop.call_later(wait, self._fire_timer, address)
 
-    def _timer_fired(self, address: Address) -> None:
+    def _fire_timer(self, address: Address) -> None:
         self._timers.pop(address, None)
         self.nudge(*address)
 
@@ -115,62 +118,75 @@ class Engine:
         except Exception:
             log.exception("drain failed", conversation_id=str(address[1]))
         finally:
-            # No await since the last look, so a nudge finds either a drain that will look again, or none.
+            # There is no await since the last check, so a nudge meets a drain that checks again, or no drain.
             del self._draining[address]
             self._nudged_again.discard(address)
 
     async def _take_turns(self, address: Address) -> None:
         tenant_id, conversation_id = address
         while not self._closing:
-            owner = self._registration.worker_id
+            owner = self._lease.worker_id
             if owner is None:
                 return
             self._nudged_again.discard(address)
-            taken = await self._turns.take(tenant_id, conversation_id, owner)
-            if taken.spoke:
-                self._sender.deliver(tenant_id, conversation_id, owner, taken.head)
-            if taken.pending and taken.due_at is not None:
-                wait = (taken.due_at - self._clock()).total_seconds()
-                if wait > 0:
-                    self._set_timer(address, wait)
-                elif taken.claimable:
-                    continue
-            if address not in self._nudged_again:
+            outcome = await self._turns.take(tenant_id, conversation_id, owner)
+            if isinstance(outcome, Committed) and outcome.has_replies:
+                self._sender.deliver(tenant_id, conversation_id, owner, outcome.head)
+            if not self._is_due_again(address, outcome) and address not in self._nudged_again:
                 return
 
-    async def _sweep_for_ever(self) -> None:
+    def _is_due_again(self, address: Address, outcome: Outcome) -> bool:
+        """Return whether to take the next turn at once. Set a timer when it is due later."""
+        due_at: datetime | None
+        match outcome:
+            case Folded():
+                return True
+            case Fenced():
+                return False
+            case Released(retry_at):
+                due_at = retry_at
+            case Committed(pending, next_due) | Unclaimed(pending, next_due):
+                due_at = next_due if pending else None
+        if due_at is None:
+            return False
+        wait = (due_at - self._clock()).total_seconds()
+        if wait > 0:
+            self._set_timer(address, wait)
+            return False
+        # A due conversation that could not be claimed has a live owner, which takes the next turn itself.
+        return isinstance(outcome, Committed)
+
+    async def _sweep_forever(self) -> None:
         while True:
-            # Workers that started together should not sweep together.
+            # Jitter, so that workers which started together do not sweep together.
             await asyncio.sleep(self._settings.sweep_interval * random.uniform(0.8, 1.2))
             try:
                 await self.sweep()
             except (*DB_UNAVAILABLE, OSError) as error:
                 log.warning("sweep failed", error=type(error).__name__)
             except Exception:
-                # Whatever it was: a worker that no longer sweeps leaves the dead ones' turns lying.
+                # Sweeps must go on: without them the turns of dead workers are never taken.
                 log.exception("sweep failed")
 
     async def sweep(self) -> None:
-        """Takes up what was missed: lost nudges, dead workers' turns, retries that are due, unsent replies."""
-        owner, room = self._registration.worker_id, self._settings.turns_in_flight - self.in_flight
+        """Take conversations whose nudge was lost, whose worker died, or whose retry is due, and unsent replies."""
+        owner, room = self._lease.worker_id, self._settings.turns_in_flight - self.in_flight
         if owner is None:
             return
         now = self._clock()
         lease = timedelta(seconds=self._settings.lease)
         if room > 0:
+            limits = SweepLimits(
+                owner=owner,
+                now=now,
+                unnudged=now - NUDGE_MARGIN,
+                stale=now - lease,
+                lost=now - timedelta(seconds=self._settings.turn_timeout) - LOST_MARGIN,
+                limit=min(room, SWEEP_LIMIT),
+            )
             async with self._system.statement() as tx:
-                waiting = await queries.sweep(
-                    tx,
-                    Sweep(
-                        owner=owner,
-                        now=now,
-                        left_to_nudges=now - LEFT_TO_NUDGES,
-                        stale=now - lease,
-                        lost=now - timedelta(seconds=self._settings.turn_timeout) - LOST_MARGIN,
-                        limit=min(room, SWEPT_AT_ONCE),
-                    ),
-                )
-            for found in waiting:
-                self.nudge(found.tenant_id, found.conversation_id)
-        for unsent in await outbox.sweep(self._system, owner, now, lease, SWEPT_AT_ONCE):
+                due = await find_due(tx, limits)
+            for conversation in due:
+                self.nudge(conversation.tenant_id, conversation.conversation_id)
+        for unsent in await outbox.sweep(self._system, owner, now, lease, SWEEP_LIMIT):
             self._sender.deliver(unsent.tenant_id, unsent.conversation_id, owner)

@@ -1,4 +1,4 @@
-"""How much of its limits a tenant has used up."""
+"""Track how much of its limits each tenant has used."""
 
 import asyncio
 import random
@@ -11,71 +11,73 @@ from uuid import UUID
 from app.db import Database, Transaction
 from graphs.config import Assistant
 
-LOOK_AGAIN_AFTER = 5.0
-"""Seconds: a limit may be passed by what is answered until then."""
-SHARE = 0.01
-"""Of the time that may go into looking: a tenant with millions of turns is looked at more seldom."""
+REFRESH_INTERVAL = 5.0
+"""Seconds that a count is used. Until the next count a limit can be exceeded by what other workers answer."""
+MAX_COUNTING_SHARE = 0.01
+"""The share of time that counting may take. A tenant with millions of turns is counted less often."""
 
 
 @dataclass
-class Spent:
-    """Since the day, and the month, began in the tenant's time zone."""
+class TenantUsage:
+    """Turns since the start of the day, and tokens since the start of the month, in the tenant's time zone."""
 
     turns: int
     tokens: int
 
 
 class LimitTracker:
-    """Knows which tenants have reached a limit. What every worker has spent is counted where it is recorded."""
+    """Knows which tenants have reached a limit. Counts the turns of all workers in Postgres, and caches the counts."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._known: dict[UUID, tuple[datetime, Spent]] = {}
-        self._looking: defaultdict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._cache: dict[UUID, tuple[datetime, TenantUsage]] = {}
+        self._refreshing: defaultdict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def limit(self, tenant_id: UUID, assistant: Assistant, now: datetime) -> str | None:
-        """The limit that is reached, in words; None when there is none, or room for one more turn."""
+    async def reached_limit(self, tenant_id: UUID, assistant: Assistant, now: datetime) -> str | None:
+        """Return the limit that is reached, in words, or None when one more turn may run. Counts that turn."""
         limits = assistant.limits
         if limits.turns_per_day is None and limits.model_tokens_per_month is None:
             return None
-        spent = await self._spent(tenant_id, assistant, now)
-        if limits.turns_per_day is not None and spent.turns >= limits.turns_per_day:
+        usage = await self._usage(tenant_id, assistant, now)
+        if limits.turns_per_day is not None and usage.turns >= limits.turns_per_day:
             return f"limit reached: {limits.turns_per_day} turns a day"
-        if limits.model_tokens_per_month is not None and spent.tokens >= limits.model_tokens_per_month:
+        if limits.model_tokens_per_month is not None and usage.tokens >= limits.model_tokens_per_month:
             return f"limit reached: {limits.model_tokens_per_month} model tokens a month"
-        spent.turns += 1
+        usage.turns += 1
         return None
 
-    async def _spent(self, tenant_id: UUID, assistant: Assistant, now: datetime) -> Spent:
-        spent = self._last(tenant_id, now, stale=self._looking[tenant_id].locked())
-        if spent is not None:
-            return spent
-        async with self._looking[tenant_id]:
-            spent = self._last(tenant_id, now)
-            if spent is None:
-                spent = await self._look(tenant_id, assistant, now)
-            return spent
+    async def _usage(self, tenant_id: UUID, assistant: Assistant, now: datetime) -> TenantUsage:
+        # While one turn counts, the others use the outdated count instead of waiting.
+        usage = self._cached(tenant_id, now, allow_stale=self._refreshing[tenant_id].locked())
+        if usage is not None:
+            return usage
+        async with self._refreshing[tenant_id]:
+            usage = self._cached(tenant_id, now)
+            if usage is None:
+                usage = await self._refresh(tenant_id, assistant, now)
+            return usage
 
-    def _last(self, tenant_id: UUID, now: datetime, *, stale: bool = False) -> Spent | None:
-        """What was seen last. While somebody looks again, it may be `stale`: turns do not wait for that."""
-        valid_until, spent = self._known.get(tenant_id, (now, None))
-        return spent if now < valid_until or stale else None
+    def _cached(self, tenant_id: UUID, now: datetime, *, allow_stale: bool = False) -> TenantUsage | None:
+        valid_until, usage = self._cache.get(tenant_id, (now, None))
+        return usage if now < valid_until or allow_stale else None
 
-    async def _look(self, tenant_id: UUID, assistant: Assistant, now: datetime) -> Spent:
+    async def _refresh(self, tenant_id: UUID, assistant: Assistant, now: datetime) -> TenantUsage:
         day = now.astimezone(assistant.timezone).replace(hour=0, minute=0, second=0, microsecond=0)
         since = day if assistant.limits.model_tokens_per_month is None else day.replace(day=1)
-        began = time.perf_counter()
+        started = time.perf_counter()
         async with self._db.statement(tenant_id) as tx:
-            spent = await _count(tx, day, since)
-        # Not all tenants at the same time.
-        wait = max(LOOK_AGAIN_AFTER, (time.perf_counter() - began) / SHARE) * random.uniform(1, 1.5)
-        self._known[tenant_id] = min(now + timedelta(seconds=wait), day + timedelta(days=1)), spent
-        return spent
+            usage = await count_usage(tx, day, since)
+        counting = time.perf_counter() - started
+        # Jitter, so that tenants which were counted together are not counted together again.
+        wait = max(REFRESH_INTERVAL, counting / MAX_COUNTING_SHARE) * random.uniform(1, 1.5)
+        self._cache[tenant_id] = min(now + timedelta(seconds=wait), day + timedelta(days=1)), usage
+        return usage
 
 
-async def _count(tx: Transaction, day: datetime, since: datetime) -> Spent:
-    found = await tx.one(
-        Spent,
+async def count_usage(tx: Transaction, day: datetime, since: datetime) -> TenantUsage:
+    """Count the tenant's turns that finished since `day`, and the model tokens of those that finished since `since`."""
+    usage = await tx.one(
+        TenantUsage,
         """select count(*) filter (where finished_at >= %(day)s) as turns, coalesce(sum(tokens), 0)::bigint as tokens
            from turns cross join lateral (
                select sum(
@@ -86,5 +88,5 @@ async def _count(tx: Transaction, day: datetime, since: datetime) -> Spent:
            where finished_at >= %(since)s""",
         {"day": day, "since": since},
     )
-    assert found is not None
-    return found
+    assert usage is not None
+    return usage

@@ -1,7 +1,7 @@
-"""A checkpointer that writes nothing itself: it holds what the commit will put into LangGraph's own tables.
+"""A LangGraph checkpointer that buffers checkpoints until the turn's commit writes them.
 
-So the checkpoint, the replies and everything else of a turn become durable in one statement. Anything that knows
-LangGraph's Postgres checkpointer, Studio included, reads what it leaves behind.
+The commit writes them into LangGraph's own tables, in the same statement as everything else of the turn. LangGraph's
+Postgres checkpointer, and so Studio, can read them there.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -22,22 +22,22 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from psycopg.types.json import Jsonb
 
 SERDE = JsonPlusSerializer(allowed_msgpack_modules=None)
-"""Only types that are known to be safe are made from stored bytes."""
+"""Deserializes known safe types only."""
 
 INLINE = (str, int, float, bool)
-"""Values of these types stay in the checkpoint's own JSON, as LangGraph's saver keeps them."""
+"""Values of these types are stored in the checkpoint's JSON, as LangGraph's saver does. Other values are blobs."""
 
 
 @dataclass
-class Saved:
-    """The latest checkpoint of one namespace."""
+class SavedCheckpoint:
+    """The latest checkpoint of one namespace. `is_new`: no commit has written it."""
 
     checkpoint: dict[str, Any]
     metadata: dict[str, Any]
     values: dict[str, Any]
     parent_id: str | None
     writes: list[tuple[str, str, Any]]
-    new: bool = False
+    is_new: bool = False
 
     @property
     def id(self) -> str:
@@ -46,16 +46,16 @@ class Saved:
 
 
 class BufferingSaver(BasePostgresSaver):
-    """Reads the checkpoints a claim brought along; keeps what a run puts until the commit takes it."""
+    """Serves the checkpoints of a claim, and buffers the checkpoints of a run for the commit."""
 
     def __init__(self, thread_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
         super().__init__(serde=SERDE)
         self._thread_id = thread_id
-        self._latest: dict[str, Saved] = {}
+        self._latest: dict[str, SavedCheckpoint] = {}
         self._blobs: dict[tuple[str, str, str], tuple[str, bytes]] = {}
         self._writes: dict[tuple[str, str, str, int], tuple[str, str, str, bytes]] = {}
         for row in sorted(rows, key=lambda row: row["checkpoint_id"]):
-            self._latest[row["checkpoint_ns"]] = Saved(
+            self._latest[row["checkpoint_ns"]] = SavedCheckpoint(
                 checkpoint=row["checkpoint"],
                 metadata=row["metadata"],
                 values=self._load_blobs(row["channel_values"]),
@@ -64,7 +64,7 @@ class BufferingSaver(BasePostgresSaver):
             )
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The latest checkpoint of the namespace, whether stored or not yet."""
+        """Return the latest checkpoint of the namespace, committed or buffered."""
         namespace = config["configurable"].get("checkpoint_ns", "")
         saved = self._latest.get(namespace)
         wanted = get_checkpoint_id(config)
@@ -87,7 +87,7 @@ class BufferingSaver(BasePostgresSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Keeps a checkpoint, split into the JSON and the blobs that LangGraph's saver would write."""
+        """Buffer a checkpoint, split into JSON and blobs as LangGraph's saver does."""
         namespace = config["configurable"].get("checkpoint_ns", "")
         values = checkpoint["channel_values"]
         inline = {name: value for name, value in values.items() if value is None or isinstance(value, INLINE)}
@@ -95,20 +95,20 @@ class BufferingSaver(BasePostgresSaver):
         for name, version in new_versions.items():
             if name in large:
                 self._blobs[namespace, name, str(version)] = self.serde.dumps_typed(large[name])
-        self._latest[namespace] = Saved(
+        self._latest[namespace] = SavedCheckpoint(
             checkpoint={**checkpoint, "channel_values": inline},
             metadata=dict(get_checkpoint_metadata(config, metadata)),
             values=large,
             parent_id=get_checkpoint_id(config) or None,
             writes=[],
-            new=True,
+            is_new=True,
         )
         return self._config(namespace, checkpoint["id"])
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """Keeps a task's pending writes: an interrupt, or the value it is resumed with."""
+        """Buffer the pending writes of a task: an interrupt, or the value that it is resumed with."""
         namespace = config["configurable"].get("checkpoint_ns", "")
         checkpoint_id = str(config["configurable"]["checkpoint_id"])
         dumped = self._dump_writes(self._thread_id, namespace, checkpoint_id, task_id, task_path, writes)
@@ -119,23 +119,23 @@ class BufferingSaver(BasePostgresSaver):
             saved.writes.extend((task_id, channel, value) for channel, value in writes)
 
     def alist(self, config: RunnableConfig | None, **_: Any) -> AsyncIterator[CheckpointTuple]:
-        """Not offered: a turn has no business with history."""
+        """Raise NotImplementedError: a turn reads only the latest checkpoint."""
         raise NotImplementedError("a turn reads only the latest checkpoint")
 
-    def committed(self) -> None:
-        """Forgets what a leg's commit has written."""
+    def mark_committed(self) -> None:
+        """Clear the buffers after the commit of a leg."""
         self._blobs.clear()
         self._writes.clear()
         for saved in self._latest.values():
-            saved.new = False
+            saved.is_new = False
 
-    def finish(self) -> None:
-        """Lets go of subgraphs: at the end of a turn only the root's checkpoint has a future."""
+    def drop_subgraphs(self) -> None:
+        """Drop the checkpoints of subgraphs. After the end of a turn only the root graph continues."""
         self._latest = {namespace: saved for namespace, saved in self._latest.items() if namespace == ""}
 
     def commit_parameters(self) -> dict[str, Any]:
-        """What the commit writes, column by column; `kept_*` name what must stay of the rows already there."""
-        new = [(namespace, saved) for namespace, saved in self._latest.items() if saved.new]
+        """Return the parameters of the commit, one list per column. `kept_*` name the stored rows that must stay."""
+        new = [(namespace, saved) for namespace, saved in self._latest.items() if saved.is_new]
         kept_ids = {saved.id for saved in self._latest.values()}
         kept = {
             (namespace, channel, str(version))
@@ -147,7 +147,6 @@ class BufferingSaver(BasePostgresSaver):
         return {
             "checkpoint_ns": [namespace for namespace, _ in new],
             "checkpoint_ids": [saved.id for _, saved in new],
-            # The parents are superseded, and leave with this commit.
             "checkpoints": [Jsonb(saved.checkpoint) for _, saved in new],
             "metadata": [Jsonb(saved.metadata) for _, saved in new],
             "blob_ns": [key[0] for key, _ in blobs],

@@ -1,36 +1,36 @@
-"""What a conversation is woken for when nobody says anything."""
+"""Choose the timer of a conversation that waits."""
 
 from datetime import datetime, timedelta
 from typing import Literal
 
-from app.turns.queries import Timer
+from app.turns.commit import Timer
 from graphs.config import Assistant
 
-RATES_WITHIN = 86_400.0
-"""Seconds that a contact has to rate a conversation, where the tenant says nothing of silence."""
+RATING_TIMEOUT = 86_400.0
+"""Seconds that a contact has to rate a conversation when the tenant sets neither `idle` nor `expire`."""
 
-Waits = Literal["contact", "rating", "reminded", "handoff", "approval"]
-"""For whom, or what, a conversation waits."""
+Waiting = Literal["contact", "rating", "reminded contact", "handoff", "approval"]
+"""What a conversation waits for."""
 
 
-def timer(waits_for: Waits, assistant: Assistant, now: datetime) -> Timer | None:
-    """The conversation's next timer. What has none of its own expires."""
+def next_timer(waiting_for: Waiting, assistant: Assistant, now: datetime) -> Timer | None:
+    """Return the timer for what the conversation waits for, else the expiry timer, if the tenant sets one."""
     lifecycle = assistant.lifecycle
-    match waits_for:
+    match waiting_for:
         case "contact":
-            wait, what = lifecycle.idle, "reminder" if lifecycle.idle_message else "idle"
-        case "reminded":
-            wait, what = lifecycle.idle, "idle"
+            wait, kind = lifecycle.idle, "reminder" if lifecycle.idle_message else "idle"
+        case "reminded contact":
+            wait, kind = lifecycle.idle, "idle"
         case "rating":
-            wait, what = lifecycle.idle or lifecycle.expire or RATES_WITHIN, "idle"
+            wait, kind = lifecycle.idle or lifecycle.expire or RATING_TIMEOUT, "idle"
         case "handoff":
-            wait, what = assistant.handoff.timeout, "handoff_timeout"
+            wait, kind = assistant.handoff.timeout, "handoff_timeout"
         case "approval":
-            wait, what = assistant.approvals.timeout, "handoff_timeout"
-    return Timer(now + timedelta(seconds=wait), what) if wait else expiry(assistant, now)
+            wait, kind = assistant.approvals.timeout, "handoff_timeout"
+    return Timer(now + timedelta(seconds=wait), kind) if wait else expiry_timer(assistant, now)
 
 
-def expiry(assistant: Assistant, now: datetime) -> Timer | None:
-    """When the conversation ends without a word."""
+def expiry_timer(assistant: Assistant, now: datetime) -> Timer | None:
+    """Return the timer that closes the conversation without a message, if the tenant sets `expire`."""
     wait = assistant.lifecycle.expire
     return Timer(now + timedelta(seconds=wait), "expire") if wait else None

@@ -1,6 +1,6 @@
-"""Where tools run: with their ports, and writes through the journal."""
+"""Run a turn's tools: give them their ports, and write every side effect into the journal."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,8 +15,9 @@ from app.errors import ConfigurationError
 from app.identity.secrets import Secrets
 from app.knowledge.service import VersionKnowledge
 from app.telemetry import Milestone, MilestoneHook
-from app.turns import queries
-from app.turns.queries import Claim
+from app.turns import journal
+from app.turns.claim import Claim
+from app.turns.journal import CallKey
 from manifest.loader import Loaded
 from tools.ports import (
     JSON,
@@ -33,8 +34,8 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Ports:
-    """What the tools of every turn work with."""
+class ToolDependencies:
+    """The dependencies that the tools of every turn share."""
 
     db: Database
     secrets: Secrets
@@ -43,55 +44,57 @@ class Ports:
 
 
 class JournalingToolRunner:
-    """Fulfils the graph's tool port for one turn."""
+    """Implements the graph's `ToolRunner` port for one turn."""
 
-    def __init__(self, ports: Ports, claim: Claim, loaded: Loaded, now: datetime) -> None:
-        self._ports = ports
+    def __init__(self, dependencies: ToolDependencies, claim: Claim, loaded: Loaded, now: datetime) -> None:
+        self._dependencies = dependencies
+        self._db = dependencies.db
+        self._on_milestone = dependencies.on_milestone
         self._claim = claim
         self._loaded = loaded
-        self._assistant = loaded.assistant
         self._now = now
 
     async def read(self, effect: Effect) -> JSON:
-        """Runs a tool that changes nothing."""
-        async with self._ports.db.statement(self._claim.tenant_id) as tx:
+        """Run a local tool without side effects."""
+        async with self._db.statement(self._claim.tenant_id) as tx:
             return await self._run(effect, self._local_context(tx))
 
     async def write_once(self, call: ToolCall, effect: Effect) -> JSON:
-        """Runs a tool and writes the journal in one transaction.
+        """Run a local tool and write the journal in one transaction.
 
-        A second run of the same call, in this worker or in another, waits for the first one's commit on the journal's
-        key, and then returns what that one recorded.
+        A second run of the same call, in any worker, waits for the first one's commit on the journal's key. It then
+        returns the result that the first one wrote.
         """
         key = self._key(call)
         async with self._transaction() as tx:
-            if not await queries.journal_call(tx, key, call.name, call.arguments, self._now):
-                result = await queries.journaled_result(tx, key)
-                assert result is not None, "the entry and its result are committed together"
+            if not await journal.begin_call(tx, key, call.name, call.arguments, self._now):
+                result = await journal.read_result(tx, key)
+                assert result is not None, "a local call and its result are committed together"
                 return result
             result = await self._run(effect, self._local_context(tx))
-            await queries.journal_result(tx, key, result)
-            self._ports.on_milestone(Milestone.TOOL_RUN)
+            await journal.write_result(tx, key, result)
+            self._on_milestone(Milestone.TOOL_RUN)
             return result
 
     async def read_remote(self, call: ToolCall, effect: Effect) -> JSON:
-        """Asks another system, with no connection of ours held meanwhile."""
+        """Run a remote tool without side effects. Holds no database connection during the call."""
         try:
             return await self._run(effect, await self._remote_context(call))
         except Unreachable as error:
             raise ToolBroke(str(error), told=str(error)) from None
 
     async def write_remote(self, call: ToolCall, effect: Effect, *, idempotent: bool) -> JSON:
-        """Writes the journal before the call and after it: two commits, with the other system's in between.
+        """Run a remote tool with a commit of the journal before and after the call.
 
-        What was begun and never ended, by this worker or by one that is gone, may have been done.
+        An entry without a result means that an earlier attempt may have succeeded. The call is then repeated only if
+        it is `idempotent`; otherwise OutcomeUnknown is raised.
         """
         key = self._key(call)
         context = await self._remote_context(call)
         begun_before = False
-        async with self._ports.db.statement(self._claim.tenant_id) as tx:
-            if not await queries.journal_call(tx, key, call.name, call.arguments, self._now):
-                result = await queries.journaled_result(tx, key)
+        async with self._db.statement(self._claim.tenant_id) as tx:
+            if not await journal.begin_call(tx, key, call.name, call.arguments, self._now):
+                result = await journal.read_result(tx, key)
                 if result is not None:
                     return result
                 if not idempotent:
@@ -102,20 +105,17 @@ class JournalingToolRunner:
         except ToolBroke:
             raise OutcomeUnknown(call.name) from None
         except Unreachable as error:
-            # That this attempt was not sent says nothing of an earlier one.
+            # This attempt was not sent, but an earlier one may have been.
             if error.sent or begun_before:
                 raise OutcomeUnknown(call.name) from None
-            await self._forget(key)
+            async with self._db.statement(self._claim.tenant_id) as tx:
+                await journal.delete_call(tx, key)
             raise ToolBroke(str(error), told=str(error)) from None
-        self._ports.on_milestone(Milestone.TOOL_RUN)
-        async with self._ports.db.statement(self._claim.tenant_id) as tx:
-            await queries.journal_result(tx, key, result)
-        self._ports.on_milestone(Milestone.TOOL_COMMITTED)
+        self._on_milestone(Milestone.TOOL_RUN)
+        async with self._db.statement(self._claim.tenant_id) as tx:
+            await journal.write_result(tx, key, result)
+        self._on_milestone(Milestone.TOOL_COMMITTED)
         return result
-
-    async def _forget(self, key: Mapping[str, Any]) -> None:
-        async with self._ports.db.statement(self._claim.tenant_id) as tx:
-            await queries.forget_call(tx, key)
 
     async def _run(self, effect: Effect, context: ToolContext) -> JSON:
         try:
@@ -123,26 +123,21 @@ class JournalingToolRunner:
         except (*DB_UNAVAILABLE, Unreachable):
             raise
         except Exception as error:
-            # Run again it would fail again, and in the end take the turn with it: the model is told instead.
-            log.exception("tool broke", conversation_id=str(self._claim.id))
+            # A repeated run would fail again and end the turn, so the model gets the failure as the result.
+            log.exception("tool failed", conversation_id=str(self._claim.id))
             raise ToolBroke(type(error).__name__) from error
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Transaction]:
-        async with self._ports.db.transaction(self._claim.tenant_id) as tx:
+        async with self._db.transaction(self._claim.tenant_id) as tx:
             yield tx
-        self._ports.on_milestone(Milestone.TOOL_COMMITTED)
+        self._on_milestone(Milestone.TOOL_COMMITTED)
 
-    def _key(self, call: ToolCall) -> dict[str, Any]:
-        return {
-            "tenant_id": self._claim.tenant_id,
-            "conversation_id": self._claim.id,
-            "turn": self._claim.next_turn,
-            "tool_call_id": call.id,
-        }
+    def _key(self, call: ToolCall) -> CallKey:
+        return CallKey(self._claim.tenant_id, self._claim.id, self._claim.next_turn, call.id)
 
     def _local_context(self, tx: Transaction) -> ToolContext:
-        claim, assistant = self._claim, self._assistant
+        claim, assistant = self._claim, self._loaded.assistant
         booker = Booker(claim.tenant_id, claim.contact_id, claim.id)
         return self._context(
             appointments=TenantAppointments(tx, booker, assistant.calendars, assistant.timezone, self._now),
@@ -150,17 +145,16 @@ class JournalingToolRunner:
             knowledge=VersionKnowledge(tx, claim.tenant_id, self._loaded),
         )
 
-    def _context(self, **more: Any) -> ToolContext:
-        return ToolContext(self._now, self._assistant.timezone, self._ports.outgoing, **more)
-
     async def _remote_context(self, call: ToolCall) -> ToolContext:
         try:
-            secrets = await self._ports.secrets.of(self._claim.tenant_id, call.secrets)
+            secrets = await self._dependencies.secrets.of(self._claim.tenant_id, call.secrets)
         except ConfigurationError as error:
-            log.error("secret does not open", tenant_id=str(self._claim.tenant_id), reason=str(error))
-            raise ToolBroke("a secret does not open") from None
+            log.error("secret cannot be decrypted", tenant_id=str(self._claim.tenant_id), reason=str(error))
+            raise ToolBroke("a secret cannot be decrypted") from None
         if missing := sorted(call.secrets - secrets.keys()):
             log.error("secret not set", tenant_id=str(self._claim.tenant_id), names=missing)
             raise ToolBroke("a secret is not set")
-        key = f"{self._claim.id}:{self._claim.next_turn}:{call.id}"
-        return self._context(key=key, secrets=secrets)
+        return self._context(key=self._key(call).idempotency_key, secrets=secrets)
+
+    def _context(self, **ports: Any) -> ToolContext:
+        return ToolContext(self._now, self._loaded.assistant.timezone, self._dependencies.outgoing, **ports)

@@ -1,9 +1,10 @@
-"""A worker is alive while a connection of its own holds its advisory lock, which Postgres drops with the process."""
+"""Prove that a worker is alive: it holds an advisory lock, which Postgres releases when the process dies."""
 
 import asyncio
 import contextlib
 import os
 import socket
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -12,22 +13,32 @@ from psycopg import AsyncConnection
 
 from app import db
 from app.clock import Clock
-from app.db import Database
-from app.turns import queries
+from app.db import Database, Transaction
 
 log = structlog.get_logger()
 
 LOCK_CLASS = 7701
-BEAT = 1.0
-"""Seconds between looks at the connection."""
-BEAT_TIMEOUT = 10.0
+CHECK_INTERVAL = 1.0
+"""Seconds between checks of the connection that holds the lock."""
+CHECK_TIMEOUT = 10.0
 
 
-class Registration:
-    """Keeps this process registered. `worker_id` is None while it is not, and then nothing may be claimed.
+async def add_worker(tx: Transaction, host: str, pid: int, now: datetime) -> int:
+    """Add a worker and return its id. Ids are never reused."""
+    row = await tx.one(
+        dict,
+        "insert into workers (host, pid, started_at) values (%(host)s, %(pid)s, %(now)s) returning id",
+        {"host": host, "pid": pid, "now": now},
+    )
+    assert row is not None
+    return int(row["id"])
 
-    When the connection is lost, so is the lock: what this worker had in hand may be taken by others. It comes back
-    under a new id, because ids of the dead are never used again.
+
+class WorkerLease:
+    """Holds the advisory lock of this worker on a dedicated connection.
+
+    `worker_id` is None while the lock is not held; then the worker must not claim. When the connection is lost, other
+    workers may take this worker's conversations, and the lease is renewed under a new id.
     """
 
     def __init__(self, database_url: str, system: Database, clock: Clock) -> None:
@@ -39,43 +50,43 @@ class Registration:
         self.worker_id: int | None = None
 
     async def start(self) -> None:
-        """Registers, and keeps at it. Raises psycopg.Error when Postgres is not there."""
-        await self._register()
+        """Acquire the lock, and keep it from then on. Raises psycopg.Error when Postgres is unavailable."""
+        await self._acquire()
         self._keeper = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
-        """Ends this worker's life, as far as others can see."""
+        """Release the lock."""
         self.worker_id = None
         if self._keeper is not None:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
-        await self._drop()
+        await self._disconnect()
 
-    async def _register(self) -> None:
+    async def _acquire(self) -> None:
         async with self._system.statement() as tx:
-            worker_id = await queries.add_worker(tx, socket.gethostname(), os.getpid(), self._clock())
+            worker_id = await add_worker(tx, socket.gethostname(), os.getpid(), self._clock())
         connection = await db.connect(self._database_url)
         await connection.execute("select pg_advisory_lock(%s, %s)", (LOCK_CLASS, worker_id))
         self._connection = connection
         self.worker_id = worker_id
-        log.info("worker registered", worker_id=worker_id)
+        log.info("worker lease acquired", worker_id=worker_id)
 
     async def _keep(self) -> None:
         while True:
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(CHECK_INTERVAL)
             try:
                 if self._connection is None:
-                    await self._register()
+                    await self._acquire()
                 else:
-                    async with asyncio.timeout(BEAT_TIMEOUT):
+                    async with asyncio.timeout(CHECK_TIMEOUT):
                         await self._connection.execute("select 1")
             except (psycopg.Error, OSError, TimeoutError) as error:
-                log.warning("worker not registered", error=type(error).__name__)
+                log.warning("worker lease lost", error=type(error).__name__)
                 self.worker_id = None
-                await self._drop()
+                await self._disconnect()
 
-    async def _drop(self) -> None:
+    async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(psycopg.Error, OSError):

@@ -13,7 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command
 
-from app.turns.runtime import STEPS_PER_LEG
+from app.turns.graph_run import STEPS_PER_LEG
 from graphs.builder import Graph, build
 from graphs.config import Assistant
 from graphs.context import Context

@@ -17,7 +17,7 @@ from app.outbox import queries
 from app.outbox.queries import OutboxRow, Settlement
 from app.outbox.service import Sender, claimer
 from app.telemetry import Milestone
-from app.turns.worker_lease import Registration
+from app.turns.worker_lease import WorkerLease
 from tests.app.outbox import builders as rows
 from tests.app.outbox.test_faults import SETTLED, faulty, twilio_has
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, TOKEN, Platform
@@ -44,19 +44,19 @@ async def left_behind(platform: Platform, *bodies: str, owner: int) -> list[int]
 
 
 @pytest.fixture
-async def living(platform: Platform) -> AsyncIterator[list[Registration]]:
+async def living(platform: Platform) -> AsyncIterator[list[WorkerLease]]:
     """Three workers that are alive and do nothing."""
-    made = [Registration(platform.settings.database_url, platform.system, platform.clock) for _ in range(3)]
-    for registration in made:
-        await registration.start()
+    made = [WorkerLease(platform.settings.database_url, platform.system, platform.clock) for _ in range(3)]
+    for lease in made:
+        await lease.start()
     yield made
-    for registration in made:
-        await registration.close()
+    for lease in made:
+        await lease.close()
 
 
-def worker_id(registration: Registration) -> int:
-    assert registration.worker_id is not None
-    return registration.worker_id
+def worker_id(lease: WorkerLease) -> int:
+    assert lease.worker_id is not None
+    return lease.worker_id
 
 
 class TestDeadWorker:
@@ -117,7 +117,7 @@ async def post_by_hand(platform: Platform, body: str) -> None:
 
 
 class TestLivingWorker:
-    async def test_its_row_is_its_own_until_it_dies(self, platform: Platform, living: list[Registration]) -> None:
+    async def test_its_row_is_its_own_until_it_dies(self, platform: Platform, living: list[WorkerLease]) -> None:
         assert platform.engine is not None
         made = await left_behind(platform, "um", "dois", owner=worker_id(living[0]))
         for _ in range(3):
@@ -128,14 +128,14 @@ class TestLivingWorker:
         await rows.until(platform, made[1], "sent", "delivered", hurry=0.5)
         assert await platform.delivered() == ["um", "dois"]
 
-    async def test_one_that_hangs_loses_it_with_its_lease(self, platform: Platform, living: list[Registration]) -> None:
+    async def test_one_that_hangs_loses_it_with_its_lease(self, platform: Platform, living: list[WorkerLease]) -> None:
         made = await left_behind(platform, "um", owner=worker_id(living[0]))
         platform.clock.advance(LEASE.total_seconds() + 1)
         await rows.until(platform, made[0], "sent", "delivered", hurry=0.5)
         assert await platform.delivered() == ["um"]
 
     async def test_a_late_settlement_of_another_worker_tells_only_what_is_certain(
-        self, platform: Platform, living: list[Registration]
+        self, platform: Platform, living: list[WorkerLease]
     ) -> None:
         assert platform.engine is not None
         await platform.engine.close()
@@ -160,10 +160,10 @@ class TestLivingWorker:
 
 
 class TestSeveralWorkers:
-    async def test_of_many_claims_at_once_one_wins(self, platform: Platform, living: list[Registration]) -> None:
+    async def test_of_many_claims_at_once_one_wins(self, platform: Platform, living: list[WorkerLease]) -> None:
         assert platform.engine is not None
         await platform.engine.close()
-        owners = [worker_id(registration) for registration in living]
+        owners = [worker_id(lease) for lease in living]
         async with Database(platform.settings.database_url, size=12) as db:
             tenant = await platform.row("select id from tenants")
 
@@ -199,7 +199,7 @@ class TestSeveralWorkers:
 
 
 async def test_a_row_handed_over_is_not_forgotten_by_a_sweep_that_comes_at_the_same_time(
-    platform: Platform, living: list[Registration]
+    platform: Platform, living: list[WorkerLease]
 ) -> None:
     """A turn's commit hands the row over already claimed; nobody else will look at it for a minute."""
     assert platform.engine is not None

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.telemetry import Milestone
-from app.turns.service import FOLDS
+from app.turns.settle import MAX_FOLDS
 from tests.app.turns.drivers import OtherWorker, done, elsewhere, once, receive, recovered, said
 from tests.app.turns.shop import Shop, open_shop, publish_shop, workers_that_may_call
 from tests.app.turns.test_exactly_once import CUT_THE_LOCK, elsewhere_sql
@@ -48,14 +48,14 @@ async def test_somebody_who_never_stops_writing_is_answered_too(platform: Platfo
     numbers = iter(range(1, 100))
 
     def reached(milestone: Milestone) -> None:
-        if milestone is Milestone.TURN_RUN and (number := next(numbers)) <= FOLDS + 1:
+        if milestone is Milestone.TURN_RUN and (number := next(numbers)) <= MAX_FOLDS + 1:
             elsewhere(lambda: receive(platform, f"e mais {number}"))
 
     platform.at_milestone = reached
     first, second = await said(platform, "oi")
-    assert first == "eco: " + "\n".join(["oi", *(f"e mais {number}" for number in range(1, FOLDS + 1))])
-    assert second == f"eco: e mais {FOLDS + 1}"
-    assert [turn for turn, _ in await turns(platform)] == [1] * (FOLDS + 1) + [2]
+    assert first == "eco: " + "\n".join(["oi", *(f"e mais {number}" for number in range(1, MAX_FOLDS + 1))])
+    assert second == f"eco: e mais {MAX_FOLDS + 1}"
+    assert [turn for turn, _ in await turns(platform)] == [1] * (MAX_FOLDS + 1) + [2]
     assert shop.requests == []
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from app.telemetry import Milestone
-from app.turns.service import RETRY_AFTER
+from app.turns.turn import RETRY_AFTER
 from tests.app.turns.drivers import ask, decide, once, said
 from tests.platform import Platform
 

@@ -12,8 +12,8 @@ from app.crypto import SecretBox
 from app.db import Database
 from app.identity.secrets import Secrets
 from app.telemetry import Milestone
-from app.turns.queries import Claim
-from app.turns.tool_runner import JournalingToolRunner, Ports
+from app.turns.claim import Claim
+from app.turns.tool_runner import JournalingToolRunner, ToolDependencies
 from manifest.folder import load_folder
 from tests.app.turns.drivers import ask
 from tests.graphs.conversation import NoWayOut
@@ -60,7 +60,7 @@ class Runners:
         loaded = load_folder(TENANTS / TENANT)
         loaded = load_folder(TENANTS / TENANT)
         claim = replace(self.claim, **changes)
-        ports = Ports(self.db, self.secrets, NoWayOut(), self.reached.append)
+        ports = ToolDependencies(self.db, self.secrets, NoWayOut(), self.reached.append)
         return JournalingToolRunner(ports, claim, loaded, self.claim.claimed_at)
 
 

@@ -1,6 +1,6 @@
 """Tenants that have used up what they allow: humans go on."""
 
-from app.turns.limits import LOOK_AGAIN_AFTER
+from app.turns.limits import REFRESH_INTERVAL
 from manifest.folder import load_folder
 from tests.app.turns.drivers import decide, done, pending_interrupt, said
 from tests.platform import ACCOUNT_SID, TENANT, TENANTS, Platform
@@ -56,7 +56,7 @@ async def test_after_so_many_tokens_of_a_month_humans_go_on(platform: Platform) 
     spent = sum(call["input_tokens"] + call["output_tokens"] for call in row["usage"])
     assert 0 < spent < 1000
     await platform.rows('update turns set usage = \'[{"input_tokens": 600, "output_tokens": 400}]\'')
-    platform.clock.advance(2 * LOOK_AGAIN_AFTER)
+    platform.clock.advance(2 * REFRESH_INTERVAL)
     assert await said(platform, "dois") == [HANDOFF]
     assert (await pending_interrupt(platform))["payload"]["reason"] == "limit reached: 1000 model tokens a month"
 

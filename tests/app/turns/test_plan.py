@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from app.turns.plan import Run, plan
-from app.turns.queries import Claim, InboxItem
+from app.turns.claim import Claim, InboxItem
+from app.turns.plan import Action, plan_turn
 
 ATTEMPTS = 5
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -59,39 +59,39 @@ def claim(inbox: list[InboxItem], status: str = "bot", **changes: Any) -> Claim:
     )
 
 
-def outcome(names: str, status: str = "bot") -> tuple[Run, str]:
+def outcome(names: str, status: str = "bot") -> tuple[Action, str]:
     """How the graph is run for rows named like `message idle`, and what becomes of each (`-`: it stays)."""
     inbox = items(*names.split())
-    todo = plan(claim(inbox, status), ATTEMPTS)
-    return todo.run, " ".join(todo.dispositions.get(item.id, "-") for item in inbox)
+    todo = plan_turn(claim(inbox, status), ATTEMPTS)
+    return todo.action, " ".join(todo.dispositions.get(item.id, "-") for item in inbox)
 
 
 @pytest.mark.parametrize(
     ("names", "run", "dispositions"),
     [
-        ("message", Run.MESSAGES, "answered"),
-        ("message message message", Run.MESSAGES, "answered answered answered"),
+        ("message", Action.ANSWER, "answered"),
+        ("message message message", Action.ANSWER, "answered answered answered"),
         # Whoever writes is not sent away.
-        ("message idle", Run.MESSAGES, "answered superseded"),
-        ("idle message", Run.MESSAGES, "superseded answered"),
-        ("idle", Run.CLOSE, "resolved"),
-        ("reminder", Run.REMIND, "resolved"),
-        ("message reminder", Run.MESSAGES, "answered superseded"),
-        ("expire", Run.EXPIRE, "resolved"),
-        ("expire message", Run.MESSAGES, "superseded answered"),
+        ("message idle", Action.ANSWER, "answered superseded"),
+        ("idle message", Action.ANSWER, "superseded answered"),
+        ("idle", Action.CLOSE, "resolved"),
+        ("reminder", Action.REMIND, "resolved"),
+        ("message reminder", Action.ANSWER, "answered superseded"),
+        ("expire", Action.EXPIRE, "resolved"),
+        ("expire message", Action.ANSWER, "superseded answered"),
         # Decisions and timers of a handoff that is over.
-        ("decision", Run.NOT_AT_ALL, "superseded"),
-        ("handoff_timeout", Run.NOT_AT_ALL, "superseded"),
-        ("decision handoff_timeout", Run.NOT_AT_ALL, "superseded superseded"),
-        ("decision message", Run.MESSAGES, "superseded answered"),
-        ("handoff_timeout message", Run.MESSAGES, "superseded answered"),
-        ("idle handoff_timeout", Run.CLOSE, "resolved superseded"),
+        ("decision", Action.SKIP, "superseded"),
+        ("handoff_timeout", Action.SKIP, "superseded"),
+        ("decision handoff_timeout", Action.SKIP, "superseded superseded"),
+        ("decision message", Action.ANSWER, "superseded answered"),
+        ("handoff_timeout message", Action.ANSWER, "superseded answered"),
+        ("idle handoff_timeout", Action.CLOSE, "resolved superseded"),
         # Words of an operator that came too late for a handoff are said all the same, and then the turns go on.
-        ("words", Run.NOT_AT_ALL, "superseded"),
-        ("message words", Run.NOT_AT_ALL, "- superseded"),
+        ("words", Action.SKIP, "superseded"),
+        ("message words", Action.SKIP, "- superseded"),
     ],
 )
-def test_with_the_assistant(names: str, run: Run, dispositions: str) -> None:
+def test_with_the_assistant(names: str, run: Action, dispositions: str) -> None:
     assert outcome(names) == (run, dispositions)
 
 
@@ -99,36 +99,36 @@ def test_with_the_assistant(names: str, run: Run, dispositions: str) -> None:
 @pytest.mark.parametrize(
     ("names", "run", "dispositions"),
     [
-        ("message", Run.NOT_AT_ALL, "human"),
-        ("message message", Run.NOT_AT_ALL, "human human"),
-        ("idle", Run.NOT_AT_ALL, "superseded"),
-        ("idle message", Run.NOT_AT_ALL, "superseded human"),
-        ("decision", Run.RESUME, "resolved"),
-        ("handoff_timeout", Run.RESUME, "resolved"),
-        ("expire", Run.EXPIRE, "resolved"),
-        ("expire message", Run.NOT_AT_ALL, "superseded human"),
-        ("expire decision", Run.RESUME, "superseded resolved"),
-        ("reminder", Run.NOT_AT_ALL, "superseded"),
+        ("message", Action.SKIP, "human"),
+        ("message message", Action.SKIP, "human human"),
+        ("idle", Action.SKIP, "superseded"),
+        ("idle message", Action.SKIP, "superseded human"),
+        ("decision", Action.RESUME, "resolved"),
+        ("handoff_timeout", Action.RESUME, "resolved"),
+        ("expire", Action.EXPIRE, "resolved"),
+        ("expire message", Action.SKIP, "superseded human"),
+        ("expire decision", Action.RESUME, "superseded resolved"),
+        ("reminder", Action.SKIP, "superseded"),
         # What the contact said before the decision was said to the human; what came after it is for the next turn.
-        ("message decision message", Run.RESUME, "human resolved -"),
-        ("message message handoff_timeout message", Run.RESUME, "human human resolved -"),
-        ("idle decision", Run.RESUME, "superseded resolved"),
-        ("decision handoff_timeout", Run.RESUME, "resolved -"),
-        ("handoff_timeout words", Run.RESUME, "superseded resolved"),
+        ("message decision message", Action.RESUME, "human resolved -"),
+        ("message message handoff_timeout message", Action.RESUME, "human human resolved -"),
+        ("idle decision", Action.RESUME, "superseded resolved"),
+        ("decision handoff_timeout", Action.RESUME, "resolved -"),
+        ("handoff_timeout words", Action.RESUME, "superseded resolved"),
         # A decision about something else decides nothing.
-        ("other", Run.NOT_AT_ALL, "superseded"),
-        ("other message decision", Run.RESUME, "superseded human resolved"),
+        ("other", Action.SKIP, "superseded"),
+        ("other message decision", Action.RESUME, "superseded human resolved"),
     ],
 )
-def test_while_a_human_has_the_conversation(status: str, names: str, run: Run, dispositions: str) -> None:
+def test_while_a_human_has_the_conversation(status: str, names: str, run: Action, dispositions: str) -> None:
     assert outcome(names, status) == (run, dispositions)
 
 
 def test_an_operators_decision_wins_over_the_timer_that_came_just_before_it() -> None:
     """The operator was told that it is decided, and may have written a reply."""
     inbox = items("handoff_timeout", "decision")
-    todo = plan(claim(inbox, "waiting"), ATTEMPTS)
-    assert todo.run is Run.RESUME
+    todo = plan_turn(claim(inbox, "waiting"), ATTEMPTS)
+    assert todo.action is Action.RESUME
     assert todo.decision == inbox[1]
 
 
@@ -137,36 +137,36 @@ def test_an_operators_decision_wins_over_the_timer_that_came_just_before_it() ->
 def test_words_that_came_too_late_are_passed_on(status: str, words: str | None) -> None:
     (late,) = items("decision")
     late = replace(late, payload={"interrupt_id": "gone", "action": "return", "reply": words})
-    assert plan(claim([late], status), ATTEMPTS).passes_on == words
+    assert plan_turn(claim([late], status), ATTEMPTS).operator_reply == words
 
 
 def test_words_that_the_graph_says_are_not_passed_on_as_well() -> None:
-    todo = plan(claim(items("words"), "waiting"), ATTEMPTS)
-    assert (todo.run, todo.passes_on) == (Run.RESUME, None)
+    todo = plan_turn(claim(items("words"), "waiting"), ATTEMPTS)
+    assert (todo.action, todo.operator_reply) == (Action.RESUME, None)
 
 
 def test_words_of_a_turn_that_is_given_up_are_passed_on() -> None:
-    todo = plan(claim(items("message", "words"), "waiting", attempts=ATTEMPTS + 1), ATTEMPTS)
-    assert (todo.run, todo.passes_on) == (Run.PARK, "oi")
+    todo = plan_turn(claim(items("message", "words"), "waiting", attempts=ATTEMPTS + 1), ATTEMPTS)
+    assert (todo.action, todo.operator_reply) == (Action.PARK, "oi")
 
 
 @pytest.mark.parametrize("names", ["message", "decision", "idle", "expire", "handoff_timeout", "message idle decision"])
 def test_nothing_happens_in_a_closed_conversation(names: str) -> None:
     run, dispositions = outcome(names, "closed")
-    assert run is Run.NOT_AT_ALL
+    assert run is Action.SKIP
     assert set(dispositions.split()) == {"superseded"}
 
 
 def test_the_messages_of_a_turn_are_those_of_the_contact_in_their_order() -> None:
     inbox = items("message", "idle", "message")
-    todo = plan(claim(inbox), ATTEMPTS)
+    todo = plan_turn(claim(inbox), ATTEMPTS)
     assert (todo.messages, todo.decision) == ([inbox[0], inbox[2]], None)
 
 
 @pytest.mark.parametrize("name", ["decision", "handoff_timeout"])
 def test_a_resume_names_what_decided_it(name: str) -> None:
     inbox = items("message", name)
-    assert plan(claim(inbox, "waiting"), ATTEMPTS).decision == inbox[1]
+    assert plan_turn(claim(inbox, "waiting"), ATTEMPTS).decision == inbox[1]
 
 
 # A turn that goes on from a leg.
@@ -176,20 +176,20 @@ def test_a_resume_names_what_decided_it(name: str) -> None:
 def test_a_turn_that_has_begun_goes_on_with_its_own_rows_only(status: str) -> None:
     begun = items("message", "message", turn=4)
     later = [replace(item, id=item.id + 10) for item in items("message", "idle")]
-    todo = plan(claim([*begun, *later], status), ATTEMPTS)
-    assert (todo.run, todo.dispositions) == (Run.GO_ON, {1: "answered", 2: "answered"})
+    todo = plan_turn(claim([*begun, *later], status), ATTEMPTS)
+    assert (todo.action, todo.dispositions) == (Action.CONTINUE, {1: "answered", 2: "answered"})
 
 
 def test_a_resumed_turn_that_has_begun_keeps_its_decision() -> None:
     begun = items("message", "decision", turn=4)
-    todo = plan(claim(begun, "waiting"), ATTEMPTS)
-    assert todo.run is Run.GO_ON
+    todo = plan_turn(claim(begun, "waiting"), ATTEMPTS)
+    assert todo.action is Action.CONTINUE
     assert todo.dispositions[2] == "resolved"
 
 
 def test_rows_that_another_turn_began_are_new_again() -> None:
     """That turn was given up: its number is gone."""
-    assert plan(claim(items("message", turn=3)), ATTEMPTS).run is Run.MESSAGES
+    assert plan_turn(claim(items("message", turn=3)), ATTEMPTS).action is Action.ANSWER
 
 
 # Poison.
@@ -203,20 +203,20 @@ def test_after_too_many_attempts_a_turn_is_given_up_with_all_its_rows(
     status: str, names: str, turn: int | None
 ) -> None:
     inbox = items(*names.split(), turn=turn)
-    todo = plan(claim(inbox, status, attempts=ATTEMPTS), ATTEMPTS)
-    assert todo.run is not Run.PARK
-    given_up = plan(claim(inbox, status, attempts=ATTEMPTS + 1), ATTEMPTS)
-    assert (given_up.run, set(given_up.dispositions.values())) == (Run.PARK, {"parked"})
+    todo = plan_turn(claim(inbox, status, attempts=ATTEMPTS), ATTEMPTS)
+    assert todo.action is not Action.PARK
+    given_up = plan_turn(claim(inbox, status, attempts=ATTEMPTS + 1), ATTEMPTS)
+    assert (given_up.action, set(given_up.dispositions.values())) == (Action.PARK, {"parked"})
     assert set(given_up.dispositions) == set(todo.dispositions)
 
 
 def test_what_came_after_a_decision_is_not_given_up_with_it() -> None:
-    given_up = plan(claim(items("decision", "message"), "waiting", attempts=ATTEMPTS + 1), ATTEMPTS)
+    given_up = plan_turn(claim(items("decision", "message"), "waiting", attempts=ATTEMPTS + 1), ATTEMPTS)
     assert given_up.dispositions == {1: "parked"}
 
 
 def test_what_needs_no_graph_is_never_given_up() -> None:
-    assert plan(claim(items("message"), "human", attempts=ATTEMPTS + 1), ATTEMPTS).dispositions == {1: "human"}
+    assert plan_turn(claim(items("message"), "human", attempts=ATTEMPTS + 1), ATTEMPTS).dispositions == {1: "human"}
 
 
 # All cases at once.
@@ -227,11 +227,11 @@ def test_every_mix_of_rows_makes_progress_and_only_says_what_the_table_allows(st
     for length in (1, 2, 3, 4):
         for names in itertools.product(ROWS, repeat=length):
             inbox = items(*names)
-            todo = plan(claim(inbox, status), ATTEMPTS)
+            todo = plan_turn(claim(inbox, status), ATTEMPTS)
             assert todo.dispositions, f"{names} would be claimed for ever"
             assert set(todo.dispositions.values()) <= DISPOSITIONS
             assert set(todo.dispositions) <= {item.id for item in inbox}
-            assert (todo.run is Run.MESSAGES) == bool(todo.messages)
+            assert (todo.action is Action.ANSWER) == bool(todo.messages)
             answered = {id_ for id_, disposition in todo.dispositions.items() if disposition == "answered"}
             assert answered == {item.id for item in todo.messages}
             assert "human" not in todo.dispositions.values() or status in ("waiting", "human")

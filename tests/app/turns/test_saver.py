@@ -283,9 +283,9 @@ async def test_only_the_latest_checkpoint_of_a_namespace_is_committed() -> None:
     parameters = saver.commit_parameters()
     assert parameters["checkpoint_ids"] == ["3", "4"]
     assert len(parameters["blobs"]) == 2
-    saver.finish()
+    saver.drop_subgraphs()
     assert saver.commit_parameters()["checkpoint_ids"] == ["3"]
-    saver.committed()
+    saver.mark_committed()
     assert saver.commit_parameters()["checkpoint_ids"] == []
     assert saver.commit_parameters()["kept_ids"] == ["3"]
 

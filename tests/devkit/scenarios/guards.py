@@ -16,12 +16,12 @@ GUARDS: dict[str, tuple[Edit, ...]] = {
     "cw-13673-talks-over-the-operator": (
         Edit(
             "app/turns/plan.py",
-            '    if claim.status in ("waiting", "human"):\n        return _while_waiting(claim)\n',
+            '    if claim.status in ("waiting", "human"):\n        return _plan_for_operator(claim)\n',
             "",
         ),
     ),
     "cw-15068-handed-over-for-ever": (Edit("graphs/nodes/recall.py", "            if more:", "            if False:"),),
-    "says-goodbye": (Edit("app/turns/service.py", 'else "closed" if turn["closed"] else "bot"', 'else "bot"'),),
+    "says-goodbye": (Edit("app/turns/settle.py", 'else "closed" if turn["closed"] else "bot"', 'else "bot"'),),
     "cw-15901-stale-run-goes-in-circles": (
         Edit("graphs/nodes/call_model.py", 'if len(turn["usage"]) >= CALLS_PER_TURN:', "if False:"),
     ),
@@ -32,7 +32,7 @@ GUARDS: dict[str, tuple[Edit, ...]] = {
             "",
         ),
     ),
-    "fz-588-answers-between-the-bubbles": (Edit("app/turns/statements.py", ") as free", ") or true as free"),),
+    "fz-588-answers-between-the-bubbles": (Edit("app/turns/commit.py", ") as free", ") or true as free"),),
     "fz-457-silent-after-the-hand-back": (Edit("graphs/nodes/handoff.py", '*_superseded(state["messages"]), ', ""),),
     "tb-1453-triggered-twice": (
         Edit(
@@ -50,12 +50,10 @@ GUARDS: dict[str, tuple[Edit, ...]] = {
         Edit("migrations/0004_inbox.sql", "),\n    unique (account_sid, provider_sid)", ")"),
     ),
     "omni-225-only-the-last-message": (
-        Edit("app/turns/runtime.py", "zip(items, texts, strict=True)]", "zip(items, texts, strict=True)][-1:]"),
+        Edit("app/turns/graph_input.py", "zip(items, texts, strict=True)]", "zip(items, texts, strict=True)][-1:]"),
     ),
     "dies-after-booking": (
-        Edit(
-            "app/turns/tool_runner.py", "if not await queries.journal_call(", "if None is await queries.journal_call("
-        ),
+        Edit("app/turns/tool_runner.py", "if not await journal.begin_call(", "if None is await journal.begin_call("),
     ),
     "dies-after-posting": (Edit("app/outbox/queries.py", "else 'unknown' end", "else 'sending' end"),),
 }

@@ -1,0 +1,148 @@
+"""Run a tenant's graph for one turn. The only place that builds graphs and gives them a checkpointer."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+
+from app.clock import Clock
+from app.telemetry import Milestone
+from app.turns.claim import Claim
+from app.turns.commit import Interrupt, commit_leg
+from app.turns.graph_input import GraphInput, messages_input, resume_input, timer_input
+from app.turns.limits import LimitTracker
+from app.turns.outcome import Fenced
+from app.turns.plan import Action, TurnPlan
+from app.turns.resume import resume_value
+from app.turns.saver import BufferingSaver
+from app.turns.tool_runner import JournalingToolRunner, ToolDependencies
+from graphs.builder import LEG_ENDS_BEFORE, Graph, build
+from graphs.config import Assistant
+from graphs.context import Context
+from graphs.edges import leg_ended
+from graphs.llm_client import Models
+from graphs.state import State
+from manifest.loader import Loaded
+
+STEPS_PER_LEG = 50
+
+
+@dataclass(frozen=True)
+class GraphResult:
+    """The state in which the graph stopped. `checkpoint` are the commit's parameters, `legs` the committed legs."""
+
+    state: State
+    interrupts: Sequence[Interrupt]
+    checkpoint: Mapping[str, Any]
+    legs: int
+
+
+class GraphCache:
+    """Compiled graphs by the content of their version. Building takes milliseconds, copying microseconds."""
+
+    CAPACITY = 500
+
+    def __init__(self) -> None:
+        self._by_content: dict[str, Graph] = {}
+
+    def get(self, loaded: Loaded) -> Graph:
+        """Return the graph of a version."""
+        graph = self._by_content.get(loaded.content_hash)
+        if graph is None:
+            if len(self._by_content) >= self.CAPACITY:
+                self._by_content.clear()
+            graph = build(loaded.assistant, interrupt_before=LEG_ENDS_BEFORE)
+            self._by_content[loaded.content_hash] = graph
+        return graph
+
+
+class GraphRunner:
+    """Runs graphs, any number at once. Holds no connection while a model or a remote tool works."""
+
+    def __init__(self, models: Models, tools: ToolDependencies, clock: Clock) -> None:
+        self._db = tools.db
+        self._models = models
+        self._tools = tools
+        self._clock = clock
+        self._on_milestone = tools.on_milestone
+        self._graphs = GraphCache()
+        self._limits = LimitTracker(tools.db)
+
+    async def run(self, claim: Claim, plan: TurnPlan, loaded: Loaded) -> GraphResult | Fenced:
+        """Run the graph until it ends or waits for an operator, and commit each leg before that."""
+        saver = BufferingSaver(str(claim.id), claim.checkpoints)
+        context = await self._context(claim, loaded)
+        graph_input = await self._input(claim, plan, loaded.assistant)
+        legs = 0
+
+        async def end_leg() -> bool:
+            nonlocal legs
+            self._on_milestone(Milestone.LEG_RUN)
+            async with self._db.statement(claim.tenant_id) as tx:
+                kept = await commit_leg(tx, claim, saver.commit_parameters(), list(plan.dispositions), self._clock())
+            if kept:
+                saver.mark_committed()
+                legs += 1
+                self._on_milestone(Milestone.LEG_COMMITTED)
+            return kept
+
+        stopped = await _run_legs(self._graphs.get(loaded), saver, str(claim.id), graph_input, context, end_leg)
+        if stopped is None:
+            return Fenced()
+        self._on_milestone(Milestone.TURN_RUN)
+        state, interrupts = stopped
+        if not interrupts:
+            saver.drop_subgraphs()
+        return GraphResult(state, interrupts, saver.commit_parameters(), legs)
+
+    async def _context(self, claim: Claim, loaded: Loaded) -> Context:
+        now, assistant = self._clock(), loaded.assistant
+        return Context(
+            now,
+            claim.contact_name,
+            self._models,
+            JournalingToolRunner(self._tools, claim, loaded, now),
+            tags=frozenset(claim.contact_tags),
+            first_turn=claim.turn == 0,
+            facts=tuple(claim.contact_facts) if assistant.facts else (),
+            over_limit=await self._limits.reached_limit(claim.tenant_id, assistant, now),
+        )
+
+    async def _input(self, claim: Claim, plan: TurnPlan, assistant: Assistant) -> GraphInput:
+        match plan.action:
+            case Action.ANSWER:
+                return messages_input(plan.messages)
+            case Action.CLOSE:
+                return timer_input("idle")
+            case Action.REMIND:
+                return timer_input("reminder")
+            case Action.RESUME if plan.decision is not None:
+                async with self._db.statement(claim.tenant_id) as tx:
+                    return resume_input(await resume_value(tx, claim, plan.decision, assistant))
+            case _:
+                return None
+
+
+async def _run_legs(
+    graph: Graph,
+    saver: BufferingSaver,
+    thread_id: str,
+    graph_input: GraphInput,
+    context: Context,
+    end_leg: Callable[[], Awaitable[bool]],
+) -> tuple[State, Sequence[Interrupt]] | None:
+    """Run leg after leg. Return the final state and the open interrupts, or None when `end_leg` returns False."""
+    compiled = graph.copy({"checkpointer": saver})
+    config: RunnableConfig = {"configurable": {"thread_id": thread_id}, "recursion_limit": STEPS_PER_LEG}
+    while True:
+        output = await compiled.ainvoke(
+            cast("Any", graph_input), config, context=context, durability="exit", version="v1"
+        )
+        interrupts = [Interrupt(i.id, str(i.value["kind"]), i.value) for i in output.pop("__interrupt__", ())]
+        state = cast("State", output)
+        if interrupts or not leg_ended(state):
+            return state, interrupts
+        if not await end_leg():
+            return None
+        graph_input = None

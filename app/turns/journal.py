@@ -1,0 +1,73 @@
+"""The journal of tool calls with side effects. The key is (conversation, turn, tool call id)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from app.db import Transaction
+
+
+@dataclass(frozen=True)
+class CallKey:
+    """The identity of a tool call. It is durable before the tool runs."""
+
+    tenant_id: UUID
+    conversation_id: UUID
+    turn: int
+    tool_call_id: str
+
+    @property
+    def idempotency_key(self) -> str:
+        """The key that remote systems receive with the call."""
+        return f"{self.conversation_id}:{self.turn}:{self.tool_call_id}"
+
+
+async def begin_call(tx: Transaction, key: CallKey, name: str, arguments: Mapping[str, Any], now: datetime) -> bool:
+    """Write a call into the journal. Return False when it is already there.
+
+    Waits for another transaction that writes the same key.
+    """
+    row = await tx.one(
+        dict,
+        """insert into tool_calls (conversation_id, turn, tool_call_id, tenant_id, name, arguments, called_at)
+           values (%(conversation_id)s, %(turn)s, %(tool_call_id)s, %(tenant_id)s, %(name)s, %(arguments)s, %(now)s)
+           on conflict do nothing returning 1 as new""",
+        {**vars(key), "name": name, "arguments": Jsonb(arguments), "now": now},
+    )
+    return row is not None
+
+
+async def write_result(tx: Transaction, key: CallKey, result: Mapping[str, Any]) -> None:
+    """Write the result of a call that is in the journal."""
+    await tx.run(
+        """update tool_calls set result = %(result)s
+           where conversation_id = %(conversation_id)s and turn = %(turn)s and tool_call_id = %(tool_call_id)s""",
+        {**vars(key), "result": Jsonb(result)},
+    )
+
+
+async def read_result(tx: Transaction, key: CallKey) -> Mapping[str, Any] | None:
+    """Return the result of a call that is in the journal, or None when the call has not ended."""
+    row = await tx.one(
+        dict,
+        """select result from tool_calls
+           where conversation_id = %(conversation_id)s and turn = %(turn)s and tool_call_id = %(tool_call_id)s""",
+        vars(key),
+    )
+    assert row is not None, "journal entries with a committed leg are not deleted"
+    result: Mapping[str, Any] | None = row["result"]
+    return result
+
+
+async def delete_call(tx: Transaction, key: CallKey) -> None:
+    """Delete the entry of a call that was certainly not made, so that it may be made later."""
+    await tx.run(
+        """delete from tool_calls
+           where conversation_id = %(conversation_id)s and turn = %(turn)s and tool_call_id = %(tool_call_id)s
+               and result is null""",
+        vars(key),
+    )

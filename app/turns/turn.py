@@ -1,0 +1,173 @@
+"""Take one turn of a conversation: claim, plan, execute, settle, commit.
+
+A worker may be killed at any line of this file. What is not committed has not happened; what a committed leg or the
+journal of tool calls holds is not repeated by the next attempt.
+"""
+
+import asyncio
+import contextlib
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from app.assistants.service import Assistants
+from app.clock import Clock
+from app.config import Settings
+from app.db import DB_UNAVAILABLE
+from app.outbox.queries import OutboxRow
+from app.telemetry import Milestone
+from app.turns.claim import Claim, Unclaimed, claim_conversation
+from app.turns.commit import CommitResult, Settlement, commit, release
+from app.turns.graph_run import GraphRunner
+from app.turns.outcome import Committed, Fenced, Folded, Outcome, Released
+from app.turns.plan import Action, TurnPlan, plan_turn
+from app.turns.settle import Execution, may_fold, needs_expiry, settle
+from app.turns.tool_runner import ToolDependencies
+from graphs.config import Assistant
+from graphs.llm_client import Models
+from manifest.loader import InvalidAssistant, Loaded
+
+log = structlog.get_logger()
+
+RETRY_AFTER = (1.0, 3.0, 10.0, 30.0)
+"""Seconds before a failed turn is tried again."""
+
+UNPUBLISHED_RETRY = 30.0
+"""Seconds between the attempts of a tenant that has a channel and no published assistant."""
+
+
+class Turns:
+    """Takes turns, any number at once. Holds no connection while a model works."""
+
+    def __init__(
+        self, assistants: Assistants, models: Models, tools: ToolDependencies, clock: Clock, settings: Settings
+    ) -> None:
+        self._db = tools.db
+        self._assistants = assistants
+        self._graphs = GraphRunner(models, tools, clock)
+        self._clock = clock
+        self._settings = settings
+        self._on_milestone = tools.on_milestone
+
+    async def take(self, tenant_id: UUID, conversation_id: UUID, owner: int) -> Outcome:
+        """Take one turn if one is due. Raises psycopg.OperationalError when Postgres is unavailable for the claim."""
+        now = self._clock()
+        stale = now - timedelta(seconds=self._settings.lease)
+        async with self._db.statement(tenant_id) as tx:
+            claim = await claim_conversation(tx, conversation_id, owner, now, stale)
+        if isinstance(claim, Unclaimed):
+            return claim
+        self._on_milestone(Milestone.TURN_CLAIMED)
+        try:
+            async with asyncio.timeout(self._settings.turn_timeout):
+                return await self._take_claimed(claim)
+        except asyncio.CancelledError:
+            await self._release(claim, "interrupted", 0.0, forgive=True)
+            raise
+        except DB_UNAVAILABLE as error:
+            log.warning("turn interrupted", conversation_id=str(claim.id), error=type(error).__name__)
+            return await self._release(claim, type(error).__name__, RETRY_AFTER[0], forgive=True)
+        except Exception as error:
+            # A graph, a tool or a statement failed. The outermost handler of a turn retries all of these alike.
+            log.exception("turn failed", conversation_id=str(claim.id), attempts=claim.attempts)
+            wait = RETRY_AFTER[min(claim.attempts, len(RETRY_AFTER)) - 1]
+            return await self._release(claim, type(error).__name__, wait)
+
+    async def _take_claimed(self, claim: Claim) -> Outcome:
+        if not claim.inbox:
+            log.error("claimed conversation has no inbox rows", conversation_id=str(claim.id))
+            return await self._release(claim, "the inbox is empty", UNPUBLISHED_RETRY, forgive=True)
+        if claim.version_id is None:
+            log.warning("tenant has no published assistant", tenant_id=str(claim.tenant_id))
+            return await self._release(claim, "no assistant is published", UNPUBLISHED_RETRY, forgive=True)
+        plan = plan_turn(claim, self._settings.turn_attempts)
+        execution = await self._execute(claim, plan)
+        if isinstance(execution, Fenced):
+            return _fenced(claim)
+        settlement = settle(claim, plan, execution, self._clock())
+        return await self._commit(claim, settlement, fold=may_fold(claim, plan, execution))
+
+    async def _execute(self, claim: Claim, plan: TurnPlan) -> Execution | Fenced:
+        """Run the graph where the plan asks for it. Load the assistant where the settlement needs it."""
+        match plan.action:
+            case Action.EXPIRE:
+                return Execution()
+            case Action.SKIP:
+                return Execution(await self._assistant_if_valid(claim) if needs_expiry(claim) else None)
+            case Action.PARK:
+                return Execution((await self._version(claim)).assistant)
+            case _:
+                version = await self._version(claim)
+                result = await self._graphs.run(claim, plan, version)
+                return result if isinstance(result, Fenced) else Execution(version.assistant, result)
+
+    async def _version(self, claim: Claim) -> Loaded:
+        """Return the version that the conversation opened with, or the current one if that no longer loads."""
+        assert claim.version_id is not None
+        try:
+            return await self._assistants.version(claim.tenant_id, claim.version_id)
+        except InvalidAssistant:
+            log.exception("version unusable", tenant_id=str(claim.tenant_id), version_id=claim.version_id)
+            return await self._assistants.current(claim.tenant_id)
+
+    async def _assistant_if_valid(self, claim: Claim) -> Assistant | None:
+        with contextlib.suppress(InvalidAssistant):
+            return (await self._version(claim)).assistant
+        return None
+
+    async def _commit(self, claim: Claim, settlement: Settlement, *, fold: bool) -> Outcome:
+        now = self._clock()
+        async with self._db.statement(claim.tenant_id) as tx:
+            result = await commit(tx, claim, settlement, now, unless_new_rows=fold)
+        if result is None:
+            return await self._fold(claim, settlement) if fold else _fenced(claim)
+        self._on_milestone(Milestone.TURN_COMMITTED)
+        return Committed(
+            pending=result.pending,
+            due_at=result.due_at,
+            head=_head(claim, settlement, result, now),
+            has_replies=settlement.record is not None and bool(settlement.record.replies),
+        )
+
+    async def _fold(self, claim: Claim, settlement: Settlement) -> Outcome:
+        """Release the conversation for a new attempt with all rows, and keep the model calls of this one."""
+        usage = [*claim.folded_usage, *(settlement.record.usage if settlement.record else ())]
+        async with self._db.statement(claim.tenant_id) as tx:
+            released = await release(
+                tx, claim, "a message arrived during the turn", self._clock(), forgive=True, folded_usage=usage
+            )
+        return Folded() if released else _fenced(claim)
+
+    async def _release(self, claim: Claim, error: str, wait: float, *, forgive: bool = False) -> Outcome:
+        retry_at = self._clock() + timedelta(seconds=wait)
+        try:
+            async with self._db.statement(claim.tenant_id) as tx:
+                # If fenced, release does nothing; the next claim reports it.
+                await release(tx, claim, error, retry_at, forgive=forgive)
+        except DB_UNAVAILABLE as failure:
+            # The worker's advisory lock is lost together with Postgres, so a sweep finds the conversation.
+            log.warning("release failed", conversation_id=str(claim.id), error=type(failure).__name__)
+        return Released(retry_at)
+
+
+def _fenced(claim: Claim) -> Fenced:
+    log.warning("turn fenced", conversation_id=str(claim.id), epoch=claim.epoch)
+    return Fenced()
+
+
+def _head(claim: Claim, settlement: Settlement, result: CommitResult, now: datetime) -> OutboxRow | None:
+    """Return the first reply as the outbox row that the commit has claimed for this worker."""
+    if result.head_id is None or settlement.record is None:
+        return None
+    return OutboxRow(
+        id=result.head_id,
+        conversation_id=claim.id,
+        channel_id=claim.channel_id,
+        recipient=claim.contact_address,
+        body=settlement.record.replies[0]["body"],
+        attempts=1,
+        attempted_at=now,
+        created_at=now,
+        status="sending",
+    )
