@@ -26,7 +26,7 @@ from app.turns.tool_runner import ToolDependencies
 from app.turns.turn import Turns
 from app.turns.worker_lease import WorkerLease
 from graphs.llm_client import Models, preload
-from tools.net.guarded_http import GuardedOutgoing
+from tools.net.guarded_http import GuardedHttpClient
 
 log = structlog.get_logger()
 
@@ -58,8 +58,8 @@ async def engine(
         sender = Sender(tenants, channels, gateway, clock, settings, on_milestone)
         breaker = RedisBreaker(settings.redis_url)
         models = Models(settings.providers, breaker)
-        outgoing = GuardedOutgoing(allowed=settings.allowed_networks, programs=settings.tool_programs)
-        tool_dependencies = ToolDependencies(tenants, Secrets(tenants, box), outgoing, on_milestone)
+        http_client = GuardedHttpClient(allowed=settings.allowed_networks, programs=settings.tool_programs)
+        tool_dependencies = ToolDependencies(tenants, Secrets(tenants, box), http_client, on_milestone)
         turns = Turns(Assistants(tenants), models, tool_dependencies, clock, settings)
         lease = WorkerLease(settings.database_url, system, clock)
         await lease.start()
@@ -72,7 +72,7 @@ async def engine(
             await lease.close()
             await models.close()
             await breaker.close()
-            await outgoing.close()
+            await http_client.close()
             await gateway.close()
 
 

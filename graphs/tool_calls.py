@@ -6,7 +6,7 @@ from typing import Any
 from langchain_core.messages import ToolCall as ModelToolCall
 
 from tools.base import InvalidArguments, Tool
-from tools.ports import JSON, OutcomeUnknown, ToolBroke, ToolCall, ToolContext, ToolRunner
+from tools.ports import JSON, OutcomeUnknown, ToolCall, ToolContext, ToolFailed, ToolRunner
 
 
 class CallFailed(Exception):
@@ -57,5 +57,5 @@ async def perform(tool: Tool, call_id: str, arguments: JSON, runner: ToolRunner)
     except OutcomeUnknown:
         reason = f"it is not known whether {tool.name} was done: do not call it again, and do not say that it was"
         raise CallFailed(reason, unknown=True) from None
-    except ToolBroke as error:
-        raise CallFailed(error.told or "the tool is out of order") from None
+    except ToolFailed as error:
+        raise CallFailed(error.model_message or "the tool is out of order") from None

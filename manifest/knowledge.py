@@ -2,20 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from tools.ports import Passage
 
 SUFFIXES = (".md", ".txt", ".pdf")
 LONGEST = 1_200
 """Characters of a passage: as much as answers one question."""
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A part of a file. `heading`: those that it stands under, outermost first."""
-
-    path: str
-    heading: str
-    body: str
 
 
 def passages(files: Mapping[str, str], names: Iterable[str]) -> list[Passage]:

@@ -13,7 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from manifest.fields import Duration, Name, Section
 from tools.base import Tool
-from tools.kinds.http import WITH_BODY, HttpTemplate, Policy, RequestMaker, parser, runner
+from tools.kinds.http import WITH_BODY, HttpPolicy, HttpTemplate, RequestMaker, parser, runner
 from tools.kinds.json_schema import SchemaProblem, arguments_parser, checked
 from tools.kinds.mcp import McpServer
 from tools.kinds.mcp import runner as mcp_runner
@@ -298,7 +298,7 @@ def _python_tool(name: str, section: ToolSection, entry_point: str) -> Tool:
 
 
 def _request_tool(
-    name: str, section: ToolSection, description: str, schema: dict[str, Any], policy: Policy, maker: RequestMaker
+    name: str, section: ToolSection, description: str, schema: dict[str, Any], policy: HttpPolicy, maker: RequestMaker
 ) -> Tool:
     parse = parser(maker, arguments_parser(schema))
     return _tool(name, section, description, schema, policy, runner(maker, policy), parse, maker.secrets)
@@ -309,7 +309,7 @@ def _tool(
     section: ToolSection,
     description: str,
     schema: dict[str, Any],
-    policy: Policy,
+    policy: HttpPolicy,
     run: Callable[[ToolContext, Any], Awaitable[JSON]],
     parse: Callable[[JSON], Any],
     secrets: frozenset[str],
@@ -328,7 +328,7 @@ def _tool(
     )
 
 
-def _policy(section: ToolSection, *, reads: bool) -> Policy:
+def _policy(section: ToolSection, *, reads: bool) -> HttpPolicy:
     write = not reads if section.effects is None else section.effects == "write"
     idempotent = section.idempotent or not write
     if section.retries and not idempotent:
@@ -336,7 +336,7 @@ def _policy(section: ToolSection, *, reads: bool) -> Policy:
         raise ToolProblem(("retries",), message)
     retries = section.retries if section.retries is not None else RETRIES if idempotent else 0
     timeout = section.http.timeout if section.http is not None and section.http.timeout else section.timeout
-    return Policy(write, section.idempotent, retries, timeout, Shown(section.result.select, section.result.limit))
+    return HttpPolicy(write, section.idempotent, retries, timeout, Shown(section.result.select, section.result.limit))
 
 
 def _templated[T, V](where: Location, make: Callable[[V], T], value: V) -> T:

@@ -46,7 +46,7 @@ class Tool:
         }
 
 
-def native(
+def builtin_tool(
     name: str,
     description: str,
     arguments: type[BaseModel],

@@ -22,12 +22,12 @@ class SlotUnavailable(Exception):
     """The slot does not exist, or somebody has it. The text is for the model."""
 
 
-class ToolBroke(Exception):
-    """A tool failed; nothing of what it began remains. `told`: what the model may be told of it, if anything."""
+class ToolFailed(Exception):
+    """A tool failed; nothing of what it began remains. `model_message`: what the model may read of it, if anything."""
 
-    def __init__(self, reason: str, *, told: str | None = None) -> None:
+    def __init__(self, reason: str, *, model_message: str | None = None) -> None:
         super().__init__(reason)
-        self.told = told
+        self.model_message = model_message
 
 
 @runtime_checkable
@@ -53,8 +53,8 @@ class Facts(Protocol):
 
 
 @dataclass(frozen=True)
-class Found:
-    """A passage of the tenant's knowledge, and where it stands."""
+class Passage:
+    """A part of a file of the tenant's knowledge. `heading`: the headings above it, outermost first."""
 
     source: str
     heading: str
@@ -65,7 +65,7 @@ class Found:
 class Knowledge(Protocol):
     """What the tenant has written down for its agents."""
 
-    async def search(self, query: str, limit: int) -> list[Found]:
+    async def search(self, query: str, limit: int) -> list[Passage]:
         """The passages that fit best, best first."""
         ...
 
@@ -74,24 +74,24 @@ class UnavailablePorts:
     """Fulfils the ports of our own database where there is none: for a tool that works elsewhere."""
 
     async def free_slots(self, first: date, days: int, limit: int) -> list[Slot]:
-        """Raises ToolBroke."""
-        raise ToolBroke("a tool that works elsewhere has no calendars")
+        """Raises ToolFailed."""
+        raise ToolFailed("a tool that works elsewhere has no calendars")
 
     async def book(self, slot_id: str, patient: str) -> Slot:
-        """Raises ToolBroke."""
-        raise ToolBroke("a tool that works elsewhere has no calendars")
+        """Raises ToolFailed."""
+        raise ToolFailed("a tool that works elsewhere has no calendars")
 
     async def remember(self, fact: str, replaces: str | None) -> None:
-        """Raises ToolBroke."""
-        raise ToolBroke("a tool that works elsewhere knows nothing of the contact")
+        """Raises ToolFailed."""
+        raise ToolFailed("a tool that works elsewhere knows nothing of the contact")
 
-    async def search(self, query: str, limit: int) -> list[Found]:
-        """Raises ToolBroke."""
-        raise ToolBroke("a tool that works elsewhere has no knowledge")
+    async def search(self, query: str, limit: int) -> list[Passage]:
+        """Raises ToolFailed."""
+        raise ToolFailed("a tool that works elsewhere has no knowledge")
 
 
 @dataclass(frozen=True)
-class Response:
+class HttpResponse:
     """What another system answered. `cut`: there was more than was read."""
 
     status: int
@@ -109,12 +109,12 @@ class Unreachable(Exception):
 
 
 @runtime_checkable
-class Outgoing(Protocol):
+class HttpClient(Protocol):
     """The way out to other systems: every address is looked at before anything is sent to it."""
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, timeout: float
-    ) -> Response:
+    ) -> HttpResponse:
         """One request, redirects followed for GET only and each looked at anew. Raises Unreachable."""
         ...
 
@@ -125,7 +125,7 @@ class ToolContext:
 
     now: datetime
     timezone: ZoneInfo
-    outgoing: Outgoing
+    http_client: HttpClient
     appointments: Appointments = field(default_factory=UnavailablePorts)
     facts: Facts = field(default_factory=UnavailablePorts)
     knowledge: Knowledge = field(default_factory=UnavailablePorts)
@@ -155,23 +155,23 @@ class ToolRunner(Protocol):
     """Where tools run: gives them their context, and makes effects happen once."""
 
     async def read(self, effect: Effect) -> JSON:
-        """Runs a tool that changes nothing. Raises ToolBroke."""
+        """Runs a tool that changes nothing. Raises ToolFailed."""
         ...
 
     async def write_once(self, call: ToolCall, effect: Effect) -> JSON:
         """Runs a tool that changes something, together with its entry in the journal: wholly, once, or not at all.
 
-        A call whose entry is already there is not run: its recorded result is returned. Raises ToolBroke.
+        A call whose entry is already there is not run: its recorded result is returned. Raises ToolFailed.
         """
         ...
 
     async def read_remote(self, call: ToolCall, effect: Effect) -> JSON:
-        """Runs a tool that asks another system, with no connection of ours held meanwhile. Raises ToolBroke."""
+        """Runs a tool that asks another system, with no connection of ours held meanwhile. Raises ToolFailed."""
         ...
 
     async def write_remote(self, call: ToolCall, effect: Effect, *, idempotent: bool) -> JSON:
         """Runs a tool that changes something elsewhere: journaled before and after, so that no call is made twice.
 
-        A call that was begun and never ended is made again only if `idempotent`. Raises OutcomeUnknown, ToolBroke.
+        A call that was begun and never ended is made again only if `idempotent`. Raises OutcomeUnknown, ToolFailed.
         """
         ...

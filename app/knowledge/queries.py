@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from app.db import Transaction
-from manifest.knowledge import Passage
-from tools.ports import Found
+from tools.ports import Passage
 
 LANGUAGES = {
     "da": "danish",
@@ -38,9 +37,9 @@ async def add_passages(
             "tenant_id": tenant_id,
             "content_hash": content_hash,
             "language": LANGUAGES.get(language, "simple"),
-            "paths": [passage.path for passage, _, _ in passages],
+            "paths": [passage.source for passage, _, _ in passages],
             "headings": [passage.heading for passage, _, _ in passages],
-            "bodies": [passage.body for passage, _, _ in passages],
+            "bodies": [passage.text for passage, _, _ in passages],
             "ones": [one for _, one, _ in passages],
             "others": [other for _, _, other in passages],
         },
@@ -49,10 +48,10 @@ async def add_passages(
 
 async def search(
     tx: Transaction, tenant_id: UUID, content_hash: str, language: str, forms: tuple[str, str], limit: int
-) -> list[Found]:
+) -> list[Passage]:
     """The version's passages with any of the words, in either form; the more, the rarer and the closer, the better."""
     return await tx.all(
-        Found,
+        Passage,
         # A version has hundreds of passages, found by its key: no index of words is asked, nor could one be, for
         # row-level security shows no row to an operator that could tell of it.
         """with sought as (

@@ -8,13 +8,13 @@ from app.knowledge import queries
 from graphs.config import language_code, plain
 from manifest.knowledge import passages
 from manifest.loader import Loaded
-from tools.ports import Found
+from tools.ports import Passage
 
 
 async def keep(tx: Transaction, tenant_id: UUID, loaded: Loaded) -> None:
     """Makes a version's knowledge searchable. Done again it changes nothing."""
     cut = passages(loaded.files, loaded.assistant.knowledge)
-    if found := [(each, *_forms(f"{each.heading}\n{each.body}", _language(loaded))) for each in cut]:
+    if found := [(each, *_forms(f"{each.heading}\n{each.text}", _language(loaded))) for each in cut]:
         await queries.add_passages(tx, tenant_id, loaded.content_hash, _language(loaded), found)
 
 
@@ -26,7 +26,7 @@ class VersionKnowledge:
         self._tenant_id = tenant_id
         self._loaded = loaded
 
-    async def search(self, query: str, limit: int) -> list[Found]:
+    async def search(self, query: str, limit: int) -> list[Passage]:
         """The passages that fit best, best first."""
         loaded = self._loaded
         language = _language(loaded)

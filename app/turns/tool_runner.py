@@ -22,11 +22,11 @@ from manifest.loader import Loaded
 from tools.ports import (
     JSON,
     Effect,
+    HttpClient,
     OutcomeUnknown,
-    Outgoing,
-    ToolBroke,
     ToolCall,
     ToolContext,
+    ToolFailed,
     Unreachable,
 )
 
@@ -39,7 +39,7 @@ class ToolDependencies:
 
     db: Database
     secrets: Secrets
-    outgoing: Outgoing
+    http_client: HttpClient
     on_milestone: MilestoneHook
 
 
@@ -81,7 +81,7 @@ class JournalingToolRunner:
         try:
             return await self._run(effect, await self._remote_context(call))
         except Unreachable as error:
-            raise ToolBroke(str(error), told=str(error)) from None
+            raise ToolFailed(str(error), model_message=str(error)) from None
 
     async def write_remote(self, call: ToolCall, effect: Effect, *, idempotent: bool) -> JSON:
         """Run a remote tool with a commit of the journal before and after the call.
@@ -102,7 +102,7 @@ class JournalingToolRunner:
                 begun_before = True
         try:
             result = await self._run(effect, context)
-        except ToolBroke:
+        except ToolFailed:
             raise OutcomeUnknown(call.name) from None
         except Unreachable as error:
             # This attempt was not sent, but an earlier one may have been.
@@ -110,7 +110,7 @@ class JournalingToolRunner:
                 raise OutcomeUnknown(call.name) from None
             async with self._db.statement(self._claim.tenant_id) as tx:
                 await journal.delete_call(tx, key)
-            raise ToolBroke(str(error), told=str(error)) from None
+            raise ToolFailed(str(error), model_message=str(error)) from None
         self._on_milestone(Milestone.TOOL_RUN)
         async with self._db.statement(self._claim.tenant_id) as tx:
             await journal.write_result(tx, key, result)
@@ -125,7 +125,7 @@ class JournalingToolRunner:
         except Exception as error:
             # A repeated run would fail again and end the turn, so the model gets the failure as the result.
             log.exception("tool failed", conversation_id=str(self._claim.id))
-            raise ToolBroke(type(error).__name__) from error
+            raise ToolFailed(type(error).__name__) from error
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Transaction]:
@@ -150,11 +150,11 @@ class JournalingToolRunner:
             secrets = await self._dependencies.secrets.of(self._claim.tenant_id, call.secrets)
         except ConfigurationError as error:
             log.error("secret cannot be decrypted", tenant_id=str(self._claim.tenant_id), reason=str(error))
-            raise ToolBroke("a secret cannot be decrypted") from None
+            raise ToolFailed("a secret cannot be decrypted") from None
         if missing := sorted(call.secrets - secrets.keys()):
             log.error("secret not set", tenant_id=str(self._claim.tenant_id), names=missing)
-            raise ToolBroke("a secret is not set")
+            raise ToolFailed("a secret is not set")
         return self._context(key=self._key(call).idempotency_key, secrets=secrets)
 
     def _context(self, **ports: Any) -> ToolContext:
-        return ToolContext(self._now, self._loaded.assistant.timezone, self._dependencies.outgoing, **ports)
+        return ToolContext(self._now, self._loaded.assistant.timezone, self._dependencies.http_client, **ports)

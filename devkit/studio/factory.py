@@ -18,7 +18,7 @@ from graphs.builder import LEG_ENDS_BEFORE, Graph, build
 from graphs.context import Context
 from graphs.llm_client import Models
 from manifest.loader import Loaded
-from tools.net.guarded_http import GuardedOutgoing
+from tools.net.guarded_http import GuardedHttpClient
 
 
 @asynccontextmanager
@@ -28,8 +28,8 @@ async def graph(slug: str) -> AsyncIterator[Graph]:
     tenant, loaded = await _published(settings, slug)
     assistant = loaded.assistant
     models = Models(settings.providers)
-    outgoing = GuardedOutgoing(allowed=settings.allowed_networks)
-    runner = ReadOnlyRunner(settings, tenant.id, loaded, outgoing)
+    http_client = GuardedHttpClient(allowed=settings.allowed_networks)
+    runner = ReadOnlyRunner(settings, tenant.id, loaded, http_client)
     try:
         built = build(
             assistant,
@@ -40,7 +40,7 @@ async def graph(slug: str) -> AsyncIterator[Graph]:
         yield built.copy({"config": {"configurable": {GRAPHS_TENANT: tenant}}, "context_schema": None})
     finally:
         await models.close()
-        await outgoing.close()
+        await http_client.close()
 
 
 async def _published(settings: Settings, slug: str) -> tuple[TenantRow, Loaded]:

@@ -11,7 +11,7 @@ from app.db import Database
 from app.identity.secrets import Secrets
 from app.knowledge.service import VersionKnowledge
 from manifest.loader import Loaded
-from tools.ports import JSON, Effect, Outgoing, ToolBroke, ToolCall, ToolContext, Unreachable
+from tools.ports import JSON, Effect, HttpClient, ToolCall, ToolContext, ToolFailed, Unreachable
 
 NOBODY = UUID(int=0)
 
@@ -19,12 +19,12 @@ NOBODY = UUID(int=0)
 class ReadOnlyRunner:
     """Fulfils the graph's tool port without changing anything."""
 
-    def __init__(self, settings: Settings, tenant_id: UUID, loaded: Loaded, outgoing: Outgoing) -> None:
+    def __init__(self, settings: Settings, tenant_id: UUID, loaded: Loaded, http_client: HttpClient) -> None:
         self._settings = settings
         self._booker = Booker(tenant_id, contact_id=NOBODY, conversation_id=NOBODY)
         self._loaded = loaded
         self._assistant = loaded.assistant
-        self._outgoing = outgoing
+        self._http_client = http_client
 
     async def read(self, effect: Effect) -> JSON:
         """Runs a tool that changes nothing."""
@@ -33,7 +33,7 @@ class ReadOnlyRunner:
             appointments = TenantAppointments(tx, self._booker, assistant.calendars, assistant.timezone, now)
             knowledge = VersionKnowledge(tx, self._booker.tenant_id, self._loaded)
             return await effect(
-                ToolContext(now, assistant.timezone, self._outgoing, appointments=appointments, knowledge=knowledge)
+                ToolContext(now, assistant.timezone, self._http_client, appointments=appointments, knowledge=knowledge)
             )
 
     async def write_once(self, call: ToolCall, effect: Effect) -> JSON:
@@ -48,14 +48,14 @@ class ReadOnlyRunner:
                 box = SecretBox(self._settings.secret_key)
                 secrets = await Secrets(db, box).of(self._booker.tenant_id, call.secrets)
         if missing := sorted(call.secrets - secrets.keys()):
-            raise ToolBroke("a secret is not set", told=f"not set here: {', '.join(missing)}")
+            raise ToolFailed("a secret is not set", model_message=f"not set here: {', '.join(missing)}")
         context = ToolContext(
-            utc_now(), self._assistant.timezone, self._outgoing, key=f"studio:{call.id}", secrets=secrets
+            utc_now(), self._assistant.timezone, self._http_client, key=f"studio:{call.id}", secrets=secrets
         )
         try:
             return await effect(context)
         except Unreachable as error:
-            raise ToolBroke(str(error), told=str(error)) from None
+            raise ToolFailed(str(error), model_message=str(error)) from None
 
     async def write_remote(self, call: ToolCall, effect: Effect, *, idempotent: bool) -> JSON:
         """Does not run the tool, and says so."""

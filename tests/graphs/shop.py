@@ -6,7 +6,7 @@ from typing import Any
 
 from tools.base import Tool
 from tools.kinds.json_schema import arguments_parser
-from tools.ports import JSON, ToolBroke, ToolContext
+from tools.ports import JSON, ToolContext, ToolFailed
 from tools.registry import BUILTIN
 
 QUANTITY = {
@@ -50,6 +50,6 @@ class Shop:
         return given
 
 
-def broken(told: str = "não atende") -> ToolBroke:
+def broken(message: str = "não atende") -> ToolFailed:
     """The shop is closed."""
-    return ToolBroke("broken", told=told)
+    return ToolFailed("broken", model_message=message)

@@ -20,7 +20,7 @@ def with_knowledge(patterns: str) -> str:
 
 def cut(text: str) -> list[tuple[str, str]]:
     """Heading and body of every passage."""
-    return [(each.heading, each.body) for each in passages({"a.md": text}, ["a.md"])]
+    return [(each.heading, each.text) for each in passages({"a.md": text}, ["a.md"])]
 
 
 def test_passages_stand_under_their_headings() -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.tools.fake_ports import LOOPBACK, Server, running_server
-from tools.net.guarded_http import GuardedOutgoing
+from tools.net.guarded_http import GuardedHttpClient
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ async def server() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def outgoing() -> AsyncIterator[GuardedOutgoing]:
+async def http_client() -> AsyncIterator[GuardedHttpClient]:
     """A deployment that allows loopback."""
-    async with GuardedOutgoing(allowed=LOOPBACK) as way:
+    async with GuardedHttpClient(allowed=LOOPBACK) as way:
         yield way

@@ -13,7 +13,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from manifest.tool_sections import McpServerSection, ToolSection, make_tool
 from tools.base import Tool
-from tools.ports import Outgoing, ToolContext
+from tools.ports import HttpClient, ToolContext
 
 LOOPBACK = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
 SECRETS = {"SHOP": "s3cr3t/väl ue"}
@@ -38,10 +38,10 @@ class Names(AbstractResolver):
         """Nothing is open."""
 
 
-def context(outgoing: Outgoing, secrets: Mapping[str, str] = SECRETS) -> ToolContext:
+def context(http_client: HttpClient, secrets: Mapping[str, str] = SECRETS) -> ToolContext:
     """A tool call's context."""
     now = datetime(2026, 3, 3, 1, 30, tzinfo=UTC)
-    return ToolContext(now, ZoneInfo("UTC"), outgoing, key="call-1", secrets=secrets)
+    return ToolContext(now, ZoneInfo("UTC"), http_client, key="call-1", secrets=secrets)
 
 
 def tool(

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from tools.base import native
+from tools.base import builtin_tool
 from tools.builtin.find_slots import describe
 from tools.ports import JSON, SlotUnavailable, ToolContext
 
@@ -23,7 +23,7 @@ async def book_slot(context: ToolContext, arguments: BookSlot) -> JSON:
     return {"booked": True, "slot": describe(slot), "patient": arguments.patient}
 
 
-BOOK_SLOT = native(
+BOOK_SLOT = builtin_tool(
     name="book_slot",
     description="Books one appointment time for the contact. Only after the contact has chosen that time.",
     arguments=BookSlot,

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 from pydantic import BaseModel, Field
 
-from tools.base import native
+from tools.base import builtin_tool
 from tools.ports import JSON, Slot, ToolContext
 
 SLOTS_SHOWN = 6
@@ -32,7 +32,7 @@ async def find_slots(context: ToolContext, arguments: FindSlots) -> JSON:
     return {"slots": [describe(slot) for slot in slots]}
 
 
-FIND_SLOTS = native(
+FIND_SLOTS = builtin_tool(
     name="find_slots",
     description="Finds free appointment times. Always call it before offering or booking a time.",
     arguments=FindSlots,

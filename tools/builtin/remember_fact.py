@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from tools.base import native
+from tools.base import builtin_tool
 from tools.ports import JSON, ToolContext
 
 
@@ -25,7 +25,7 @@ async def remember_fact(context: ToolContext, arguments: RememberFact) -> JSON:
     return {"remembered": True}
 
 
-REMEMBER_FACT = native(
+REMEMBER_FACT = builtin_tool(
     name="remember_fact",
     description="Keeps a lasting fact of the contact for later conversations. Never passwords, documents or cards.",
     arguments=RememberFact,

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from tools.base import native
+from tools.base import builtin_tool
 from tools.ports import JSON, ToolContext
 
 
@@ -17,7 +17,7 @@ async def request_human(_: ToolContext, __: RequestHuman) -> JSON:
     return {"status": "an operator takes over the conversation from here"}
 
 
-REQUEST_HUMAN = native(
+REQUEST_HUMAN = builtin_tool(
     name="request_human",
     description="Hands the conversation to a human operator. Use it when the contact asks for a person.",
     arguments=RequestHuman,

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from tools.base import native
+from tools.base import builtin_tool
 from tools.ports import JSON, ToolContext
 
 PASSAGES = 4
@@ -23,7 +23,7 @@ async def search_knowledge(context: ToolContext, arguments: SearchKnowledge) -> 
     return {"passages": [{"source": each.source, "heading": each.heading, "text": each.text} for each in found]}
 
 
-SEARCH_KNOWLEDGE = native(
+SEARCH_KNOWLEDGE = builtin_tool(
     name="search_knowledge",
     description="Looks up what is written down for answering contacts. Use it before answering about facts.",
     arguments=SearchKnowledge,

@@ -20,7 +20,7 @@ from tools.kinds.templates import (
     header_values,
     leaves,
 )
-from tools.ports import JSON, Response, ToolContext, Unreachable
+from tools.ports import JSON, HttpResponse, ToolContext, Unreachable
 
 PAUSE = 0.2
 """Seconds before the second attempt, about; twice as long before each further one."""
@@ -36,7 +36,7 @@ DEFAULT_HEADERS = {"User-Agent": "recado", "Accept": JSON_TYPE}
 
 
 @dataclass(frozen=True)
-class Policy:
+class HttpPolicy:
     """How a request is made. `retries` come after the first attempt; `timeout` is for all of them, in seconds.
 
     `write`: it changes something there. `idempotent`: and honours the Idempotency-Key, so it may be sent again.
@@ -50,7 +50,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Request:
+class HttpRequest:
     """A request with nothing left to fill in."""
 
     method: str
@@ -71,7 +71,7 @@ class RequestMaker(Protocol):
         """Raises InvalidArguments for what no request can hold."""
         ...
 
-    def request(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> Request:
+    def request(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> HttpRequest:
         """The request. Raises InvalidArguments, Unreachable."""
         ...
 
@@ -102,7 +102,7 @@ class HttpTemplate:
         self.url.address(arguments)
         check_headers(self.headers.values(), arguments)
 
-    def request(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> Request:
+    def request(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> HttpRequest:
         """The request. Raises InvalidArguments, Unreachable."""
         self.check(arguments)
         headers = header_values(self.headers, arguments, secrets)
@@ -112,7 +112,9 @@ class HttpTemplate:
         elif self.rest:
             value = {name: item for name, item in arguments.items() if name in self.rest}
         url = self.url.text(arguments, secrets)
-        return Request(self.method, url, headers) if value is MISSING else with_body(self.method, url, headers, value)
+        return (
+            HttpRequest(self.method, url, headers) if value is MISSING else with_body(self.method, url, headers, value)
+        )
 
 
 def parser(maker: RequestMaker, parsed: Callable[[JSON], dict[str, Any]]) -> Callable[[JSON], dict[str, Any]]:
@@ -126,7 +128,7 @@ def parser(maker: RequestMaker, parsed: Callable[[JSON], dict[str, Any]]) -> Cal
     return parse
 
 
-def runner(maker: RequestMaker, policy: Policy) -> Callable[[ToolContext, Any], Awaitable[JSON]]:
+def runner(maker: RequestMaker, policy: HttpPolicy) -> Callable[[ToolContext, Any], Awaitable[JSON]]:
     """What runs the tool."""
 
     async def run(context: ToolContext, arguments: Any) -> JSON:
@@ -135,7 +137,7 @@ def runner(maker: RequestMaker, policy: Policy) -> Callable[[ToolContext, Any], 
     return run
 
 
-def with_body(method: str, url: str, headers: Mapping[str, str], value: Any) -> Request:
+def with_body(method: str, url: str, headers: Mapping[str, str], value: Any) -> HttpRequest:
     """A request whose body is a form or a text if its Content-Type says so, otherwise JSON."""
     kind = next((text for name, text in headers.items() if name.lower() == "content-type"), JSON_TYPE)
     plain = kind.split(";")[0].strip().lower()
@@ -146,10 +148,10 @@ def with_body(method: str, url: str, headers: Mapping[str, str], value: Any) -> 
     else:
         body = as_text(value)
     others = {name: text for name, text in headers.items() if name.lower() != "content-type"}
-    return Request(method, url, {**others, "Content-Type": kind}, body.encode())
+    return HttpRequest(method, url, {**others, "Content-Type": kind}, body.encode())
 
 
-async def exchange(context: ToolContext, request: Request, policy: Policy) -> JSON:
+async def exchange(context: ToolContext, request: HttpRequest, policy: HttpPolicy) -> JSON:
     """The answer as a model is shown it; a refusal is an answer too.
 
     Raises Unreachable: no answer, or one that does not say what became of a change. Its text holds no secret.
@@ -169,7 +171,9 @@ async def exchange(context: ToolContext, request: Request, policy: Policy) -> JS
     return {"status": response.status, **policy.shown.result(body_of(response), context.secrets, notes)}
 
 
-async def _answered(context: ToolContext, request: Request, headers: Mapping[str, str], policy: Policy) -> Response:
+async def _answered(
+    context: ToolContext, request: HttpRequest, headers: Mapping[str, str], policy: HttpPolicy
+) -> HttpResponse:
     clock = asyncio.get_running_loop().time
     deadline = clock() + policy.timeout
     retries = policy.retries if policy.idempotent or not policy.write else 0
@@ -181,7 +185,7 @@ async def _answered(context: ToolContext, request: Request, headers: Mapping[str
         if attempt and left <= 0:
             break
         try:
-            response = await context.outgoing.request(
+            response = await context.http_client.request(
                 request.method, request.url, headers=headers, body=request.body, timeout=left
             )
         except Unreachable as error:
@@ -196,7 +200,7 @@ async def _answered(context: ToolContext, request: Request, headers: Mapping[str
     raise Unreachable(reason, sent=sent)
 
 
-def _is_settled(status: int, policy: Policy, *, sent: bool) -> bool:
+def _is_settled(status: int, policy: HttpPolicy, *, sent: bool) -> bool:
     """Whether the answer says what became of the request."""
     if not policy.write:
         return status < 500

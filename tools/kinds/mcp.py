@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from tools.kinds.http import PAUSE, Policy
+from tools.kinds.http import PAUSE, HttpPolicy
 from tools.kinds.result_rendering import LONGEST_ERROR, cut, hidden
 from tools.kinds.templates import Template, header_values
-from tools.ports import JSON, Outgoing, ToolContext, Unreachable
+from tools.ports import JSON, HttpClient, ToolContext, Unreachable
 
 
 @runtime_checkable
-class McpOutgoing(Outgoing, Protocol):
+class McpHttpClient(HttpClient, Protocol):
     """The way out, as sessions need it. `programs`: whether programs may be started on this machine."""
 
     @property
@@ -61,7 +61,7 @@ class McpAnswer:
     refused: bool
 
 
-def runner(server: McpServer, tool: str, policy: Policy) -> Callable[[ToolContext, Any], Awaitable[JSON]]:
+def runner(server: McpServer, tool: str, policy: HttpPolicy) -> Callable[[ToolContext, Any], Awaitable[JSON]]:
     """What runs the tool that the server calls `tool`."""
 
     async def run(context: ToolContext, arguments: Any) -> JSON:
@@ -71,7 +71,7 @@ def runner(server: McpServer, tool: str, policy: Policy) -> Callable[[ToolContex
 
 
 async def call(
-    context: ToolContext, server: McpServer, tool: str, arguments: Mapping[str, Any], policy: Policy
+    context: ToolContext, server: McpServer, tool: str, arguments: Mapping[str, Any], policy: HttpPolicy
 ) -> JSON:
     """The tool's result as a model is shown it. Raises Unreachable, with a text that holds no secret."""
     prepared = _prepared(context, server, tool, arguments, policy)
@@ -86,7 +86,7 @@ async def call(
 
 
 def _prepared(
-    context: ToolContext, server: McpServer, tool: str, arguments: Mapping[str, Any], policy: Policy
+    context: ToolContext, server: McpServer, tool: str, arguments: Mapping[str, Any], policy: HttpPolicy
 ) -> McpCall:
     headers = header_values(server.headers, {}, context.secrets)
     environment = header_values(server.environment, {}, context.secrets)
@@ -99,9 +99,9 @@ def _prepared(
     return McpCall(tool, arguments, key, server.url, headers, server.command, environment)
 
 
-async def _answered(context: ToolContext, prepared: McpCall, policy: Policy) -> McpAnswer:
-    outgoing = context.outgoing
-    if not isinstance(outgoing, McpOutgoing) or (prepared.command and not outgoing.programs):
+async def _answered(context: ToolContext, prepared: McpCall, policy: HttpPolicy) -> McpAnswer:
+    http_client = context.http_client
+    if not isinstance(http_client, McpHttpClient) or (prepared.command and not http_client.programs):
         raise Unreachable("this deployment does not start programs for MCP", sent=False)
     # By name, and in a thread: the client takes half a second to import, and most tenants never need it.
     sessions = await asyncio.to_thread(importlib.import_module, "tools.kinds.mcp_session")
@@ -116,7 +116,7 @@ async def _answered(context: ToolContext, prepared: McpCall, policy: Policy) -> 
         if attempt and left <= 0:
             break
         try:
-            answer: McpAnswer = await sessions.call(outgoing, prepared, left)
+            answer: McpAnswer = await sessions.call(http_client, prepared, left)
         except Unreachable as error:
             sent, reason = sent or error.sent, str(error)
             continue

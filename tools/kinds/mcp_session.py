@@ -12,11 +12,11 @@ import httpx
 from langchain_mcp_adapters.sessions import create_session
 from mcp import ClientSession, McpError, types
 
-from tools.kinds.mcp import McpAnswer, McpCall, McpOutgoing
+from tools.kinds.mcp import McpAnswer, McpCall, McpHttpClient
 from tools.kinds.result_rendering import body_of
 from tools.net.guarded_http import MOST_BYTES, MOST_REDIRECTS
 from tools.net.ip_policy import ForbiddenAddress
-from tools.ports import Response, Unreachable
+from tools.ports import HttpResponse, Unreachable
 
 REFUSALS = frozenset({types.INVALID_REQUEST, types.METHOD_NOT_FOUND, types.INVALID_PARAMS})
 """Errors that say: nothing was done."""
@@ -26,19 +26,19 @@ LONGEST_REASON = 300
 
 
 @dataclass
-class _Progress:
+class _SessionProgress:
     """How far a call has come. `sent`: the server may have it."""
 
     sent: bool = False
     answer: McpAnswer | None = None
 
 
-async def call(outgoing: McpOutgoing, prepared: McpCall, timeout: float) -> McpAnswer:
+async def call(http_client: McpHttpClient, prepared: McpCall, timeout: float) -> McpAnswer:
     """The server's answer. `timeout` is in seconds; a program may take four more to end. Raises Unreachable."""
-    progress = _Progress()
+    progress = _SessionProgress()
     reason = "no answer"
     try:
-        async with asyncio.timeout(timeout), _session(outgoing, prepared, timeout) as session:
+        async with asyncio.timeout(timeout), _session(http_client, prepared, timeout) as session:
             await session.initialize()
             progress.sent = True
             progress.answer = await _called(session, prepared)
@@ -55,7 +55,9 @@ async def call(outgoing: McpOutgoing, prepared: McpCall, timeout: float) -> McpA
     return progress.answer
 
 
-def _session(outgoing: McpOutgoing, prepared: McpCall, timeout: float) -> AbstractAsyncContextManager[ClientSession]:
+def _session(
+    http_client: McpHttpClient, prepared: McpCall, timeout: float
+) -> AbstractAsyncContextManager[ClientSession]:
     if prepared.url is None:
         program, *arguments = prepared.command
         environment = dict(prepared.environment)
@@ -68,7 +70,7 @@ def _session(outgoing: McpOutgoing, prepared: McpCall, timeout: float) -> Abstra
             headers={**(headers or {}), "Accept-Encoding": "identity"},
             timeout=timeout,
             auth=auth,
-            transport=_GuardedTransport(outgoing),
+            transport=_GuardedTransport(http_client),
             trust_env=False,
             max_redirects=MOST_REDIRECTS,
         )
@@ -107,7 +109,7 @@ def _value(result: types.CallToolResult) -> Any:
     if structured is not None:
         return structured["result"] if structured.keys() == {"result"} else structured
     values = [
-        body_of(Response(200, "", block.text.encode("utf-8", "replace")))
+        body_of(HttpResponse(200, "", block.text.encode("utf-8", "replace")))
         if isinstance(block, types.TextContent)
         else f"[{block.type}: not shown]"
         for block in result.content
@@ -118,15 +120,15 @@ def _value(result: types.CallToolResult) -> Any:
 class _GuardedTransport(httpx.AsyncBaseTransport):
     """Connects to the addresses that were looked at, and to no others; reads at most MOST_BYTES of an answer."""
 
-    def __init__(self, outgoing: McpOutgoing) -> None:
-        self._outgoing = outgoing
+    def __init__(self, http_client: McpHttpClient) -> None:
+        self._http_client = http_client
         self._inner = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Sends the request to the first address that answers. Raises OSError, httpx.HTTPError."""
         url = request.url
         failure: httpx.TransportError = httpx.ConnectError("the host has no address")
-        for address in await self._outgoing.addresses(url.host, url.port or (443 if url.scheme == "https" else 80)):
+        for address in await self._http_client.addresses(url.host, url.port or (443 if url.scheme == "https" else 80)):
             pinned = httpx.Request(
                 request.method,
                 url.copy_with(host=address),

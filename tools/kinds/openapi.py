@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tools.base import InvalidArguments
-from tools.kinds.http import FORM, JSON_TYPE, WITH_BODY, Request, with_body
+from tools.kinds.http import FORM, JSON_TYPE, WITH_BODY, HttpRequest, with_body
 from tools.kinds.json_schema import CHECKED_FORMATS, Inliner, SchemaProblem, checked, schemas, unusable_pattern
 from tools.kinds.templates import (
     CONTROL,
@@ -104,7 +104,7 @@ class Operation:
             if parameter.place == "header" and CONTROL.search(as_text(arguments.get(parameter.argument, ""))):
                 raise InvalidArguments(f"{parameter.argument}: one line, without control characters")
 
-    def request(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> Request:
+    def request(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> HttpRequest:
         """The request. Raises InvalidArguments, Unreachable."""
         self.check(arguments)
         given = {p: arguments[p.argument] for p in self.parameters if arguments.get(p.argument) is not None}
@@ -114,7 +114,7 @@ class Operation:
         query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
         url = self._address(arguments) + (f"?{query}" if query else "")
         if self.body_type is None or BODY not in arguments:
-            return Request(self.method, url, filled)
+            return HttpRequest(self.method, url, filled)
         return with_body(self.method, url, {**filled, "Content-Type": self.body_type}, arguments[BODY])
 
     def _address(self, arguments: Mapping[str, Any]) -> str:

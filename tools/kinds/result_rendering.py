@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus
 
 import orjson
 
-from tools.ports import Response
+from tools.ports import HttpResponse
 
 DEEPEST = 60
 LONGEST_ERROR = 2_000
@@ -36,7 +36,7 @@ class Shown:
         return {"result": shown} | ({"note": "; ".join(notes)} if notes else {})
 
 
-def body_of(response: Response) -> Any:
+def body_of(response: HttpResponse) -> Any:
     """The answer's body: a JSON value if it is one, otherwise its text; None if there is none."""
     if not response.body.strip():
         return None
@@ -49,7 +49,7 @@ def body_of(response: Response) -> Any:
     return _text(response)
 
 
-def refusal(response: Response, secrets: Mapping[str, str]) -> dict[str, Any]:
+def refusal(response: HttpResponse, secrets: Mapping[str, str]) -> dict[str, Any]:
     """How the other side said no."""
     error, note = cut(hidden(body_of(response), secrets), LONGEST_ERROR)
     return {"status": response.status, "error": error} | ({"note": note} if note else {})
@@ -87,7 +87,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _text(response: Response) -> str:
+def _text(response: HttpResponse) -> str:
     charset = re.search(r"charset=\"?([A-Za-z0-9_.:-]+)", response.content_type)
     try:
         return response.body.decode(charset[1] if charset else "utf-8", "replace")

@@ -14,7 +14,7 @@ from yarl import URL
 
 from tools.kinds.templates import CONTROL, HEADER
 from tools.net.ip_policy import ForbiddenAddress, Network, check, is_literal
-from tools.ports import Response, Unreachable
+from tools.ports import HttpResponse, Unreachable
 
 MOST_BYTES = 1_000_000
 MOST_REDIRECTS = 3
@@ -26,14 +26,14 @@ CHUNK = 64 * 1024
 
 
 @dataclass
-class _Progress:
+class _RequestProgress:
     """How far a request has come. `sent`: something may have been; `connected`: there was a connection for this hop."""
 
     sent: bool = False
     connected: bool = False
 
 
-class GuardedOutgoing:
+class GuardedHttpClient:
     """Calls public addresses, and those within `allowed`, over http and https.
 
     A name counts for nothing: what is looked at is the address that a socket is about to be connected to. Proxies,
@@ -91,7 +91,7 @@ class GuardedOutgoing:
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, timeout: float
-    ) -> Response:
+    ) -> HttpResponse:
         """One request, with at most MOST_REDIRECTS redirects of a GET; `timeout` is for all of it, in seconds.
 
         Raises Unreachable.
@@ -99,7 +99,7 @@ class GuardedOutgoing:
         target = _target(url)
         if not all(HEADER.fullmatch(name) and not CONTROL.search(value) for name, value in headers.items()):
             raise Unreachable("a header that no request can hold", sent=False)
-        progress = _Progress()
+        progress = _RequestProgress()
         try:
             async with asyncio.timeout(timeout):
                 return await self._followed(method, target, dict(headers), body, progress)
@@ -109,8 +109,8 @@ class GuardedOutgoing:
             raise Unreachable(f"{target.host}: {_reason(error)}", sent=progress.sent) from None
 
     async def _followed(
-        self, method: str, target: URL, headers: dict[str, str], body: bytes | None, progress: _Progress
-    ) -> Response:
+        self, method: str, target: URL, headers: dict[str, str], body: bytes | None, progress: _RequestProgress
+    ) -> HttpResponse:
         for _ in range(MOST_REDIRECTS + 1):
             progress.connected = False
             response, location = await self._once(method, target, headers, body, progress)
@@ -123,8 +123,8 @@ class GuardedOutgoing:
         raise Unreachable(f"{target.host} redirects more than {MOST_REDIRECTS} times", sent=True)
 
     async def _once(
-        self, method: str, target: URL, headers: Mapping[str, str], body: bytes | None, progress: _Progress
-    ) -> tuple[Response, str | None]:
+        self, method: str, target: URL, headers: Mapping[str, str], body: bytes | None, progress: _RequestProgress
+    ) -> tuple[HttpResponse, str | None]:
         async with self._session.request(
             method,
             target,
@@ -137,7 +137,7 @@ class GuardedOutgoing:
             if response.headers.get("Content-Encoding", "identity").lower() in ("gzip", "deflate", "x-gzip"):
                 read, cut = _inflated(read, self._most_bytes, cut)
             kind = response.headers.get("Content-Type", "")
-            return Response(response.status, kind, read, cut), response.headers.get("Location")
+            return HttpResponse(response.status, kind, read, cut), response.headers.get("Location")
 
     async def _read(self, response: aiohttp.ClientResponse, *, whole: bool) -> tuple[bytes, bool]:
         read = bytearray()

@@ -16,7 +16,7 @@ from tests.app.turns.faults import POINTS, cut_off
 from tests.app.turns.shop import SECRET, Shop, open_shop, publish_shop, workers_that_may_call
 from tests.app.turns.test_journal import CALL, Runners, runners
 from tests.platform import TENANT, Log, Platform
-from tools.ports import JSON, OutcomeUnknown, ToolBroke, ToolContext, Unreachable
+from tools.ports import JSON, OutcomeUnknown, ToolContext, ToolFailed, Unreachable
 
 __all__ = ["runners"]
 
@@ -135,9 +135,9 @@ async def test_what_was_certainly_not_sent_may_be_called_again(platform: Platfor
             raise effects.pop()
         return {"key": context.key}
 
-    with pytest.raises(ToolBroke) as raised:
+    with pytest.raises(ToolFailed) as raised:
         await runners.runner().write_remote(CALL, effect, idempotent=False)
-    assert raised.value.told == "away"
+    assert raised.value.model_message == "away"
     assert await journal(platform) == []
     first = await runners.runner().write_remote(CALL, effect, idempotent=False)
     assert await runners.runner().write_remote(CALL, effect, idempotent=False) == first

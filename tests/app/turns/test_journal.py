@@ -18,7 +18,7 @@ from manifest.folder import load_folder
 from tests.app.turns.drivers import ask
 from tests.graphs.conversation import NoWayOut
 from tests.platform import TENANT, TENANTS, Platform
-from tools.ports import JSON, ToolBroke, ToolCall, ToolContext
+from tools.ports import JSON, ToolCall, ToolContext, ToolFailed
 
 CALL = ToolCall("call-1", "book_slot", {"slot_id": "a", "patient": "Ana"})
 
@@ -151,7 +151,7 @@ async def test_when_the_first_worker_dies_within_the_effect_the_second_makes_it(
 
 async def test_a_tool_that_breaks_leaves_nothing_and_may_run_again(platform: Platform, runners: Runners) -> None:
     effect = Effect(runners.slots[0], fails=ValueError("a secret"))
-    with pytest.raises(ToolBroke) as raised:
+    with pytest.raises(ToolFailed) as raised:
         await runners.runner().write_once(CALL, effect)
     assert "secret" not in str(raised.value), "what a tool says when it breaks may quote a contact"
     assert (await journal(platform), await appointments(platform)) == ([], 0)
@@ -188,7 +188,7 @@ async def test_what_breaks_while_it_reads_is_a_broken_tool_as_well(runners: Runn
     async def break_(_: ToolContext) -> JSON:
         raise KeyError("a secret")
 
-    with pytest.raises(ToolBroke) as raised:
+    with pytest.raises(ToolFailed) as raised:
         await runners.runner().read(break_)
     assert "secret" not in str(raised.value)
 

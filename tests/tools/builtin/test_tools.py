@@ -9,7 +9,7 @@ import pytest
 
 from tools.base import InvalidArguments
 from tools.builtin.find_slots import SLOTS_SHOWN
-from tools.net.guarded_http import GuardedOutgoing
+from tools.net.guarded_http import GuardedHttpClient
 from tools.ports import Appointments, Slot, SlotUnavailable, ToolContext
 from tools.registry import BUILTIN
 
@@ -40,8 +40,8 @@ async def run(name: str, calendar: Calendar, **arguments: Any) -> Any:
     """The tool's answer."""
     tool = BUILTIN[name]
     assert isinstance(calendar, Appointments)
-    async with GuardedOutgoing() as outgoing:
-        return await tool.run(ToolContext(NOW, SAO_PAULO, outgoing, calendar), tool.parse(arguments))
+    async with GuardedHttpClient() as http_client:
+        return await tool.run(ToolContext(NOW, SAO_PAULO, http_client, calendar), tool.parse(arguments))
 
 
 @pytest.mark.parametrize("name", BUILTIN)

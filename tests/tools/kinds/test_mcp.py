@@ -15,7 +15,7 @@ from aiohttp import web
 from tests.tools import school
 from tests.tools.fake_ports import LOOPBACK, Names, Server, context, running_server, tool
 from tools.base import Tool
-from tools.net.guarded_http import GuardedOutgoing
+from tools.net.guarded_http import GuardedHttpClient
 from tools.ports import JSON, Unreachable
 
 PROGRAM = {"command": [sys.executable, str(Path(school.__file__))]}
@@ -35,9 +35,9 @@ async def address() -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def programs() -> AsyncIterator[GuardedOutgoing]:
+async def programs() -> AsyncIterator[GuardedHttpClient]:
     """A deployment that lets tenants start programs."""
-    async with GuardedOutgoing(allowed=LOOPBACK, programs=True) as way:
+    async with GuardedHttpClient(allowed=LOOPBACK, programs=True) as way:
         yield way
 
 
@@ -47,34 +47,38 @@ def school_tool(server: dict[str, Any], name: str, parameters: JSON | None = Non
     return tool(section, mcp={"school": server})
 
 
-async def run(made: Tool, outgoing: GuardedOutgoing, secrets: dict[str, str] | None = None, **arguments: Any) -> JSON:
+async def run(
+    made: Tool, http_client: GuardedHttpClient, secrets: dict[str, str] | None = None, **arguments: Any
+) -> JSON:
     """The tool's answer."""
-    return await made.run(context(outgoing, secrets or {}), made.parse(arguments))
+    return await made.run(context(http_client, secrets or {}), made.parse(arguments))
 
 
-async def test_a_read_over_http(address: str, outgoing: GuardedOutgoing) -> None:
+async def test_a_read_over_http(address: str, http_client: GuardedHttpClient) -> None:
     made = school_tool({"url": address}, "find_class", YEAR, effects="read", result="room")
     assert (made.name, made.effects, made.remote) == ("t", "read", True)
-    assert await run(made, outgoing, year=3) == {"result": "B2"}
+    assert await run(made, http_client, year=3) == {"result": "B2"}
 
 
-async def test_a_write_over_http_is_keyed_and_its_headers_hold_secrets(address: str, outgoing: GuardedOutgoing) -> None:
+async def test_a_write_over_http_is_keyed_and_its_headers_hold_secrets(
+    address: str, http_client: GuardedHttpClient
+) -> None:
     server = {"url": address, "headers": {"Authorization": "Bearer ${secret:SCHOOL}"}}
     name = {"type": "object", "properties": {"name": {"type": "string"}}}
     made = school_tool(server, "enrol", name)
     assert (made.effects, made.idempotent, made.secrets) == ("write", False, frozenset({"SCHOOL"}))
-    answer = await run(made, outgoing, {"SCHOOL": "k3y"}, name="Ana")
+    answer = await run(made, http_client, {"SCHOOL": "k3y"}, name="Ana")
     assert answer == {"result": "Ana; call-1; Bearer [secret]"}
 
 
-async def test_a_tool_over_stdio(programs: GuardedOutgoing) -> None:
+async def test_a_tool_over_stdio(programs: GuardedHttpClient) -> None:
     assert await run(school_tool(PROGRAM, "find_class", YEAR), programs, year=3) == {
         "result": {"year": 3, "room": "B2"}
     }
 
 
 async def test_a_program_gets_its_own_environment_and_not_ours(
-    programs: GuardedOutgoing, monkeypatch: pytest.MonkeyPatch
+    programs: GuardedHttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "ours")
     made = school_tool(PROGRAM | {"env": {"PASS": "a${secret:PASS}"}}, "environment")
@@ -84,27 +88,27 @@ async def test_a_program_gets_its_own_environment_and_not_ours(
     assert not caught.value.sent
 
 
-async def test_no_program_is_started_unless_the_deployment_allows_it(outgoing: GuardedOutgoing) -> None:
+async def test_no_program_is_started_unless_the_deployment_allows_it(http_client: GuardedHttpClient) -> None:
     with pytest.raises(Unreachable, match="does not start programs") as caught:
-        await run(school_tool(PROGRAM, "find_class", YEAR), outgoing, year=3)
+        await run(school_tool(PROGRAM, "find_class", YEAR), http_client, year=3)
     assert not caught.value.sent
 
 
-async def test_a_program_that_is_not_there_was_told_nothing(programs: GuardedOutgoing) -> None:
+async def test_a_program_that_is_not_there_was_told_nothing(programs: GuardedHttpClient) -> None:
     with pytest.raises(Unreachable, match="cannot be started") as caught:
         await run(school_tool({"command": ["/nonexistent/school"]}, "fail"), programs)
     assert not caught.value.sent
 
 
-async def test_a_program_that_ends_in_the_middle_of_a_write_leaves_it_unknown(programs: GuardedOutgoing) -> None:
+async def test_a_program_that_ends_in_the_middle_of_a_write_leaves_it_unknown(programs: GuardedHttpClient) -> None:
     with pytest.raises(Unreachable) as caught:
         await run(school_tool(PROGRAM, "crash"), programs)
     assert caught.value.sent
 
 
 @pytest.mark.parametrize(("name", "reason"), [("fail", "the school is closed"), ("gone", "Unknown tool: gone")])
-async def test_a_refusal_is_an_answer(address: str, outgoing: GuardedOutgoing, name: str, reason: str) -> None:
-    answer = await run(school_tool({"url": address}, name), outgoing)
+async def test_a_refusal_is_an_answer(address: str, http_client: GuardedHttpClient, name: str, reason: str) -> None:
+    answer = await run(school_tool({"url": address}, name), http_client)
     assert reason in answer["error"]
 
 
@@ -114,16 +118,16 @@ async def test_arguments_that_the_tenant_did_not_declare_do_not_reach_the_server
         made.parse({"year": 3, "admin": True})
 
 
-async def test_an_answer_that_is_too_long_is_not_read(address: str, outgoing: GuardedOutgoing) -> None:
+async def test_an_answer_that_is_too_long_is_not_read(address: str, http_client: GuardedHttpClient) -> None:
     with pytest.raises(Unreachable) as caught:
-        await run(school_tool({"url": address}, "much", effects="read", retries=0, timeout="5s"), outgoing)
+        await run(school_tool({"url": address}, "much", effects="read", retries=0, timeout="5s"), http_client)
     assert caught.value.sent
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "inside.example", "2130706433", "localhost", "[::ffff:127.0.0.1]"])
 async def test_no_server_inside_is_called(address: str, name: str) -> None:
     names = Names(inside_example=["127.0.0.1"], localhost=["127.0.0.1"])
-    async with GuardedOutgoing(resolver=names) as strict:
+    async with GuardedHttpClient(resolver=names) as strict:
         made = school_tool({"url": address.replace("127.0.0.1", name)}, "find_class", YEAR, effects="read", retries=0)
         school.CALLS.clear()
         with pytest.raises(Unreachable) as caught:
@@ -134,12 +138,12 @@ async def test_no_server_inside_is_called(address: str, name: str) -> None:
 
 async def test_a_name_is_called_at_the_address_that_was_looked_at(address: str) -> None:
     names = Names(school_example=["127.0.0.1"])
-    async with GuardedOutgoing(allowed=[ip_network("127.0.0.1/32")], resolver=names) as outgoing:
+    async with GuardedHttpClient(allowed=[ip_network("127.0.0.1/32")], resolver=names) as http_client:
         made = school_tool({"url": address.replace("127.0.0.1", "school.example")}, "find_class", YEAR)
-        assert (await run(made, outgoing, year=3))["result"]["year"] == 3
+        assert (await run(made, http_client, year=3))["result"]["year"] == 3
 
 
-async def test_a_redirect_elsewhere_is_not_followed(server: Server, outgoing: GuardedOutgoing) -> None:
+async def test_a_redirect_elsewhere_is_not_followed(server: Server, http_client: GuardedHttpClient) -> None:
     async with running_server() as other:
         other.says({})
 
@@ -149,24 +153,26 @@ async def test_a_redirect_elsewhere_is_not_followed(server: Server, outgoing: Gu
         server.says(redirect)
         made = school_tool({"url": server.url, "headers": {"Authorization": "${secret:K}"}}, "fail")
         with pytest.raises(Unreachable, match="HTTP status 307"):
-            await run(made, outgoing, {"K": "k3y"})
+            await run(made, http_client, {"K": "k3y"})
         assert other.seen == []
 
 
-async def test_a_server_that_says_nothing_ends_with_the_time(server: Server, outgoing: GuardedOutgoing) -> None:
+async def test_a_server_that_says_nothing_ends_with_the_time(server: Server, http_client: GuardedHttpClient) -> None:
     async def never(_: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()
         return web.Response()
 
     server.says(never)
     with pytest.raises(Unreachable, match="in time") as caught:
-        await run(school_tool({"url": server.url}, "fail", timeout="500ms"), outgoing)
+        await run(school_tool({"url": server.url}, "fail", timeout="500ms"), http_client)
     assert not caught.value.sent, "the session never began"
 
 
-async def test_a_server_that_refuses_the_session_was_told_nothing(server: Server, outgoing: GuardedOutgoing) -> None:
+async def test_a_server_that_refuses_the_session_was_told_nothing(
+    server: Server, http_client: GuardedHttpClient
+) -> None:
     server.says((401, {}))
     with pytest.raises(Unreachable, match="HTTP status 401") as caught:
-        await run(school_tool({"url": server.url}, "fail"), outgoing)
+        await run(school_tool({"url": server.url}, "fail"), http_client)
     assert not caught.value.sent
     assert len(server.seen) == 1

@@ -11,7 +11,7 @@ from manifest.tool_sections import ToolProblem
 from tests.tools.fake_ports import SECRETS, Server, context, tool
 from tools.base import InvalidArguments, Tool
 from tools.kinds import openapi
-from tools.net.guarded_http import GuardedOutgoing
+from tools.net.guarded_http import GuardedHttpClient
 from tools.ports import JSON
 
 FILES = {"shop.yaml": (Path(__file__).parent / "shop.yaml").read_text()}
@@ -26,12 +26,12 @@ def operation(operation_id: str, server: Server | None = None, **changes: Any) -
     return tool({"description": None, "openapi": section, **changes}, FILES)
 
 
-async def run(made: Tool, outgoing: GuardedOutgoing, **arguments: Any) -> JSON:
+async def run(made: Tool, http_client: GuardedHttpClient, **arguments: Any) -> JSON:
     """The tool's answer."""
-    return await made.run(context(outgoing), made.parse(arguments))
+    return await made.run(context(http_client), made.parse(arguments))
 
 
-async def test_a_body_comes_out_of_the_document(server: Server, outgoing: GuardedOutgoing) -> None:
+async def test_a_body_comes_out_of_the_document(server: Server, http_client: GuardedHttpClient) -> None:
     server.says((201, {"id": "1"}))
     made = operation("createOrder", server)
     assert (made.effects, made.description, made.secrets) == ("write", "Orders products.", frozenset({"SHOP"}))
@@ -43,40 +43,40 @@ async def test_a_body_comes_out_of_the_document(server: Server, outgoing: Guarde
         "amount": {"type": "integer", "exclusiveMinimum": 0},
     }
     assert body["required"] == ["product"], "the server makes the id"
-    assert (await run(made, outgoing, body={"product": "x", "note": None}))["status"] == 201
+    assert (await run(made, http_client, body={"product": "x", "note": None}))["status"] == 201
     seen = server.seen[0]
     assert (seen.method, seen.path, json.loads(seen.body)) == ("POST", "/v1/orders", {"product": "x", "note": None})
     assert seen.headers["Idempotency-Key"] == "call-1"
     assert seen.headers["X-Api-Key"].encode("utf-8", "surrogateescape").decode() == SECRETS["SHOP"]
 
 
-async def test_parameters_go_where_the_document_says(server: Server, outgoing: GuardedOutgoing) -> None:
+async def test_parameters_go_where_the_document_says(server: Server, http_client: GuardedHttpClient) -> None:
     server.says([])
     made = operation("listOrders", server)
     assert made.effects == "read"
     assert sorted(made.parameters["properties"]) == ["X-Unit", "filter_status", "ids", "where"]
     arguments = {"filter_status": ["open", "paid"], "ids": [1, 2], "where": {"a": "&"}, "X-Unit": "u"}
-    await run(made, outgoing, **arguments)
+    await run(made, http_client, **arguments)
     query = "filter%5Bstatus%5D=open&filter%5Bstatus%5D=paid&ids=1%2C2&where=%7B%22a%22%3A%20%22%26%22%7D"
     assert server.seen[0].path == f"/v1/orders?{query}"
     assert server.seen[0].headers["X-Unit"] == "u"
 
 
-async def test_a_parameter_of_the_path_stays_in_its_segment(server: Server, outgoing: GuardedOutgoing) -> None:
+async def test_a_parameter_of_the_path_stays_in_its_segment(server: Server, http_client: GuardedHttpClient) -> None:
     server.says({})
     made = operation("getOrder", server, description="Looks an order up.")
     assert made.description == "Looks an order up."
     assert made.parameters["properties"] == {"id": {"type": "string", "description": "The order."}}
-    await run(made, outgoing, id="a b?c")
+    await run(made, http_client, id="a b?c")
     assert server.seen[0].path == "/v1/orders/a%20b%3Fc"
     for id_ in ("..", "a/b", ""):
         with pytest.raises(InvalidArguments):
             made.parse({"id": id_})
 
 
-async def test_two_parameters_of_one_name_have_two_names(server: Server, outgoing: GuardedOutgoing) -> None:
+async def test_two_parameters_of_one_name_have_two_names(server: Server, http_client: GuardedHttpClient) -> None:
     server.says({})
-    await run(operation("deleteOrder", server), outgoing, id="a", query_id=7)
+    await run(operation("deleteOrder", server), http_client, id="a", query_id=7)
     assert (server.seen[0].method, server.seen[0].path) == ("DELETE", "/v1/orders/a?id=7")
 
 

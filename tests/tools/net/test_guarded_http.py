@@ -11,32 +11,32 @@ import pytest
 from aiohttp import web
 
 from tests.tools.fake_ports import LOOPBACK, Names, Server, breaks, running_server
-from tools.kinds.mcp import McpOutgoing
-from tools.net.guarded_http import GuardedOutgoing
-from tools.ports import Outgoing, Response, Unreachable
+from tools.kinds.mcp import McpHttpClient
+from tools.net.guarded_http import GuardedHttpClient
+from tools.ports import HttpClient, HttpResponse, Unreachable
 
 
-async def get(outgoing: Outgoing, url: str, method: str = "GET", **given: Any) -> Response:
+async def get(http_client: HttpClient, url: str, method: str = "GET", **given: Any) -> HttpResponse:
     """One request."""
     options = {"headers": {}, "body": None, "timeout": 10.0} | given
-    return await outgoing.request(method, url, **options)
+    return await http_client.request(method, url, **options)
 
 
 @asynccontextmanager
-async def strict(**addresses: list[str]) -> AsyncIterator[GuardedOutgoing]:
+async def strict(**addresses: list[str]) -> AsyncIterator[GuardedHttpClient]:
     """A deployment that allows nothing beyond public addresses."""
-    async with GuardedOutgoing(resolver=Names(**addresses) if addresses else None) as way:
+    async with GuardedHttpClient(resolver=Names(**addresses) if addresses else None) as way:
         yield way
 
 
 def test_it_is_the_port_that_tools_are_given() -> None:
-    assert issubclass(GuardedOutgoing, Outgoing)
-    assert hasattr(McpOutgoing, "addresses")
+    assert issubclass(GuardedHttpClient, HttpClient)
+    assert hasattr(McpHttpClient, "addresses")
 
 
-async def test_an_allowed_server_answers(server: Server, outgoing: GuardedOutgoing) -> None:
+async def test_an_allowed_server_answers(server: Server, http_client: GuardedHttpClient) -> None:
     server.says((201, {"a": 1}))
-    response = await get(outgoing, f"{server.url}/a%2Fb?q=%20", headers={"X": "1"}, method="POST", body=b"{}")
+    response = await get(http_client, f"{server.url}/a%2Fb?q=%20", headers={"X": "1"}, method="POST", body=b"{}")
     assert (response.status, response.body, response.cut) == (201, b'{"a": 1}', False)
     assert response.content_type.startswith("application/json")
     assert [(seen.method, seen.path, seen.body, seen.headers["X"]) for seen in server.seen] == [
@@ -85,9 +85,9 @@ async def test_an_allowed_server_answers(server: Server, outgoing: GuardedOutgoi
 async def test_an_address_inside_is_refused_however_it_is_spelt(server: Server, host: str) -> None:
     server.says({})
     port = server.url.rsplit(":", 1)[1]
-    async with strict() as outgoing:
+    async with strict() as http_client:
         with pytest.raises(Unreachable) as caught:
-            await get(outgoing, f"http://{host}:{port}/")
+            await get(http_client, f"http://{host}:{port}/")
     assert not caught.value.sent
     assert server.seen == []
 
@@ -95,11 +95,11 @@ async def test_an_address_inside_is_refused_however_it_is_spelt(server: Server, 
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["::1"], ["10.0.0.1", "127.0.0.1"], ["::ffff:127.0.0.1"]])
 async def test_a_name_that_resolves_to_an_address_inside_is_refused(server: Server, addresses: list[str]) -> None:
     server.says({})
-    async with strict(inside_example=addresses) as outgoing:
+    async with strict(inside_example=addresses) as http_client:
         with pytest.raises(Unreachable, match="not one that tools may call") as caught:
-            await get(outgoing, server.url.replace("127.0.0.1", "inside.example"))
+            await get(http_client, server.url.replace("127.0.0.1", "inside.example"))
         with pytest.raises(OSError, match="not one that tools may call"):
-            await outgoing.addresses("inside.example", 80)
+            await http_client.addresses("inside.example", 80)
     assert not caught.value.sent
     assert server.seen == []
 
@@ -107,10 +107,10 @@ async def test_a_name_that_resolves_to_an_address_inside_is_refused(server: Serv
 async def test_a_deployment_allows_just_the_networks_it_names(server: Server) -> None:
     server.says({})
     names = Names(inside_example=["127.0.0.1"], other_example=["127.0.0.2"])
-    async with GuardedOutgoing(allowed=[ip_network("127.0.0.1/32")], resolver=names) as outgoing:
-        assert (await get(outgoing, server.url.replace("127.0.0.1", "inside.example"))).status == 200
+    async with GuardedHttpClient(allowed=[ip_network("127.0.0.1/32")], resolver=names) as http_client:
+        assert (await get(http_client, server.url.replace("127.0.0.1", "inside.example"))).status == 200
         with pytest.raises(Unreachable, match="not one that tools may call"):
-            await get(outgoing, server.url.replace("127.0.0.1", "other.example"))
+            await get(http_client, server.url.replace("127.0.0.1", "other.example"))
 
 
 @pytest.mark.parametrize(
@@ -130,20 +130,20 @@ async def test_a_deployment_allows_just_the_networks_it_names(server: Server) ->
         "",
     ],
 )
-async def test_what_is_not_plainly_an_address_is_not_called(outgoing: GuardedOutgoing, url: str) -> None:
+async def test_what_is_not_plainly_an_address_is_not_called(http_client: GuardedHttpClient, url: str) -> None:
     with pytest.raises(Unreachable) as caught:
-        await get(outgoing, url)
+        await get(http_client, url)
     assert not caught.value.sent
     assert "password" not in str(caught.value) or "a password" in str(caught.value)
 
 
 async def test_proxies_of_the_environment_are_not_used(
-    server: Server, outgoing: GuardedOutgoing, monkeypatch: pytest.MonkeyPatch
+    server: Server, http_client: GuardedHttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.says({})
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
-    assert (await get(outgoing, server.url)).status == 200
+    assert (await get(http_client, server.url)).status == 200
 
 
 def redirect(to: str, status: int = 302) -> Any:
@@ -155,33 +155,35 @@ def redirect(to: str, status: int = 302) -> Any:
     return handle
 
 
-async def test_a_get_follows_three_redirects_and_no_more(server: Server, outgoing: GuardedOutgoing) -> None:
+async def test_a_get_follows_three_redirects_and_no_more(server: Server, http_client: GuardedHttpClient) -> None:
     server.says(redirect("/1"), redirect("2"), redirect("?3", 307), {"done": True})
-    assert (await get(outgoing, f"{server.url}/a/b", headers={"Authorization": "k"})).body == b'{"done": true}'
+    assert (await get(http_client, f"{server.url}/a/b", headers={"Authorization": "k"})).body == b'{"done": true}'
     assert [seen.path for seen in server.seen] == ["/a/b", "/1", "/2", "/2?3"]
     assert all(seen.headers["Authorization"] == "k" for seen in server.seen), "it stayed on its host"
     assert all("Cookie" not in seen.headers for seen in server.seen)
     server.says(redirect("/again"))
     with pytest.raises(Unreachable, match="more than 3 times") as caught:
-        await get(outgoing, server.url)
+        await get(http_client, server.url)
     assert caught.value.sent
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 async def test_what_changes_something_follows_no_redirect(
-    server: Server, outgoing: GuardedOutgoing, method: str
+    server: Server, http_client: GuardedHttpClient, method: str
 ) -> None:
     server.says(redirect("/elsewhere", 307))
-    assert (await get(outgoing, server.url, method)).status == 307
+    assert (await get(http_client, server.url, method)).status == 307
     assert len(server.seen) == 1
 
 
-async def test_a_redirect_to_another_host_loses_what_may_be_secret(server: Server, outgoing: GuardedOutgoing) -> None:
+async def test_a_redirect_to_another_host_loses_what_may_be_secret(
+    server: Server, http_client: GuardedHttpClient
+) -> None:
     async with running_server() as other:
         server.says(redirect(f"{other.url}/x"))
         other.says({})
         headers = {"Authorization": "k", "X-Api-Key": "k", "Cookie": "k", "Accept": "text/plain"}
-        await get(outgoing, server.url, headers=headers)
+        await get(http_client, server.url, headers=headers)
         assert not {"Authorization", "X-Api-Key", "Cookie"} & other.seen[0].headers.keys()
         assert other.seen[0].headers["Accept"] == "text/plain"
 
@@ -202,9 +204,9 @@ async def test_a_redirect_to_another_host_loses_what_may_be_secret(server: Serve
 async def test_every_redirect_is_looked_at_anew(server: Server, to: str) -> None:
     server.says(redirect(to.format(port=server.url.rsplit(":", 1)[1])), {"secret": True})
     names = Names(inside_example=["127.0.0.2"])
-    async with GuardedOutgoing(allowed=[ip_network("127.0.0.1/32")], resolver=names) as outgoing:
+    async with GuardedHttpClient(allowed=[ip_network("127.0.0.1/32")], resolver=names) as http_client:
         with pytest.raises(Unreachable):
-            await get(outgoing, server.url)
+            await get(http_client, server.url)
     assert len(server.seen) == 1
 
 
@@ -216,8 +218,8 @@ async def test_an_answer_is_read_up_to_a_limit(server: Server) -> None:
         return web.Response(body=b"x" * 1_000)
 
     server.says(much, exactly)
-    async with GuardedOutgoing(allowed=LOOPBACK, most_bytes=1_000) as outgoing:
-        cut, whole = await get(outgoing, server.url), await get(outgoing, server.url)
+    async with GuardedHttpClient(allowed=LOOPBACK, most_bytes=1_000) as http_client:
+        cut, whole = await get(http_client, server.url), await get(http_client, server.url)
     assert (len(cut.body), cut.cut) == (1_000, True)
     assert (len(whole.body), whole.cut) == (1_000, False)
 
@@ -227,48 +229,48 @@ async def test_a_compressed_answer_is_not_larger_than_the_limit(server: Server) 
         return web.Response(body=gzip.compress(b"x" * 1_000_000), headers={"Content-Encoding": "gzip"})
 
     server.says(bomb)
-    async with GuardedOutgoing(allowed=LOOPBACK, most_bytes=2_000) as outgoing:
-        response = await get(outgoing, server.url)
+    async with GuardedHttpClient(allowed=LOOPBACK, most_bytes=2_000) as http_client:
+        response = await get(http_client, server.url)
     assert (response.body, response.cut) == (b"x" * 2_000, True)
     assert server.seen[0].headers["Accept-Encoding"] == "identity"
 
 
-async def test_nobody_listens_so_nothing_was_sent(outgoing: GuardedOutgoing) -> None:
+async def test_nobody_listens_so_nothing_was_sent(http_client: GuardedHttpClient) -> None:
     async with running_server() as gone:
         pass
     with pytest.raises(Unreachable, match="no connection") as caught:
-        await get(outgoing, gone.url, "POST", body=b"{}")
+        await get(http_client, gone.url, "POST", body=b"{}")
     assert not caught.value.sent
 
 
 async def test_a_name_that_nobody_knows_sends_nothing() -> None:
-    async with strict(known_example=["8.8.8.8"]) as outgoing:
+    async with strict(known_example=["8.8.8.8"]) as http_client:
         with pytest.raises(Unreachable, match="no such host") as caught:
-            await get(outgoing, "https://unknown.example/")
+            await get(http_client, "https://unknown.example/")
     assert not caught.value.sent
 
 
-async def test_a_server_without_tls_was_sent_nothing_over_https(server: Server, outgoing: GuardedOutgoing) -> None:
+async def test_a_server_without_tls_was_sent_nothing_over_https(server: Server, http_client: GuardedHttpClient) -> None:
     server.says({})
     with pytest.raises(Unreachable) as caught:
-        await get(outgoing, server.url.replace("http:", "https:"), "POST", headers={"Authorization": "k"})
+        await get(http_client, server.url.replace("http:", "https:"), "POST", headers={"Authorization": "k"})
     assert not caught.value.sent
     assert server.seen == []
 
 
 async def test_a_broken_connection_may_have_taken_the_request_and_is_not_tried_again(
-    server: Server, outgoing: GuardedOutgoing
+    server: Server, http_client: GuardedHttpClient
 ) -> None:
     server.says(breaks)
     for method in ("POST", "PUT", "DELETE", "GET"):
         with pytest.raises(Unreachable) as caught:
-            await get(outgoing, server.url, method)
+            await get(http_client, server.url, method)
         assert caught.value.sent
     assert [seen.method for seen in server.seen] == ["POST", "PUT", "DELETE", "GET"]
 
 
 async def test_silence_ends_with_the_time_and_the_request_may_have_arrived(
-    server: Server, outgoing: GuardedOutgoing
+    server: Server, http_client: GuardedHttpClient
 ) -> None:
     async def never(_: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()
@@ -276,12 +278,12 @@ async def test_silence_ends_with_the_time_and_the_request_may_have_arrived(
 
     server.says(never)
     with pytest.raises(Unreachable, match="in time") as caught:
-        await get(outgoing, server.url, timeout=0.3)
+        await get(http_client, server.url, timeout=0.3)
     assert caught.value.sent
 
 
 async def test_a_change_is_known_by_its_status_even_if_the_rest_is_lost(
-    server: Server, outgoing: GuardedOutgoing
+    server: Server, http_client: GuardedHttpClient
 ) -> None:
     async def half(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(status=201, headers={"Content-Length": "100"})
@@ -292,17 +294,17 @@ async def test_a_change_is_known_by_its_status_even_if_the_rest_is_lost(
         return response
 
     server.says(half)
-    response = await get(outgoing, server.url, "POST")
+    response = await get(http_client, server.url, "POST")
     assert (response.status, response.cut) == (201, True)
     with pytest.raises(Unreachable) as caught:
-        await get(outgoing, server.url)
+        await get(http_client, server.url)
     assert caught.value.sent
 
 
-async def test_a_header_that_no_request_can_hold_sends_nothing(server: Server, outgoing: GuardedOutgoing) -> None:
+async def test_a_header_that_no_request_can_hold_sends_nothing(server: Server, http_client: GuardedHttpClient) -> None:
     server.says({})
     with pytest.raises(Unreachable) as caught:
-        await get(outgoing, server.url, headers={"X": "abc\r\nY: 1"})
+        await get(http_client, server.url, headers={"X": "abc\r\nY: 1"})
     assert not caught.value.sent
     assert "abc" not in str(caught.value)
     assert server.seen == []
