@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from tests.app.test_broker import fed_by_the_queue
-from tests.app.turns.drivers import done, pending_interrupt, said
+from tests.app.turns.drivers import drain, pending_interrupt, replies_to
 from tests.cli.shell import Done, recado
 from tests.platform import TENANT, Platform
 
@@ -34,7 +34,7 @@ async def test_a_decision_reaches_the_contact_by_the_queue(platform: Platform) -
 
 async def test_what_waits_is_listed_until_it_is_resolved_and_is_decided_once(platform: Platform) -> None:
     assert (await interrupts(platform, "list")).out == NOTHING
-    await said(platform, "socorro")
+    await replies_to(platform, "socorro")
     waiting = await pending_interrupt(platform)
     listed = await interrupts(platform, "list", "--tenant", TENANT)
     assert (listed.code, listed.err) == (0, "")
@@ -52,7 +52,7 @@ async def test_what_waits_is_listed_until_it_is_resolved_and_is_decided_once(pla
     assert (again.code, again.out) == (1, "")
     assert f"error: interrupt {waiting['id']} is not pending" in again.err
     async with platform.worker() as platform.engine:
-        await done(platform)
+        await drain(platform)
     assert await platform.delivered() == [HANDOFF, "Até logo!"]
     late = await interrupts(platform, "resolve", waiting["id"])
     assert (late.code, late.err.startswith(f"error: no interrupt {waiting['id']} is pending")) == (1, True)
@@ -60,7 +60,7 @@ async def test_what_waits_is_listed_until_it_is_resolved_and_is_decided_once(pla
 
 async def test_how_soon_an_operator_should_answer_is_shown_and_when_it_is_too_late(platform: Platform) -> None:
     await platform.republish("  timeout: 2h\n", "  timeout: 2h\n  sla: 5m\n")
-    await said(platform, "socorro")
+    await replies_to(platform, "socorro")
     waiting = await pending_interrupt(platform)
     assert timedelta(minutes=4) < waiting["due_at"] - waiting["created_at"] <= timedelta(minutes=5)
     listed = (await interrupts(platform, "list")).out.splitlines(keepends=True)[0]
@@ -71,13 +71,13 @@ async def test_how_soon_an_operator_should_answer_is_shown_and_when_it_is_too_la
 
 
 async def test_a_decision_is_kept_when_redis_is_away(platform: Platform) -> None:
-    await said(platform, "socorro")
+    await replies_to(platform, "socorro")
     waiting = await pending_interrupt(platform)
     decided = await interrupts(
         platform, "resolve", waiting["id"], "--reply", "Já vou.", redis_url="redis://127.0.0.1:1"
     )
     assert decided.code == 0
-    await done(platform)
+    await drain(platform)
     assert await platform.delivered() == [HANDOFF, "Já vou."]
 
 

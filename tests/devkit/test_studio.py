@@ -24,7 +24,7 @@ from devkit.studio.factory import graph
 from devkit.studio.queries import Owner
 from graphs.state import new_turn
 from manifest.folder import load_folder
-from tests.app.turns.drivers import ask, done, pending_interrupt, said
+from tests.app.turns.drivers import ask, drain, pending_interrupt, replies_to
 from tests.platform import ACCOUNT_SID, CONTACT, TENANT, TENANTS, Platform
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +93,7 @@ async def conversations_of_two_tenants(platform: Platform) -> tuple[RunnableConf
     await platform.add_channel(NEIGHBOUR, NEIGHBOURS_NUMBER, ACCOUNT_SID)
     await ask(platform, "minha")
     await platform.say("da vizinha", contact=NEIGHBOURS_CONTACT, To=NEIGHBOURS_NUMBER)
-    await done(platform)
+    await drain(platform)
     return await thread(platform), await thread(platform, NEIGHBOURS_CONTACT)
 
 
@@ -115,7 +115,7 @@ def texts(state: Any) -> list[str]:
 @pytest.mark.usefixtures("environment")
 async def test_a_conversation_is_shown_with_what_it_waits_for(platform: Platform) -> None:
     await ask(platform, "oi")
-    await said(platform, "socorro")
+    await replies_to(platform, "socorro")
     waiting = await pending_interrupt(platform)
     async with opened() as graph:
         state = await graph.aget_state(await thread(platform))
@@ -226,7 +226,7 @@ async def test_a_copy_that_is_given_messages_only_is_about_those(platform: Platf
 
 @pytest.mark.usefixtures("environment")
 async def test_a_copy_waits_for_what_the_conversation_waits_for(platform: Platform) -> None:
-    await said(platform, "socorro")
+    await replies_to(platform, "socorro")
     copied = str(uuid.uuid4())
     async with checkpointer() as saver, opened(TENANT, saver) as graph:
         original = await graph.aget_state(await thread(platform))
@@ -276,7 +276,7 @@ async def test_a_turn_may_be_tried_and_books_nothing(platform: Platform) -> None
     assert '"id": "sala@' in results["find_slots"], "what changes nothing is run"
     assert "book_slot changes something, and is switched off in Studio" in results["book_slot"]
     assert await platform.row(CHANGED) == before
-    await done(platform)
+    await drain(platform)
     assert await platform.delivered() == ["eco: oi"], "what is tried in Studio is said to nobody"
 
 

@@ -17,7 +17,7 @@ from app.inbox.service import Inbox
 from manifest.folder import load_folder
 from manifest.loader import MAIN, Loaded, load
 from tests.app.assistants.variants import GOODBYE, WITHOUT_AGENDA
-from tests.app.turns.drivers import ask, done, said
+from tests.app.turns.drivers import ask, drain, replies_to
 from tests.platform import TENANT, TENANTS, Platform
 from tools.registry import BUILTIN
 
@@ -143,8 +143,8 @@ async def test_a_plan_says_who_sits_where_and_changes_nothing(platform: Platform
     await ask(platform, "quero marcar")
     await ask(platform, "oi", contact=contact(1))
     await ask(platform, "oi", contact=contact(2))
-    await said(platform, "atendente", contact(2))
-    await said(platform, "tchau", contact(3))
+    await replies_to(platform, "atendente", contact(2))
+    await replies_to(platform, "tchau", contact(3))
     tables = "select (select count(*) from assistant_versions), max(updated_at), max(version_id) from assistants"
     before = await platform.row(tables)
     new = without_agenda()
@@ -178,7 +178,7 @@ async def test_a_flow_that_open_conversations_are_in_and_the_new_version_lacks_i
     text = V1.files[MAIN].replace("{match: [tchau], to: close}", "{match: [cadastro], to: cadastro}")
     old = load({**V1.files, MAIN: text.replace("calendars:", flow)})
     await publish(platform, old)
-    assert await said(platform, "cadastro") == ["Seu nome?"]
+    assert await replies_to(platform, "cadastro") == ["Seu nome?"]
     found = await plan(platform, V1)
     assert [(row.agent, row.conversations) for row in found.live] == [("cadastro", 1)]
     assert found.lost == [Lost("flow", "cadastro", old.content_hash, 1, moves=False)]
@@ -273,7 +273,7 @@ async def test_rolling_back_makes_the_version_before_current_and_twice_the_one_b
     await publish(platform, third)
     assert [await rollback(platform), await rollback(platform)] == [second.content_hash, first]
     assert await current(platform) == first
-    assert await said(platform, "tchau") == ["Até logo!"]
+    assert await replies_to(platform, "tchau") == ["Até logo!"]
     with pytest.raises(ConflictError, match="had no version before"):
         await rollback(platform)
     assert await current(platform) == first
@@ -285,7 +285,7 @@ async def test_a_version_can_be_named_by_the_beginning_of_its_hash_older_or_newe
     await publish(platform, variant("idle: 24h", "idle: 12h"))
     assert await rollback(platform, V1.content_hash[:8]) == V1.content_hash
     assert await rollback(platform, second.content_hash[:8].upper()) == second.content_hash
-    assert await said(platform, "tchau") == ["Tchau da versão dois!"]
+    assert await replies_to(platform, "tchau") == ["Tchau da versão dois!"]
     assert await rollback(platform) == V1.content_hash
 
 
@@ -382,7 +382,7 @@ async def _return_all(platform: Platform, reply: str) -> None:
     )
     for waiting in await platform.rows("select id, tenant_id from interrupts where resolved_at is null"):
         await inbox.decide(waiting["tenant_id"], waiting["id"], {"action": "return", "reply": reply})
-    await done(platform)
+    await drain(platform)
 
 
 async def _answers(platform: Platform, text: str, contacts: Sequence[str]) -> list[str]:
@@ -390,7 +390,7 @@ async def _answers(platform: Platform, text: str, contacts: Sequence[str]) -> li
     before = [len(await platform.delivered(each)) for each in contacts]
     for each in contacts:
         await platform.say(text, contact=each)
-    await done(platform)
+    await drain(platform)
     return [" ".join((await platform.delivered(each))[n:]) for each, n in zip(contacts, before, strict=True)]
 
 
@@ -404,7 +404,7 @@ async def test_conversations_parked_on_a_handoff_survive_a_publish_that_removes_
     await _return_all(platform, "Já estou aqui.")
     assert [(await platform.delivered(each))[-1] for each in contacts] == ["Já estou aqui."] * 20
     assert await _answers(platform, "atendente", contacts) == ["Vou chamar uma pessoa."] * 20
-    assert await said(platform, "atendente", contact(99)) == ["eco: atendente"]
+    assert await replies_to(platform, "atendente", contact(99)) == ["eco: atendente"]
     await rollback(platform)
     await _return_all(platform, "De novo.")
     assert await _answers(platform, "tchau", contacts) == ["Até logo!"] * 20
@@ -417,11 +417,11 @@ async def test_conversations_parked_on_a_handoff_survive_a_publish_that_removes_
 async def test_every_worker_gives_new_conversations_the_new_version_at_once(platform: Platform) -> None:
     assert platform.engine is not None
     async with platform.worker() as other:
-        assert await said(platform, "tchau", contact(1)) == ["Até logo!"]
+        assert await replies_to(platform, "tchau", contact(1)) == ["Até logo!"]
         await publish(platform, variant(*GOODBYE))
-        assert await said(platform, "tchau", contact(2)) == ["Tchau da versão dois!"]
+        assert await replies_to(platform, "tchau", contact(2)) == ["Tchau da versão dois!"]
         await platform.engine.close()
         platform.engine = other
-        assert await said(platform, "tchau", contact(3)) == ["Tchau da versão dois!"]
+        assert await replies_to(platform, "tchau", contact(3)) == ["Tchau da versão dois!"]
         await rollback(platform)
-        assert await said(platform, "tchau", contact(4)) == ["Até logo!"]
+        assert await replies_to(platform, "tchau", contact(4)) == ["Até logo!"]

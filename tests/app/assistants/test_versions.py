@@ -13,7 +13,7 @@ from app.errors import NotFoundError
 from manifest.folder import load_folder
 from manifest.loader import MAIN, InvalidAssistant
 from tests.app.assistants.variants import GOODBYE, WITHOUT_AGENDA
-from tests.app.turns.drivers import ask, decide, done, said
+from tests.app.turns.drivers import ask, decide, drain, replies_to
 from tests.platform import TENANT, TENANTS, Platform
 
 OTHER_CONTACT = "whatsapp:+5511990000002"
@@ -48,8 +48,8 @@ async def test_an_open_conversation_stays_on_its_version_and_a_new_one_gets_the_
     await ask(platform, "oi")
     await platform.republish(*GOODBYE)
     await ask(platform, "oi", contact=OTHER_CONTACT)
-    assert await said(platform, "tchau") == ["Até logo!"]
-    assert await said(platform, "tchau", OTHER_CONTACT) == ["Tchau da versão dois!"]
+    assert await replies_to(platform, "tchau") == ["Até logo!"]
+    assert await replies_to(platform, "tchau", OTHER_CONTACT) == ["Tchau da versão dois!"]
     first, second = await published(platform)
     turns = await platform.rows("select version_id as v, count(*) as n from turns group by 1 order by 1")
     assert turns == [{"v": first, "n": 2}, {"v": second, "n": 2}]
@@ -58,22 +58,22 @@ async def test_an_open_conversation_stays_on_its_version_and_a_new_one_gets_the_
 async def test_after_its_end_the_next_conversation_of_the_same_contact_gets_the_current_version(
     platform: Platform,
 ) -> None:
-    await said(platform, "tchau")
+    await replies_to(platform, "tchau")
     await platform.republish(*GOODBYE)
-    assert await said(platform, "tchau") == ["Tchau da versão dois!"]
+    assert await replies_to(platform, "tchau") == ["Tchau da versão dois!"]
 
 
 async def test_a_conversation_that_waits_for_an_operator_comes_back_on_its_version(platform: Platform) -> None:
     """Though the current one has neither its agent, nor its queue, nor its goodbye."""
-    await said(platform, "quero marcar")
-    await said(platform, "socorro")
+    await replies_to(platform, "quero marcar")
+    await replies_to(platform, "socorro")
     files = dict(load_folder(TENANTS / TENANT).files)
     await platform.publish(TENANT, {**files, MAIN: WITHOUT_AGENDA})
     await decide(platform, "return", "Já vou.")
-    await done(platform)
+    await drain(platform)
     (reply,) = await ask(platform, "quero marcar agora")
     assert reply.startswith("marcado sala@")
-    assert await said(platform, "tchau") == ["Até logo!"]
+    assert await replies_to(platform, "tchau") == ["Até logo!"]
 
 
 async def test_going_back_is_publishing_the_older_version(platform: Platform) -> None:
@@ -83,7 +83,7 @@ async def test_going_back_is_publishing_the_older_version(platform: Platform) ->
     await platform.publish(TENANT, load_folder(TENANTS / TENANT).files)
     assert await current(platform) == first
     assert await published(platform) == [first, second]
-    assert await said(platform, "tchau") == ["Até logo!"]
+    assert await replies_to(platform, "tchau") == ["Até logo!"]
 
 
 async def test_publishing_the_same_again_changes_nothing(platform: Platform) -> None:
@@ -163,7 +163,7 @@ async def test_a_tenant_that_has_published_nothing_is_told_how(platform: Platfor
 async def test_the_list_says_who_has_published_what_and_how_much_is_open(platform: Platform) -> None:
     await ask(platform, "oi")
     await ask(platform, "oi", contact=OTHER_CONTACT)
-    await said(platform, "tchau")
+    await replies_to(platform, "tchau")
     await platform.rows("insert into tenants (slug, name) values ('nova', 'Nova')")
     mine, new = await assistants.published(platform.system)
     assert (mine.slug, mine.name, mine.live) == (TENANT, "Clínica de Testes", 1)

@@ -6,7 +6,7 @@ from app.conversations import service as conversations
 from app.conversations.queries import PendingInterrupt
 from app.errors import NotFoundError
 from manifest.folder import load_folder
-from tests.app.turns.drivers import decide, done, said
+from tests.app.turns.drivers import decide, drain, replies_to
 from tests.platform import ACCOUNT_SID, CONTACT, TENANT, TENANTS, Platform
 
 OTHER_CONTACT, NEIGHBOURS_CONTACT = "whatsapp:+5511990000002", "whatsapp:+5511990000003"
@@ -22,12 +22,12 @@ async def hand_over(platform: Platform, contact: str, text: str = "socorro", **f
     """The contact's conversation comes to wait for an operator, a minute after whatever was before."""
     platform.clock.advance(60)
     await platform.say(text, contact=contact, **fields)
-    await done(platform)
+    await drain(platform)
 
 
 async def test_what_waits_is_told_with_whom_and_why(platform: Platform) -> None:
     assert await pending(platform) == []
-    await said(platform, "socorro")
+    await replies_to(platform, "socorro")
     (waiting,) = await pending(platform)
     row = await platform.row("select i.*, t.slug from interrupts i join tenants t on t.id = i.tenant_id")
     assert (waiting.id, waiting.tenant_id, waiting.conversation_id) == (
@@ -59,20 +59,20 @@ async def test_the_oldest_comes_first_and_each_tenant_has_its_own(platform: Plat
 async def test_who_has_no_name_is_told_by_address(platform: Platform) -> None:
     parameters = [pair for pair in platform.webhook("socorro") if pair[0] != "ProfileName"]
     assert (await platform.post(parameters))[0] == 200
-    await done(platform)
+    await drain(platform)
     (waiting,) = await pending(platform)
     assert waiting.contact == CONTACT
 
 
 async def test_what_is_decided_waits_until_a_worker_has_taken_the_decision(platform: Platform) -> None:
-    await said(platform, "socorro")
+    await replies_to(platform, "socorro")
     assert platform.engine is not None
     await platform.engine.close()
     await decide(platform, "return")
     (decided,) = await pending(platform)
     assert decided.decided
     async with platform.worker() as platform.engine:
-        await done(platform)
+        await drain(platform)
     assert await pending(platform) == []
     with pytest.raises(NotFoundError, match=f"no interrupt {decided.id} is pending"):
         await conversations.pending_interrupt(platform.system, decided.id)

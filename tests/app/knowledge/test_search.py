@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from manifest.folder import load_folder
-from tests.app.turns.drivers import done, said
+from tests.app.turns.drivers import drain, replies_to
 from tests.platform import ACCOUNT_SID, TENANT, TENANTS, Platform
 
 NEIGHBOUR, NEIGHBOURS_NUMBER, NEIGHBOURS_CONTACT = "vizinha", "whatsapp:+551140000002", "whatsapp:+5511990000003"
@@ -35,7 +35,7 @@ async def publish(platform: Platform, slug: str = TENANT, **knowledge: str) -> N
 
 async def found(platform: Platform, query: str) -> list[dict[str, Any]]:
     """The passages that the agent was given."""
-    (reply,) = await said(platform, f"procure: {query}")
+    (reply,) = await replies_to(platform, f"procure: {query}")
     passages: list[dict[str, Any]] = json.loads(reply.removeprefix("achado - "))["passages"]
     return passages
 
@@ -78,7 +78,7 @@ async def test_an_open_conversation_looks_in_its_own_version(platform: Platform)
     await found(platform, "limpeza")
     await publish(platform, **{"knowledge/precos.md": PRICES.replace("220", "250"), "knowledge/endereco.txt": ADDRESS})
     assert "R$ 220" in (await found(platform, "limpeza"))[0]["text"]
-    await said(platform, "tchau")
+    await replies_to(platform, "tchau")
     assert "R$ 250" in (await found(platform, "limpeza"))[0]["text"]
 
 
@@ -93,7 +93,7 @@ async def test_nobody_finds_what_a_neighbour_has_written_down(platform: Platform
     )
     assert all("segredo" not in each["text"] for each in await found(platform, "limpeza clareamento endereço pix"))
     await platform.say("procure: limpeza", contact=NEIGHBOURS_CONTACT, To=NEIGHBOURS_NUMBER)
-    await done(platform)
+    await drain(platform)
     assert "é segredo" in (await platform.delivered(NEIGHBOURS_CONTACT))[0]
 
 

@@ -1,4 +1,4 @@
-"""What tests of turns do again and again, through the system's doors."""
+"""Drive conversations in tests: messages, operators, timers, and a second worker."""
 
 import asyncio
 import itertools
@@ -17,11 +17,11 @@ from app.inbox.service import Inbox
 from app.telemetry import Milestone
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, Platform
 
-THREADS = ThreadPoolExecutor(4, "elsewhere")
+THREADS = ThreadPoolExecutor(4, "other-process")
 
 
 async def ask(platform: Platform, *texts: str, contact: str = CONTACT, replies: int = 1) -> list[str]:
-    """The contact writes, and so many replies come back."""
+    """Send messages of the contact, and return the next `replies` replies."""
     before = len(await platform.delivered(contact))
     for text in texts:
         await platform.say(text, contact=contact)
@@ -29,22 +29,22 @@ async def ask(platform: Platform, *texts: str, contact: str = CONTACT, replies: 
     return (await platform.replies(before + replies, contact))[before:]
 
 
-async def said(platform: Platform, text: str, contact: str = CONTACT) -> list[str]:
-    """The contact writes, and whatever is to happen happens: all that the contact has got since."""
+async def replies_to(platform: Platform, text: str, contact: str = CONTACT) -> list[str]:
+    """Send a message of the contact, run everything that is due, and return the replies since then."""
     before = len(await platform.delivered(contact))
     await platform.say(text, contact=contact)
-    await done(platform)
+    await drain(platform)
     return (await platform.delivered(contact))[before:]
 
 
-async def done(platform: Platform) -> None:
-    """Waits until nothing more is to be done now."""
+async def drain(platform: Platform) -> None:
+    """Run everything that is due."""
     await platform.nudge()
     await platform.quiet()
 
 
-async def recovered(platform: Platform, count: int, *, patience: float = 900) -> list[str]:
-    """Moves the clock on until the contact has so many replies and all is quiet; at most `patience` seconds."""
+async def recover(platform: Platform, count: int, *, patience: float = 900) -> list[str]:
+    """Advance the clock until the contact has `count` replies and nothing is due, by `patience` seconds at most."""
     assert platform.engine is not None
     for _ in range(int(patience / 15)):
         await platform.engine.sweep()
@@ -69,44 +69,44 @@ async def _unsettled(platform: Platform) -> bool:
 
 
 def _inbox(platform: Platform) -> Inbox:
-    # Nobody takes its nudges: the tests tell the engine themselves.
+    # No worker consumes these nudges: the tests nudge the engine directly.
     nudger = Nudger(broker.make_broker(platform.settings.redis_url))
     return Inbox(platform.system, platform.system, nudger, platform.clock)
 
 
 async def pending_interrupt(platform: Platform) -> dict[str, Any]:
-    """The one interrupt that waits for an operator."""
+    """Return the row of the only open interrupt."""
     return await platform.row("select * from interrupts where resolved_at is null")
 
 
 async def decide(platform: Platform, action: str, reply: str | None = None) -> None:
-    """An operator decides about what waits."""
+    """Resolve the only open interrupt as an operator."""
     waiting = await pending_interrupt(platform)
     await _inbox(platform).decide(waiting["tenant_id"], waiting["id"], {"action": action, "reply": reply})
 
 
 async def fire_timers(platform: Platform) -> int:
-    """What the scheduler does at every tick."""
+    """Fire the due timers, as the scheduler does at every tick."""
     return await _inbox(platform).fire_timers()
 
 
-async def fire_timers_elsewhere(platform: Platform) -> int:
-    """The same in another process's place, with connections of its own."""
+async def fire_timers_from_other_process(platform: Platform) -> int:
+    """Fire the due timers on connections that are not shared with the worker under test."""
     async with Database(platform.settings.database_url, role=Role.SYSTEM, size=1) as system:
         nudger = Nudger(broker.make_broker(platform.settings.redis_url))
         return await Inbox(system, system, nudger, platform.clock).fire_timers()
 
 
-# What happens elsewhere while this process stands still.
+# Other processes, which run while the event loop of the test is blocked.
 
 
-def elsewhere(work: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    """Runs to its end in a loop of its own. Called at a milestone, it happens between two instants of this process."""
+def from_other_process(work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """Run a coroutine to its end in the loop of another thread, as another process would. Blocks this loop."""
     THREADS.submit(asyncio.run, work()).result(60)
 
 
 async def receive(platform: Platform, body: str, contact: str = CONTACT) -> None:
-    """A message comes in through another process."""
+    """Store a message as another API process would."""
     url = platform.settings.database_url
     async with Database(url, role=Role.SYSTEM, size=1) as system:
         async with system.statement() as tx:
@@ -119,16 +119,16 @@ async def receive(platform: Platform, body: str, contact: str = CONTACT) -> None
 
 
 class OtherWorker:
-    """Another worker, in a thread of its own, that takes what is to be had when it is called for."""
+    """Another worker, in a thread, that takes the due conversations when it is told to."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._started: list[Future[None]] = []
 
-    def takes_over(self, *, wait_for: Milestone | None = None, patience: float = 0) -> None:
-        """Returns when it has finished and is gone, or, to go on beside it, when it has passed a milestone.
+    def take_over(self, *, wait_for: Milestone | None = None, patience: float = 0) -> None:
+        """Run the other worker until it has ended, or, to run beside it, until it passes the milestone `wait_for`.
 
-        `patience`: for so many seconds of the tests' clock it tries to get rid of what is unsent.
+        For `patience` seconds of the tests' clock it sends what is unsent.
         """
         passed = threading.Event()
 
@@ -141,10 +141,10 @@ class OtherWorker:
         if wait_for is None:
             future.result(60)
         else:
-            assert passed.wait(60), f"the other worker never came to {wait_for}"
+            assert passed.wait(60), f"the other worker did not pass {wait_for}"
 
-    async def gone(self) -> None:
-        """Waits until it has finished whatever it took."""
+    async def wait_until_ended(self) -> None:
+        """Wait until it has finished its turns."""
         await asyncio.gather(*map(asyncio.wrap_future, self._started))
 
     async def _work(self, reached: Callable[[Milestone], None], patience: float) -> None:
@@ -174,7 +174,7 @@ async def _waiting(url: str) -> list[tuple[UUID, UUID]]:
 
 
 def once(milestone: Milestone, act: Callable[[], None], *, at: int = 1) -> Callable[[Milestone], None]:
-    """Acts when the milestone is passed for the `at`th time, and never again."""
+    """Return a milestone hook that calls `act` when the milestone is passed for the `at`th time."""
     passed = itertools.count(1)
 
     def reached(reached_now: Milestone) -> None:

@@ -1,10 +1,12 @@
-"""A worker that is taken for dead while it goes on."""
+"""Faults: a worker that loses its lease while it runs, and broken connections."""
 
 from collections.abc import Callable
+from typing import LiteralString
+
+import psycopg
 
 from app.telemetry import Milestone
-from tests.app.turns.drivers import OtherWorker
-from tests.app.turns.test_exactly_once import CUT_THE_LOCK, elsewhere_sql
+from tests.app.turns.drivers import OtherWorker, from_other_process
 from tests.platform import Platform
 
 POINTS = [
@@ -15,15 +17,36 @@ POINTS = [
     (Milestone.TURN_RUN, 1),
     (Milestone.TURN_COMMITTED, 1),
 ]
-"""Where a turn that calls a tool may be cut off, and at which time it comes there."""
+"""Milestones of a turn that calls a tool, and the count at which the fault happens."""
 
 
 def cut_off(platform: Platform, other: OtherWorker, point: Milestone | None = None) -> Callable[[], None]:
-    """Cuts the worker's lock, and lets the other one take over: behind the turn's commit there is nothing to take."""
+    """Return a fault: the worker loses its lease and the other worker takes over, unless the turn is committed."""
 
     def cut() -> None:
-        elsewhere_sql(platform, CUT_THE_LOCK)
+        run_sql(platform, CUT_THE_LOCK)
         if point is not Milestone.TURN_COMMITTED:
-            other.takes_over()
+            other.take_over()
 
     return cut
+
+
+CUT_THE_LOCK: LiteralString = """
+    select pg_terminate_backend(pid) from pg_locks
+    where locktype = 'advisory' and classid = 7701 and granted
+        and database = (select oid from pg_database where datname = current_database())
+"""
+CUT_EVERYTHING: LiteralString = """
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid()
+"""
+
+
+def run_sql(platform: Platform, query: LiteralString) -> None:
+    """Run a statement as the superuser, on a connection of another thread."""
+
+    async def run() -> None:
+        async with await psycopg.AsyncConnection.connect(platform.settings.database_url, autocommit=True) as connection:
+            await connection.execute(query)
+
+    from_other_process(run)

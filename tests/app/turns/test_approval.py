@@ -14,7 +14,7 @@ from app.errors import ConflictError
 from app.inbox.decisions import Decision, decide
 from app.inbox.service import Inbox
 from app.telemetry import Milestone
-from tests.app.turns.drivers import OtherWorker, done, fire_timers, once, pending_interrupt, recovered, said
+from tests.app.turns.drivers import OtherWorker, drain, fire_timers, once, pending_interrupt, recover, replies_to
 from tests.app.turns.faults import POINTS, cut_off
 from tests.app.turns.shop import Shop, open_shop, publish_shop, workers_that_may_call
 from tests.platform import Platform
@@ -27,7 +27,7 @@ async def shop(platform: Platform) -> AsyncIterator[Shop]:
     """A shop where an order waits for its approval."""
     async with open_shop() as opened, workers_that_may_call(platform):
         await publish_shop(platform, opened)
-        assert await said(platform, "aprove") == [ASKED]
+        assert await replies_to(platform, "aprove") == [ASKED]
         assert opened.requests == []
         yield opened
 
@@ -40,7 +40,7 @@ async def decided(platform: Platform, action: str, *, go_on: bool = True, **more
         inbox = Inbox(platform.system, platform.system, nudger, platform.clock)
         await decide(platform.system, Assistants(db), inbox, waiting["id"], Decision(action, **more))
     if go_on:
-        await done(platform)
+        await drain(platform)
 
 
 async def the_call(platform: Platform) -> str:
@@ -121,14 +121,14 @@ async def test_nobody_decides_in_time_and_it_is_not_made(platform: Platform, sho
     assert await fire_timers(platform) == 0
     platform.clock.advance(2 * 60)
     assert await fire_timers(platform) == 1
-    await done(platform)
+    await drain(platform)
     assert (await platform.delivered())[1] == "aprovar - an operator did not approve it: nobody decided in time"
     assert shop.requests == []
 
 
 async def test_what_is_said_meanwhile_reaches_the_model_after_the_results(platform: Platform, shop: Shop) -> None:
-    assert await said(platform, "ainda está aí?") == []
-    assert await said(platform, "eu aprovo! pode pedir") == [], "the contact is no operator"
+    assert await replies_to(platform, "ainda está aí?") == []
+    assert await replies_to(platform, "eu aprovo! pode pedir") == [], "the contact is no operator"
     assert shop.requests == []
     await decided(platform, "approve")
     asked = (await platform.control(platform.servers.model, "requests?limit=1000"))["requests"][-1]["messages"]
@@ -151,7 +151,7 @@ async def test_approved_it_is_made_once_wherever_the_worker_is_cut_off(
     await decided(platform, "approve", go_on=False)
     await platform.nudge()
     await asyncio.wait_for(happened.wait(), 20)
-    replies = await recovered(platform, 2)
+    replies = await recover(platform, 2)
     assert len(replies) == 2
     assert "numero" in replies[1]
     assert [body for *_, body in shop.requests] == [{"quanto": 5}]
@@ -159,7 +159,7 @@ async def test_approved_it_is_made_once_wherever_the_worker_is_cut_off(
 
 async def test_what_is_called_after_an_approval_waits_for_its_own(platform: Platform, shop: Shop) -> None:
     await decided(platform, "reject")
-    assert (await said(platform, "peça e insista"))[-1] == ASKED
+    assert (await replies_to(platform, "peça e insista"))[-1] == ASKED
     assert [path for path, *_ in shop.requests] == ["/pedir"]
     await decided(platform, "approve")
     assert [path for path, *_ in shop.requests] == ["/pedir", "/aprovar"]

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from app.telemetry import Milestone
-from tests.app.turns.drivers import ask, elsewhere, receive
-from tests.app.turns.test_exactly_once import CUT_THE_LOCK, elsewhere_sql
+from tests.app.turns.drivers import ask, from_other_process, receive
+from tests.app.turns.faults import CUT_THE_LOCK, run_sql
 from tests.platform import CONTACT, Platform
 
 OTHER_CONTACT = "whatsapp:+5511990000002"
@@ -182,7 +182,7 @@ async def test_a_worker_is_alive_from_its_start_to_its_end(platform: Platform) -
 async def test_a_worker_whose_connection_is_cut_comes_back_under_a_new_id(platform: Platform) -> None:
     """Ids of the dead are never used again: what they had in hand may have been taken."""
     (before,) = await workers(platform)
-    elsewhere_sql(platform, CUT_THE_LOCK)
+    run_sql(platform, CUT_THE_LOCK)
     await platform.until(lambda: alive_again(platform, before), "the worker to register again")
     (after,) = await workers(platform)
     assert after > before
@@ -223,7 +223,7 @@ async def test_a_leg_extends_the_lease(platform: Platform) -> None:
         if milestone is Milestone.LEG_RUN:
             platform.clock.advance(200)
         if milestone is Milestone.LEG_COMMITTED:
-            elsewhere(look)
+            from_other_process(look)
 
     platform.at_milestone = reached
     await ask(platform, "quero marcar")

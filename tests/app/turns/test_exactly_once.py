@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import LiteralString
 
 import psycopg
 import pytest
 
 from app.telemetry import Milestone
-from tests.app.turns.drivers import OtherWorker, elsewhere, once, recovered
+from tests.app.turns.drivers import OtherWorker, once, recover
+from tests.app.turns.faults import CUT_EVERYTHING, CUT_THE_LOCK, run_sql
 from tests.platform import PATIENCE, Log, Platform
 
 # Every milestone that a turn with tools passes, and how often.
@@ -66,7 +66,7 @@ async def test_an_error_at_any_point_is_tried_again(platform: Platform, point: M
         raise Broken
 
     await interrupted(platform, point, fail, at=at)
-    await booked_once(platform, await recovered(platform, 1))
+    await booked_once(platform, await recover(platform, 1))
 
 
 @at_every_point
@@ -76,11 +76,11 @@ async def test_a_worker_that_is_cut_off_at_any_point_is_replaced(
     """Its lock is gone, so another may take the conversation; but it lives, and goes on."""
 
     def cut() -> None:
-        elsewhere_sql(platform, CUT_THE_LOCK)
-        other.takes_over(wait_for=comes_to(point))
+        run_sql(platform, CUT_THE_LOCK)
+        other.take_over(wait_for=comes_to(point))
 
     await interrupted(platform, point, cut, at=at)
-    await booked_once(platform, await recovered(platform, 1))
+    await booked_once(platform, await recover(platform, 1))
 
 
 @at_every_point
@@ -91,35 +91,35 @@ async def test_a_worker_that_hangs_at_any_point_past_its_lease_is_replaced(
 
     def hang() -> None:
         platform.clock.advance(platform.settings.lease + 1)
-        other.takes_over(wait_for=comes_to(point), patience=120)
+        other.take_over(wait_for=comes_to(point), patience=120)
 
     await interrupted(platform, point, hang, at=at)
-    await booked_once(platform, await recovered(platform, 1))
+    await booked_once(platform, await recover(platform, 1))
 
 
 async def test_what_a_fenced_worker_did_counts_for_nothing(platform: Platform, other: OtherWorker, log: Log) -> None:
     def cut() -> None:
-        elsewhere_sql(platform, CUT_THE_LOCK)
-        other.takes_over()
+        run_sql(platform, CUT_THE_LOCK)
+        other.take_over()
 
     await interrupted(platform, Milestone.TURN_RUN, cut)
-    await booked_once(platform, await recovered(platform, 1))
-    assert "turn fenced off" in [line["event"] for line in log.lines]
+    await booked_once(platform, await recover(platform, 1))
+    assert "turn fenced" in [line["event"] for line in log.lines]
     epoch = await platform.row("select epoch from conversations")
     assert epoch == {"epoch": 3}, "one claim of the first worker, one claim and one commit of the second"
 
 
 async def test_a_worker_that_lost_its_lock_to_nobody_finishes_what_it_has(platform: Platform) -> None:
-    await interrupted(platform, Milestone.LEG_RUN, lambda: elsewhere_sql(platform, CUT_THE_LOCK))
+    await interrupted(platform, Milestone.LEG_RUN, lambda: run_sql(platform, CUT_THE_LOCK))
     await booked_once(platform, await platform.replies(1))
     assert platform.reached.count(Milestone.TURN_CLAIMED) == 1
 
 
 async def test_connections_that_break_before_the_commit_lose_no_turn(platform: Platform) -> None:
     """Every one of them: the lock's, the pools', the API's."""
-    await interrupted(platform, Milestone.TURN_RUN, lambda: elsewhere_sql(platform, CUT_EVERYTHING))
+    await interrupted(platform, Milestone.TURN_RUN, lambda: run_sql(platform, CUT_EVERYTHING))
     await reconnected(platform)
-    await booked_once(platform, await recovered(platform, 1))
+    await booked_once(platform, await recover(platform, 1))
 
 
 async def reconnected(platform: Platform) -> None:
@@ -158,24 +158,3 @@ def comes_to(point: Milestone) -> Milestone | None:
     """How far the other worker can come; None: to the end."""
     # Within the tool's transaction the first one holds the journal's key: the other one claims, and waits for the key.
     return Milestone.TURN_CLAIMED if point is Milestone.TOOL_RUN else None
-
-
-CUT_THE_LOCK: LiteralString = """
-    select pg_terminate_backend(pid) from pg_locks
-    where locktype = 'advisory' and classid = 7701 and granted
-        and database = (select oid from pg_database where datname = current_database())
-"""
-CUT_EVERYTHING: LiteralString = """
-    select pg_terminate_backend(pid) from pg_stat_activity
-    where datname = current_database() and pid <> pg_backend_pid()
-"""
-
-
-def elsewhere_sql(platform: Platform, query: LiteralString) -> None:
-    """Runs a statement as the superuser."""
-
-    async def run() -> None:
-        async with await psycopg.AsyncConnection.connect(platform.settings.database_url, autocommit=True) as connection:
-            await connection.execute(query)
-
-    elsewhere(run)

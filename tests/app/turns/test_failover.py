@@ -13,7 +13,7 @@ import pytest
 
 from app.config import ModelProvider
 from app.supervisor import Child
-from tests.app.turns.drivers import done, said
+from tests.app.turns.drivers import drain, replies_to
 from tests.app.turns.shop import LOOPBACK, Shop, open_shop
 from tests.platform import TENANT, Platform
 
@@ -115,8 +115,8 @@ async def test_a_provider_that_is_killed_is_replaced_and_every_tool_has_run_once
             assert await platform.replies(1) == ["Tudo certo."]
             assert [path for path, _, _, _ in shop.requests] == [f"/{name}" for name in TOOLS]
             assert len({key for _, key, _, _ in shop.requests}) == len(TOOLS)
-            await done(platform)
-            assert await said(platform, "obrigado") == ["eco: obrigado"]
+            await drain(platform)
+            assert await replies_to(platform, "obrigado") == ["eco: obrigado"]
     turns = await platform.rows("select usage, error from turns order by turn")
     answered = [call["model"].partition("/")[0] for call in turns[0]["usage"]]
     assert answered == [first] * thinking + [second] * (len(STEPS) - thinking)

@@ -6,9 +6,9 @@ import pytest
 
 from app.telemetry import Milestone
 from app.turns.settle import MAX_FOLDS
-from tests.app.turns.drivers import OtherWorker, done, elsewhere, once, receive, recovered, said
+from tests.app.turns.drivers import OtherWorker, drain, from_other_process, once, receive, recover, replies_to
+from tests.app.turns.faults import CUT_THE_LOCK, run_sql
 from tests.app.turns.shop import Shop, open_shop, publish_shop, workers_that_may_call
-from tests.app.turns.test_exactly_once import CUT_THE_LOCK, elsewhere_sql
 from tests.platform import Platform
 
 
@@ -22,7 +22,7 @@ async def shop(platform: Platform) -> AsyncIterator[Shop]:
 
 def writes(platform: Platform, text: str, *, at: Milestone = Milestone.TURN_RUN, time: int = 1) -> None:
     """The contact writes at that point."""
-    platform.at_milestone = once(at, lambda: elsewhere(lambda: receive(platform, text)), at=time)
+    platform.at_milestone = once(at, lambda: from_other_process(lambda: receive(platform, text)), at=time)
 
 
 async def turns(platform: Platform) -> list[tuple[int, str]]:
@@ -37,7 +37,7 @@ async def test_a_message_during_the_model_call_is_answered_with_the_one_before(
     platform: Platform, shop: Shop, point: Milestone
 ) -> None:
     writes(platform, "de amanhã", at=point)
-    assert await said(platform, "quero o cardápio") == ["eco: quero o cardápio\nde amanhã"]
+    assert await replies_to(platform, "quero o cardápio") == ["eco: quero o cardápio\nde amanhã"]
     assert await turns(platform) == [(1, "quero o cardápio"), (1, "de amanhã")]
     conversation = await platform.row("select turn, pending, attempts, last_error from conversations")
     assert conversation == {"turn": 1, "pending": 0, "attempts": 0, "last_error": None}
@@ -49,10 +49,10 @@ async def test_somebody_who_never_stops_writing_is_answered_too(platform: Platfo
 
     def reached(milestone: Milestone) -> None:
         if milestone is Milestone.TURN_RUN and (number := next(numbers)) <= MAX_FOLDS + 1:
-            elsewhere(lambda: receive(platform, f"e mais {number}"))
+            from_other_process(lambda: receive(platform, f"e mais {number}"))
 
     platform.at_milestone = reached
-    first, second = await said(platform, "oi")
+    first, second = await replies_to(platform, "oi")
     assert first == "eco: " + "\n".join(["oi", *(f"e mais {number}" for number in range(1, MAX_FOLDS + 1))])
     assert second == f"eco: e mais {MAX_FOLDS + 1}"
     assert [turn for turn, _ in await turns(platform)] == [1] * (MAX_FOLDS + 1) + [2]
@@ -62,7 +62,7 @@ async def test_somebody_who_never_stops_writing_is_answered_too(platform: Platfo
 async def test_the_next_turn_may_fold_as_often_again(platform: Platform, shop: Shop) -> None:
     for text in ("um", "dois"):
         writes(platform, f"{text} e meio")
-        assert await said(platform, text) == [f"eco: {text}\n{text} e meio"]
+        assert await replies_to(platform, text) == [f"eco: {text}\n{text} e meio"]
     assert shop.requests == []
 
 
@@ -71,7 +71,7 @@ async def test_a_turn_that_has_called_tools_is_not_begun_again(
     platform: Platform, shop: Shop, point: Milestone
 ) -> None:
     writes(platform, "e obrigada", at=point)
-    first, second = await said(platform, "peça")
+    first, second = await replies_to(platform, "peça")
     assert first.startswith("pedir - ")
     assert second == "eco: e obrigada"
     assert len(shop.requests) == 1
@@ -84,16 +84,16 @@ async def test_a_flow_that_has_called_a_tool_is_not_begun_again(
 ) -> None:
     """The answer that it called with is spent: with another one added it might not even fit."""
     for text in ("comprar", "3"):
-        await said(platform, text)
+        await replies_to(platform, text)
     writes(platform, "não, espera", at=point)
-    assert await said(platform, "sim") == ["Pedido 1.", "eco: não, espera"]
+    assert await replies_to(platform, "sim") == ["Pedido 1.", "eco: não, espera"]
     assert len(shop.requests) == 1
 
 
 async def test_a_flow_that_only_asks_takes_both_messages_for_one_answer(platform: Platform, shop: Shop) -> None:
-    await said(platform, "comprar")
+    await replies_to(platform, "comprar")
     writes(platform, "ou 4")
-    assert await said(platform, "3") == ["Quantas?"]
+    assert await replies_to(platform, "3") == ["Quantas?"]
     assert shop.requests == []
 
 
@@ -102,21 +102,21 @@ async def test_nothing_is_lost_when_the_worker_is_cut_off_while_it_folds(
     platform: Platform, shop: Shop, other: OtherWorker, point: Milestone
 ) -> None:
     def cut() -> None:
-        elsewhere(lambda: receive(platform, "dois"))
-        elsewhere_sql(platform, CUT_THE_LOCK)
-        other.takes_over()
+        from_other_process(lambda: receive(platform, "dois"))
+        run_sql(platform, CUT_THE_LOCK)
+        other.take_over()
 
     platform.at_milestone = once(point, cut)
     await platform.say("um")
     await platform.nudge()
-    assert await recovered(platform, 1) == ["eco: um\ndois"]
+    assert await recover(platform, 1) == ["eco: um\ndois"]
     assert await turns(platform) == [(1, "um"), (1, "dois")]
     assert shop.requests == []
 
 
 async def test_a_handoff_folds_as_well(platform: Platform, shop: Shop) -> None:
     writes(platform, "por favor")
-    assert await said(platform, "quero um atendente") == ["Vou chamar uma pessoa."]
+    assert await replies_to(platform, "quero um atendente") == ["Vou chamar uma pessoa."]
     assert [turn for turn, _ in await turns(platform)] == [1, 1]
     assert shop.requests == []
 
@@ -124,6 +124,6 @@ async def test_a_handoff_folds_as_well(platform: Platform, shop: Shop) -> None:
 async def test_where_messages_wait_for_the_next_turn_there_are_two(platform: Platform, shop: Shop) -> None:
     await publish_shop(platform, shop, while_running="queue")
     writes(platform, "dois")
-    assert await said(platform, "um") == ["eco: um", "eco: dois"]
-    await done(platform)
+    assert await replies_to(platform, "um") == ["eco: um", "eco: dois"]
+    await drain(platform)
     assert [turn for turn, _ in await turns(platform)] == [1, 2]

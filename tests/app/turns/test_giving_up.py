@@ -6,7 +6,7 @@ import pytest
 
 from app.telemetry import Milestone
 from app.turns.turn import RETRY_AFTER
-from tests.app.turns.drivers import ask, decide, once, said
+from tests.app.turns.drivers import ask, decide, once, replies_to
 from tests.platform import Platform
 
 APOLOGY = "Desculpe, tive um problema."
@@ -127,7 +127,7 @@ def _break() -> None:
 
 
 async def test_after_a_decision_was_given_up_the_assistant_answers_again(platform: Platform) -> None:
-    await said(platform, "socorro")
+    await replies_to(platform, "socorro")
     platform.at_milestone = always(Milestone.TURN_RUN)
     await decide(platform, "return", "já volto")
     await tried_until_given_up(platform)

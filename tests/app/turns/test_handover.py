@@ -9,14 +9,14 @@ from app.telemetry import Milestone
 from tests.app.turns.drivers import (
     ask,
     decide,
-    done,
-    elsewhere,
+    drain,
     fire_timers,
-    fire_timers_elsewhere,
+    fire_timers_from_other_process,
+    from_other_process,
     once,
     pending_interrupt,
     receive,
-    said,
+    replies_to,
 )
 from tests.platform import Platform
 
@@ -56,7 +56,7 @@ async def models_asked(platform: Platform) -> list[dict[str, Any]]:
     ],
 )
 async def test_a_handoff_is_announced_and_waits(platform: Platform, text: str, replies: list[str], reason: str) -> None:
-    assert await said(platform, text) == replies
+    assert await replies_to(platform, text) == replies
     assert await status(platform) == "waiting"
     interrupt = await pending_interrupt(platform)
     assert interrupt["kind"] == "handoff"
@@ -72,11 +72,11 @@ async def test_a_handoff_is_announced_and_waits(platform: Platform, text: str, r
 
 async def test_a_model_that_is_down_hands_over_instead_of_failing_the_turn(platform: Platform) -> None:
     await platform.control(platform.servers.model, "faults", {"p_503": 1})
-    assert await said(platform, "oi") == [APOLOGY, HANDOFF]
+    assert await replies_to(platform, "oi") == [APOLOGY, HANDOFF]
     assert await platform.row("select attempts, error from turns") == {"attempts": 1, "error": None}
     await platform.control(platform.servers.model, "faults", {})
     await decide(platform, "return")
-    await done(platform)
+    await drain(platform)
     (reply,) = await ask(platform, "e agora?")
     assert reply.endswith("e agora?")
 
@@ -85,10 +85,10 @@ async def test_a_model_that_is_down_hands_over_instead_of_failing_the_turn(platf
 
 
 async def test_messages_go_to_the_human_and_no_graph_runs(platform: Platform) -> None:
-    await said(platform, "quero um atendente")
+    await replies_to(platform, "quero um atendente")
     before = len(await models_asked(platform))
     for text in ("alô?", "atendente!", "tchau"):
-        assert await said(platform, text) == []
+        assert await replies_to(platform, text) == []
     assert await dispositions(platform) == [("message", "answered")] + [("message", "human")] * 3
     assert len(await models_asked(platform)) == before
     assert await status(platform) == "waiting"
@@ -97,22 +97,22 @@ async def test_messages_go_to_the_human_and_no_graph_runs(platform: Platform) ->
 
 
 async def test_messages_to_the_human_do_not_put_off_the_timeout(platform: Platform) -> None:
-    await said(platform, "quero um atendente")
+    await replies_to(platform, "quero um atendente")
     before = await platform.row("select wake_at, wake_for from conversations")
     platform.clock.advance(60)
-    await said(platform, "alô?")
+    await replies_to(platform, "alô?")
     assert await platform.row("select wake_at, wake_for from conversations") == before
 
 
 async def test_a_message_during_the_turn_that_hands_over_goes_to_the_human(platform: Platform) -> None:
-    platform.at_milestone = once(Milestone.TURN_RUN, lambda: elsewhere(lambda: receive(platform, "alô?")))
-    assert await said(platform, "quero um atendente") == [HANDOFF]
+    platform.at_milestone = once(Milestone.TURN_RUN, lambda: from_other_process(lambda: receive(platform, "alô?")))
+    assert await replies_to(platform, "quero um atendente") == [HANDOFF]
     assert await dispositions(platform) == [("message", "answered"), ("message", "human")]
 
 
 async def test_a_quiet_contact_is_not_sent_away_while_a_human_has_it(platform: Platform) -> None:
     await platform.republish("timeout: 2h", "timeout: 4d")
-    await said(platform, "quero um atendente")
+    await replies_to(platform, "quero um atendente")
     platform.clock.advance(25 * 3600)
     assert await fire_timers(platform) == 0
 
@@ -121,10 +121,10 @@ async def test_a_quiet_contact_is_not_sent_away_while_a_human_has_it(platform: P
 
 
 async def test_given_back_the_assistant_answers_what_comes_next_and_knows_what_was_said(platform: Platform) -> None:
-    await said(platform, "socorro")
-    await said(platform, "meu dente caiu")
+    await replies_to(platform, "socorro")
+    await replies_to(platform, "meu dente caiu")
     await decide(platform, "return", "Pode vir às 15h.")
-    await done(platform)
+    await drain(platform)
     assert await platform.delivered() == [HANDOFF, "Pode vir às 15h."]
     assert await status(platform) == "bot"
     assert await ask(platform, "obrigada") == ["eco: obrigada"]
@@ -139,9 +139,9 @@ async def test_given_back_the_assistant_answers_what_comes_next_and_knows_what_w
 
 
 async def test_given_back_without_words_nothing_is_said(platform: Platform) -> None:
-    await said(platform, "quero um atendente")
+    await replies_to(platform, "quero um atendente")
     await decide(platform, "return")
-    await done(platform)
+    await drain(platform)
     assert await platform.delivered() == [HANDOFF]
     assert await dispositions(platform) == [("message", "answered"), ("decision", "resolved")]
     row = await platform.row("select resolved_at is not null as resolved, decision from interrupts")
@@ -150,9 +150,9 @@ async def test_given_back_without_words_nothing_is_said(platform: Platform) -> N
 
 
 async def test_closed_by_the_operator_the_conversation_ends(platform: Platform) -> None:
-    await said(platform, "quero um atendente")
+    await replies_to(platform, "quero um atendente")
     await decide(platform, "close", "Combinado!")
-    await done(platform)
+    await drain(platform)
     assert await platform.delivered() == [HANDOFF, "Combinado!", "Até logo!"]
     assert await status(platform) == "closed"
     authors = [row["author"] for row in await platform.rows("select author from outbox order by id")]
@@ -160,31 +160,31 @@ async def test_closed_by_the_operator_the_conversation_ends(platform: Platform) 
 
 
 async def test_a_long_reply_of_the_operator_leaves_in_parts(platform: Platform) -> None:
-    await said(platform, "quero um atendente")
+    await replies_to(platform, "quero um atendente")
     await decide(platform, "return", "palavra " * 400)
-    await done(platform)
+    await drain(platform)
     parts = (await platform.delivered())[1:]
     assert len(parts) == 2
     assert " ".join(parts).split() == ["palavra"] * 400
 
 
 async def test_a_second_decision_is_refused(platform: Platform) -> None:
-    await said(platform, "quero um atendente")
+    await replies_to(platform, "quero um atendente")
     interrupt = await pending_interrupt(platform)
     await decide(platform, "return", "primeira")
     with pytest.raises(ConflictError, match=f"interrupt {interrupt['id']} is not pending"):
         await decide(platform, "close", "segunda")
-    await done(platform)
+    await drain(platform)
     assert await platform.delivered() == [HANDOFF, "primeira"]
     assert await dispositions(platform) == [("message", "answered"), ("decision", "resolved")]
 
 
 async def test_a_message_after_the_decision_is_for_the_assistant(platform: Platform) -> None:
-    await said(platform, "quero um atendente")
+    await replies_to(platform, "quero um atendente")
     await platform.say("alô?")
     await decide(platform, "return", "já volto")
     await platform.say("quanto custa?")
-    await done(platform)
+    await drain(platform)
     assert await platform.delivered() == [HANDOFF, "já volto", "eco: quanto custa?"]
     assert await dispositions(platform) == [
         ("message", "answered"),
@@ -198,30 +198,30 @@ async def test_a_message_after_the_decision_is_for_the_assistant(platform: Platf
 async def test_a_message_while_the_conversation_comes_back_is_for_the_assistant(
     platform: Platform, point: Milestone
 ) -> None:
-    await said(platform, "quero um atendente")
-    platform.at_milestone = once(point, lambda: elsewhere(lambda: receive(platform, "quanto custa?")))
+    await replies_to(platform, "quero um atendente")
+    platform.at_milestone = once(point, lambda: from_other_process(lambda: receive(platform, "quanto custa?")))
     await decide(platform, "return", "já volto")
-    await done(platform)
-    await done(platform)
+    await drain(platform)
+    await drain(platform)
     assert await platform.delivered() == [HANDOFF, "já volto", "eco: quanto custa?"]
 
 
 async def test_a_handoff_may_follow_a_handoff(platform: Platform) -> None:
     for number in (1, 2, 3):
-        assert await said(platform, "quero um atendente") == [HANDOFF]
+        assert await replies_to(platform, "quero um atendente") == [HANDOFF]
         assert (await pending_interrupt(platform))["turn"] == 2 * number - 1
         await decide(platform, "return")
-        await done(platform)
+        await drain(platform)
     ids = await platform.rows("select id from interrupts where resolved_at is not null")
     assert len({row["id"] for row in ids}) == 3
 
 
 async def test_what_the_human_era_said_is_told_once_even_after_a_second_one(platform: Platform) -> None:
     for text in ("primeira conversa", "segunda conversa"):
-        await said(platform, "quero um atendente")
-        await said(platform, text)
+        await replies_to(platform, "quero um atendente")
+        await replies_to(platform, text)
         await decide(platform, "return", "ok")
-        await done(platform)
+        await drain(platform)
     await ask(platform, "e agora?")
     texts = [message["text"] for message in (await models_asked(platform))[-1]["messages"]]
     assert (texts.count("primeira conversa"), texts.count("segunda conversa")) == (1, 1)
@@ -231,12 +231,12 @@ async def test_what_the_human_era_said_is_told_once_even_after_a_second_one(plat
 
 
 async def test_a_handoff_that_nobody_takes_comes_back_after_its_time(platform: Platform) -> None:
-    await said(platform, "quero um atendente")
+    await replies_to(platform, "quero um atendente")
     platform.clock.advance(2 * 3600 - 60)
     assert await fire_timers(platform) == 0
     platform.clock.advance(120)
     assert await fire_timers(platform) == 1
-    await done(platform)
+    await drain(platform)
     assert await platform.delivered() == [HANDOFF]
     assert await status(platform) == "bot"
     assert await dispositions(platform) == [("message", "answered"), ("timer", "resolved")]
@@ -245,62 +245,62 @@ async def test_a_handoff_that_nobody_takes_comes_back_after_its_time(platform: P
 
 async def test_a_handoff_that_nobody_takes_may_end_the_conversation(platform: Platform) -> None:
     await platform.republish("on_timeout: return", "on_timeout: close")
-    await said(platform, "quero um atendente")
+    await replies_to(platform, "quero um atendente")
     platform.clock.advance(2 * 3600 + 60)
     await fire_timers(platform)
-    await done(platform)
+    await drain(platform)
     assert await platform.delivered() == [HANDOFF, "Até logo!"]
     assert await status(platform) == "closed"
 
 
 async def test_without_a_timeout_a_handoff_waits_for_ever(platform: Platform) -> None:
     await platform.republish("  timeout: 2h\n", "")
-    await said(platform, "quero um atendente")
+    await replies_to(platform, "quero um atendente")
     assert await platform.row("select wake_at, wake_for from conversations") == {"wake_at": None, "wake_for": None}
     platform.clock.advance(365 * 86_400)
     assert await fire_timers(platform) == 0
 
 
 async def test_a_decision_in_time_stops_the_timeout(platform: Platform) -> None:
-    await said(platform, "quero um atendente")
+    await replies_to(platform, "quero um atendente")
     await decide(platform, "return")
-    await done(platform)
+    await drain(platform)
     platform.clock.advance(3 * 3600)
     assert await fire_timers(platform) == 0
 
 
 async def test_a_decision_and_the_timeout_at_once_are_one_return(platform: Platform) -> None:
-    await said(platform, "quero um atendente")
+    await replies_to(platform, "quero um atendente")
     platform.clock.advance(2 * 3600 + 60)
     await decide(platform, "return", "cheguei")
     assert await fire_timers(platform) == 0
-    await done(platform)
-    await done(platform)
+    await drain(platform)
+    await drain(platform)
     assert await platform.delivered() == [HANDOFF, "cheguei"]
     assert await status(platform) == "bot"
     assert (await dispositions(platform))[1:] == [("decision", "resolved")]
 
 
 async def test_the_operators_words_are_not_lost_to_a_timeout_just_before_them(platform: Platform) -> None:
-    await said(platform, "quero um atendente")
+    await replies_to(platform, "quero um atendente")
     platform.clock.advance(2 * 3600 + 60)
     await fire_timers(platform)
     await decide(platform, "close", "cheguei")
-    await done(platform)
+    await drain(platform)
     assert await platform.delivered() == [HANDOFF, "cheguei", "Até logo!"]
     assert await status(platform) == "closed"
 
 
 async def test_a_timeout_that_ends_while_the_operator_closes_leaves_the_conversation_closed(platform: Platform) -> None:
-    await said(platform, "quero um atendente")
+    await replies_to(platform, "quero um atendente")
     platform.clock.advance(2 * 3600 + 60)
 
     async def fire() -> None:
-        assert await fire_timers_elsewhere(platform) == 0
+        assert await fire_timers_from_other_process(platform) == 0
 
-    platform.at_milestone = once(Milestone.TURN_RUN, lambda: elsewhere(fire))
+    platform.at_milestone = once(Milestone.TURN_RUN, lambda: from_other_process(fire))
     await decide(platform, "close", "Combinado!")
-    await done(platform)
-    await done(platform)
+    await drain(platform)
+    await drain(platform)
     assert await platform.delivered() == [HANDOFF, "Combinado!", "Até logo!"]
     assert await status(platform) == "closed"

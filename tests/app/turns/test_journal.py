@@ -1,26 +1,16 @@
 """Tool calls with side effects: wholly, once, or not at all."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
 import pytest
 
-from app.crypto import SecretBox
-from app.db import Database
-from app.identity.secrets import Secrets
 from app.telemetry import Milestone
-from app.turns.claim import Claim
-from app.turns.tool_runner import JournalingToolRunner, ToolDependencies
-from manifest.folder import load_folder
-from tests.app.turns.drivers import ask
-from tests.graphs.conversation import NoWayOut
-from tests.platform import TENANT, TENANTS, Platform
-from tools.ports import JSON, ToolCall, ToolContext, ToolFailed
-
-CALL = ToolCall("call-1", "book_slot", {"slot_id": "a", "patient": "Ana"})
+from tests.app.turns.runners import CALL, Runners
+from tests.platform import Platform
+from tools.ports import JSON, ToolContext, ToolFailed
 
 
 @dataclass
@@ -43,54 +33,6 @@ class Effect:
         if self.fails is not None:
             raise self.fails
         return {"booked": True, "number": self.made, "para": "José", "at": slot.id}
-
-
-class Runners:
-    """Makes runners for the turns of one conversation."""
-
-    def __init__(self, db: Database, claim: Claim, secret_key: str) -> None:
-        self.db = db
-        self.secrets = Secrets(db, SecretBox(secret_key))
-        self.claim = claim
-        self.reached: list[Milestone] = []
-        self.slots: list[str] = []
-
-    def runner(self, **changes: Any) -> JournalingToolRunner:
-        """The runner of a turn."""
-        loaded = load_folder(TENANTS / TENANT)
-        loaded = load_folder(TENANTS / TENANT)
-        claim = replace(self.claim, **changes)
-        ports = ToolDependencies(self.db, self.secrets, NoWayOut(), self.reached.append)
-        return JournalingToolRunner(ports, claim, loaded, self.claim.claimed_at)
-
-
-@pytest.fixture
-async def runners(platform: Platform) -> AsyncIterator[Runners]:
-    """A conversation that has had one turn, and a worker's connections."""
-    await ask(platform, "oi")
-    row = await platform.row("select id, tenant_id, channel_id, contact_id, version_id, turn, epoch from conversations")
-    claim = Claim(
-        **row,
-        contact_address="",
-        contact_name=None,
-        contact_tags=[],
-        status="bot",
-        attempts=1,
-        owner=1,
-        claimed_at=platform.clock(),
-        inbox=[],
-        interrupts=[],
-        checkpoints=[],
-    )
-    async with Database(platform.settings.database_url, size=4) as db:
-        made = Runners(db, claim, platform.settings.secret_key)
-
-        async def free(context: ToolContext) -> JSON:
-            made.slots = [slot.id for slot in await context.appointments.free_slots(context.now.date(), 7, 20)]
-            return {}
-
-        await made.runner().read(free)
-        yield made
 
 
 async def journal(platform: Platform) -> list[dict[str, Any]]:

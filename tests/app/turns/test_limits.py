@@ -2,7 +2,7 @@
 
 from app.turns.limits import REFRESH_INTERVAL
 from manifest.folder import load_folder
-from tests.app.turns.drivers import decide, done, pending_interrupt, said
+from tests.app.turns.drivers import decide, drain, pending_interrupt, replies_to
 from tests.platform import ACCOUNT_SID, TENANT, TENANTS, Platform
 
 NEIGHBOUR, NEIGHBOURS_NUMBER, NEIGHBOURS_CONTACT = "vizinha", "whatsapp:+551140000002", "whatsapp:+5511990000003"
@@ -23,41 +23,41 @@ async def models_asked(platform: Platform) -> int:
 
 async def test_after_so_many_turns_of_a_day_no_model_is_asked_until_the_next_day(platform: Platform) -> None:
     await platform.republish(*limited("{turns_per_day: 2}"))
-    assert await said(platform, "um") == ["eco: um"]
-    assert await said(platform, "dois") == ["eco: dois"]
+    assert await replies_to(platform, "um") == ["eco: um"]
+    assert await replies_to(platform, "dois") == ["eco: dois"]
     before = await models_asked(platform)
-    assert await said(platform, "três") == [HANDOFF]
+    assert await replies_to(platform, "três") == [HANDOFF]
     assert await models_asked(platform) == before
     assert (await pending_interrupt(platform))["payload"]["reason"] == "limit reached: 2 turns a day"
     await decide(platform, "return", "Posso ajudar?")
-    await done(platform)
-    assert await said(platform, "quatro") == [HANDOFF]
+    await drain(platform)
+    assert await replies_to(platform, "quatro") == [HANDOFF]
     await decide(platform, "return", "Até amanhã.")
-    await done(platform)
+    await drain(platform)
     platform.clock.advance(DAY)
-    assert await said(platform, "cinco") == ["eco: cinco"]
+    assert await replies_to(platform, "cinco") == ["eco: cinco"]
 
 
 async def test_what_other_workers_have_spent_counts(platform: Platform) -> None:
     await platform.republish(*limited("{turns_per_day: 2}"))
-    await said(platform, "um")
+    await replies_to(platform, "um")
     async with platform.worker() as other:
         assert platform.engine is not None
         await platform.engine.close()
         platform.engine = other
-        await said(platform, "dois")
-        assert await said(platform, "três") == [HANDOFF]
+        await replies_to(platform, "dois")
+        assert await replies_to(platform, "três") == [HANDOFF]
 
 
 async def test_after_so_many_tokens_of_a_month_humans_go_on(platform: Platform) -> None:
     await platform.republish(*limited("{model_tokens_per_month: 1k}"))
-    await said(platform, "um")
+    await replies_to(platform, "um")
     row = await platform.row("select usage from turns")
     spent = sum(call["input_tokens"] + call["output_tokens"] for call in row["usage"])
     assert 0 < spent < 1000
     await platform.rows('update turns set usage = \'[{"input_tokens": 600, "output_tokens": 400}]\'')
     platform.clock.advance(2 * REFRESH_INTERVAL)
-    assert await said(platform, "dois") == [HANDOFF]
+    assert await replies_to(platform, "dois") == [HANDOFF]
     assert (await pending_interrupt(platform))["payload"]["reason"] == "limit reached: 1000 model tokens a month"
 
 
@@ -66,7 +66,7 @@ async def test_a_neighbours_turns_do_not_count(platform: Platform) -> None:
     await platform.add_channel(NEIGHBOUR, NEIGHBOURS_NUMBER, ACCOUNT_SID)
     for text in ("um", "dois", "três"):
         await platform.say(text, contact=NEIGHBOURS_CONTACT, To=NEIGHBOURS_NUMBER)
-        await done(platform)
+        await drain(platform)
     await platform.republish(*limited("{turns_per_day: 1}"))
-    assert await said(platform, "um") == ["eco: um"]
-    assert await said(platform, "dois") == [HANDOFF]
+    assert await replies_to(platform, "um") == ["eco: um"]
+    assert await replies_to(platform, "dois") == [HANDOFF]

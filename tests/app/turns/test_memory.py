@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.app.turns.drivers import said
+from tests.app.turns.drivers import replies_to
 from tests.cli.shell import recado
 from tests.platform import CONTACT, TENANT, Platform
 
@@ -25,30 +25,30 @@ async def told(platform: Platform) -> str:
 
 async def test_what_an_agent_keeps_is_told_to_every_agent_in_the_next_conversation(platform: Platform) -> None:
     await platform.republish(*FACTS)
-    assert await said(platform, "lembre: prefere manhãs") == ["anotado"]
+    assert await replies_to(platform, "lembre: prefere manhãs") == ["anotado"]
     assert await facts(platform) == ["prefere manhãs"]
-    await said(platform, "tchau")
-    await said(platform, "quero marcar")
+    await replies_to(platform, "tchau")
+    await replies_to(platform, "quero marcar")
     assert 'Known of the contact from earlier conversations: ["prefere manhãs"]' in await told(platform)
-    await said(platform, "oi", OTHER_CONTACT)
+    await replies_to(platform, "oi", OTHER_CONTACT)
     assert "Known of the contact" not in await told(platform)
 
 
 async def test_a_fact_is_kept_once_and_takes_the_place_of_what_is_no_longer_true(platform: Platform) -> None:
     await platform.republish(*FACTS)
     for text in ("lembre: mora em Santos", "lembre: tem um cão", "lembre: mora em Santos"):
-        await said(platform, text)
+        await replies_to(platform, text)
     assert await facts(platform) == ["tem um cão", "mora em Santos"]
-    await said(platform, "lembre: mora em Recife; esqueça: mora em Santos")
+    await replies_to(platform, "lembre: mora em Recife; esqueça: mora em Santos")
     assert await facts(platform) == ["tem um cão", "mora em Recife"]
 
 
 async def test_what_was_kept_is_told_no_more_when_that_is_switched_off(platform: Platform) -> None:
     await platform.republish(*FACTS)
-    await said(platform, "lembre: prefere manhãs")
-    await said(platform, "tchau")
+    await replies_to(platform, "lembre: prefere manhãs")
+    await replies_to(platform, "tchau")
     await platform.republish(FACTS[0], FACTS[0])
-    await said(platform, "quero marcar")
+    await replies_to(platform, "quero marcar")
     assert "Known of the contact" not in await told(platform)
 
 
@@ -56,19 +56,19 @@ async def test_only_the_newest_facts_are_kept(platform: Platform) -> None:
     await platform.republish(*FACTS)
     await platform.say("oi")
     await platform.rows("update contacts set facts = array(select 'fato ' || n from generate_series(1, 20) n)")
-    await said(platform, "lembre: o mais novo")
+    await replies_to(platform, "lembre: o mais novo")
     known = await facts(platform)
     assert (len(known), known[0], known[-1]) == (20, "fato 2", "o mais novo")
 
 
 async def test_without_the_setting_nothing_is_kept(platform: Platform) -> None:
-    await said(platform, "lembre: prefere manhãs")
+    await replies_to(platform, "lembre: prefere manhãs")
     assert await facts(platform) == []
 
 
 async def test_an_operator_sees_what_is_known_and_has_it_forgotten(platform: Platform) -> None:
     await platform.republish(*FACTS)
-    await said(platform, "lembre: prefere manhãs")
+    await replies_to(platform, "lembre: prefere manhãs")
     arguments = ("contacts", "facts", "--tenant", TENANT, "--address", CONTACT)
 
     async def command(*more: str) -> str:

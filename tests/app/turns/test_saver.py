@@ -21,7 +21,7 @@ from graphs.llm_client import Models
 from graphs.nodes.handoff import Decision
 from graphs.state import new_turn
 from manifest.folder import load_folder
-from tests.app.turns.drivers import ask, decide, done, pending_interrupt, said
+from tests.app.turns.drivers import ask, decide, drain, pending_interrupt, replies_to
 from tests.graphs.conversation import Diary, Runner
 from tests.platform import TENANT, TENANTS, Platform
 
@@ -99,7 +99,7 @@ async def test_langgraphs_saver_opens_what_a_turn_wrote(platform: Platform, stoc
 
 
 async def test_langgraphs_saver_opens_an_interrupt_and_can_resume_it(platform: Platform, stock: Stock) -> None:
-    await said(platform, "socorro")
+    await replies_to(platform, "socorro")
     state = await stock.state()
     assert state.next == ("handoff",)
     (interrupt,) = state.interrupts
@@ -124,14 +124,14 @@ async def test_a_turn_goes_on_from_what_langgraphs_saver_wrote(platform: Platfor
 
 async def test_an_interrupt_of_langgraphs_saver_is_resumed_by_a_turn(platform: Platform, stock: Stock) -> None:
     """The same thread, stopped by LangGraph itself and waiting in our tables as our own would."""
-    await said(platform, "quero um atendente")
+    await replies_to(platform, "quero um atendente")
     await stock.run(Command(resume=Decision(action="return")))
     again = HumanMessage("atendente!", id="again")
     output = await stock.run({"messages": [again], "turn": new_turn(said="atendente!")})
     (interrupt,) = output["__interrupt__"]
     await platform.rows("update interrupts set id = %(id)s", id=interrupt.id)
     await decide(platform, "close", "Combinado!")
-    await done(platform)
+    await drain(platform)
     assert (await platform.delivered())[-2:] == ["Combinado!", "Até logo!"]
     assert await stored(platform) | {"bytes": 0, "blobs": 0} == {"checkpoints": 1, "writes": 0, "bytes": 0, "blobs": 0}
 
@@ -174,19 +174,19 @@ async def test_a_conversation_takes_no_more_room_however_long_it_is(platform: Pl
 
 
 async def test_an_interrupt_keeps_its_writes_until_it_is_resumed(platform: Platform) -> None:
-    await said(platform, "socorro")
+    await replies_to(platform, "socorro")
     waiting = await stored(platform)
     assert (waiting["checkpoints"], waiting["writes"] > 0) == (1, True)
-    await said(platform, "alô?")
+    await replies_to(platform, "alô?")
     assert await stored(platform) == waiting, "messages to the human leave the checkpoint alone"
     await decide(platform, "return")
-    await done(platform)
+    await drain(platform)
     after = await stored(platform)
     assert (after["checkpoints"], after["writes"]) == (1, 0)
 
 
 async def test_the_rows_belong_to_the_tenant(platform: Platform) -> None:
-    await said(platform, "socorro")
+    await replies_to(platform, "socorro")
     tenant = await platform.row("select id from tenants")
     for table in ("checkpoints", "checkpoint_blobs", "checkpoint_writes"):
         rows = await platform.rows(f"select distinct tenant_id as id from {table}")

@@ -3,8 +3,16 @@
 import pytest
 
 from app.telemetry import Milestone
-from tests.app.turns.drivers import decide, done, fire_timers, once, pending_interrupt, receive, said
-from tests.app.turns.drivers import elsewhere as happens_elsewhere
+from tests.app.turns.drivers import (
+    decide,
+    drain,
+    fire_timers,
+    from_other_process,
+    once,
+    pending_interrupt,
+    receive,
+    replies_to,
+)
 from tests.platform import TENANT, Platform
 
 HOUR = 3600
@@ -34,7 +42,7 @@ async def silence(platform: Platform, hours: float) -> list[str]:
     before = len(await platform.delivered())
     platform.clock.advance(hours * HOUR + 1)
     await fire_timers(platform)
-    await done(platform)
+    await drain(platform)
     return (await platform.delivered())[before:]
 
 
@@ -45,7 +53,7 @@ async def conversations(platform: Platform) -> list[tuple[str, int | None]]:
 
 
 async def test_a_contact_that_goes_quiet_is_reminded_once_and_then_the_conversation_ends(platform: Platform) -> None:
-    await said(platform, "oi")
+    await replies_to(platform, "oi")
     assert await silence(platform, 1) == []
     assert await silence(platform, 1) == [REMINDED]
     assert await conversations(platform) == [("bot", None)]
@@ -56,61 +64,61 @@ async def test_a_contact_that_goes_quiet_is_reminded_once_and_then_the_conversat
 
 
 async def test_who_answers_the_reminder_goes_on_where_it_was_and_is_reminded_anew(platform: Platform) -> None:
-    await said(platform, "quero marcar")
+    await replies_to(platform, "quero marcar")
     assert await silence(platform, 2) == [REMINDED]
     before = await platform.row("select agent from turns where turn = 2")
     assert before["agent"] == "agenda"
-    await said(platform, "sim, estou")
+    await replies_to(platform, "sim, estou")
     assert await silence(platform, 2) == [REMINDED]
 
 
 async def test_the_reminder_is_in_what_the_model_reads(platform: Platform) -> None:
-    await said(platform, "oi")
+    await replies_to(platform, "oi")
     await silence(platform, 2)
-    await said(platform, "sim")
+    await replies_to(platform, "sim")
     asked = await platform.control(platform.servers.model, "requests?limit=100")
     assert [m["text"] for m in asked["requests"][-1]["messages"]][-2:] == [REMINDED, "sim"]
 
 
 @pytest.mark.parametrize(("answer", "rating"), [("5", 5), ("Nota 1!", 1), ("4 😀, obrigada", 4), ("3/5", 3)])
 async def test_who_says_goodbye_is_asked_for_a_rating_and_thanked(platform: Platform, answer: str, rating: int) -> None:
-    assert await said(platform, "tchau") == [GOODBYE, QUESTION]
+    assert await replies_to(platform, "tchau") == [GOODBYE, QUESTION]
     assert await conversations(platform) == [("bot", None)]
-    assert await said(platform, answer) == [THANKS]
+    assert await replies_to(platform, answer) == [THANKS]
     assert await conversations(platform) == [("closed", rating)]
     assert (await platform.row("select route from turns where turn = 2"))["route"]["why"] == f"rated {rating}"
 
 
 @pytest.mark.parametrize("text", ["Tem horário dia 3?", "Quero 2 limpezas", "Não me ligue às 2", "55", "0", "5 5"])
 async def test_what_is_no_rating_is_answered(platform: Platform, text: str) -> None:
-    await said(platform, "tchau")
-    assert await said(platform, text) == [f"eco: {text}"]
+    await replies_to(platform, "tchau")
+    assert await replies_to(platform, text) == [f"eco: {text}"]
     assert await conversations(platform) == [("bot", None)]
 
 
 async def test_a_rating_with_a_question_behind_it_is_kept_and_the_question_answered(platform: Platform) -> None:
-    await said(platform, "tchau")
+    await replies_to(platform, "tchau")
     await platform.say("5")
     await platform.say("e abre sábado?")
     before = len(await platform.delivered())
-    await done(platform)
+    await drain(platform)
     assert (await platform.delivered())[before:] == ["eco: 5\ne abre sábado?"]
     assert await conversations(platform) == [("bot", 5)]
 
 
 async def test_a_conversation_that_is_not_closed_after_all_keeps_a_timer(platform: Platform) -> None:
     """As when an operator decides while the goodbye is on its way."""
-    await said(platform, "socorro")
+    await replies_to(platform, "socorro")
     await decide(platform, "close", "Resolvido.")
-    platform.at_milestone = once(Milestone.TURN_RUN, lambda: happens_elsewhere(lambda: receive(platform, "espere")))
-    await done(platform)
+    platform.at_milestone = once(Milestone.TURN_RUN, lambda: from_other_process(lambda: receive(platform, "espere")))
+    await drain(platform)
     row = await platform.row("select status, wake_for from conversations")
     assert row["status"] == "bot"
     assert row["wake_for"] is not None
 
 
 async def test_a_reminder_that_cannot_be_made_ends_the_conversation_without_an_apology(platform: Platform) -> None:
-    await said(platform, "oi")
+    await replies_to(platform, "oi")
     before = await platform.delivered()
     await platform.rows("update checkpoint_blobs set blob = 'x', type = 'msgpack'")
     platform.clock.advance(2 * HOUR + 1)
@@ -127,26 +135,26 @@ async def test_a_reminder_that_cannot_be_made_ends_the_conversation_without_an_a
 
 
 async def test_who_has_something_else_to_say_is_answered_and_not_asked_again(platform: Platform) -> None:
-    await said(platform, "tchau")
-    assert await said(platform, "aliás, tenho 6 dúvidas") == ["eco: aliás, tenho 6 dúvidas"]
+    await replies_to(platform, "tchau")
+    assert await replies_to(platform, "aliás, tenho 6 dúvidas") == ["eco: aliás, tenho 6 dúvidas"]
     asked = await platform.control(platform.servers.model, "requests?limit=100")
     assert [m["text"] for m in asked["requests"][-1]["messages"][1:]] == ["aliás, tenho 6 dúvidas"]
-    assert await said(platform, "tchau") == [GOODBYE]
+    assert await replies_to(platform, "tchau") == [GOODBYE]
     assert await conversations(platform) == [("closed", None)]
 
 
 async def test_who_does_not_rate_is_not_told_goodbye_twice(platform: Platform) -> None:
-    await said(platform, "tchau")
+    await replies_to(platform, "tchau")
     assert await silence(platform, 2) == []
     assert await conversations(platform) == [("closed", None)]
 
 
 async def test_an_operator_who_closes_lets_the_contact_be_asked(platform: Platform) -> None:
-    await said(platform, "socorro")
+    await replies_to(platform, "socorro")
     await decide(platform, "close", "Resolvido.")
-    await done(platform)
+    await drain(platform)
     assert (await platform.delivered())[-3:] == ["Resolvido.", GOODBYE, QUESTION]
-    assert await said(platform, "3") == [THANKS]
+    assert await replies_to(platform, "3") == [THANKS]
     assert await conversations(platform) == [("closed", 3)]
 
 
@@ -154,35 +162,35 @@ async def test_an_operator_who_closes_lets_the_contact_be_asked(platform: Platfo
 
 
 async def test_what_nobody_takes_expires_without_a_word(platform: Platform) -> None:
-    await said(platform, "socorro")
+    await replies_to(platform, "socorro")
     assert (await pending_interrupt(platform))["due_at"] is not None
     assert await silence(platform, 20) == []
     assert await conversations(platform) == [("closed", None)]
     assert await platform.rows("select 1 from interrupts where resolved_at is null") == []
-    assert await said(platform, "oi") == ["eco: oi"]
+    assert await replies_to(platform, "oi") == ["eco: oi"]
     assert await conversations(platform) == [("closed", None), ("bot", None)]
 
 
 async def test_who_writes_while_it_waits_for_an_operator_has_not_gone_quiet(platform: Platform) -> None:
-    await said(platform, "socorro")
+    await replies_to(platform, "socorro")
     assert await silence(platform, 15) == []
-    await said(platform, "alguém?")
+    await replies_to(platform, "alguém?")
     assert await silence(platform, 15) == []
     assert await conversations(platform) == [("waiting", None)]
     await decide(platform, "return", "Cheguei.")
-    await done(platform)
+    await drain(platform)
     assert (await platform.delivered())[-1] == "Cheguei."
 
 
 async def test_who_writes_at_the_last_moment_still_waits_for_the_operator(platform: Platform) -> None:
-    await said(platform, "socorro")
+    await replies_to(platform, "socorro")
     platform.clock.advance(20 * HOUR + 1)
     await fire_timers(platform)
     platform.at_milestone = once(
-        Milestone.TURN_CLAIMED, lambda: happens_elsewhere(lambda: receive(platform, "ainda espero"))
+        Milestone.TURN_CLAIMED, lambda: from_other_process(lambda: receive(platform, "ainda espero"))
     )
-    await done(platform)
-    await done(platform)
+    await drain(platform)
+    await drain(platform)
     assert await conversations(platform) == [("waiting", None)]
     assert (await platform.row("select disposition from inbox where body = 'ainda espero'"))["disposition"] == "human"
     assert await silence(platform, 20) == []

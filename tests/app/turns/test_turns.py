@@ -3,7 +3,16 @@
 import pytest
 
 from app.telemetry import Milestone
-from tests.app.turns.drivers import ask, done, elsewhere, fire_timers, fire_timers_elsewhere, once, receive, said
+from tests.app.turns.drivers import (
+    ask,
+    drain,
+    fire_timers,
+    fire_timers_from_other_process,
+    from_other_process,
+    once,
+    receive,
+    replies_to,
+)
 from tests.platform import Platform
 
 OTHER_CONTACT = "whatsapp:+5511990000002"
@@ -35,7 +44,7 @@ async def test_route_agent_and_usage_are_on_record(platform: Platform) -> None:
 
 
 async def test_a_rule_is_on_record_and_costs_nothing(platform: Platform) -> None:
-    await said(platform, "tchau")
+    await replies_to(platform, "tchau")
     turn = await platform.row("select route, usage from turns")
     assert turn["route"]["to"] == "close"
     assert turn["usage"] == []
@@ -76,7 +85,7 @@ DURING = [
 
 @pytest.mark.parametrize("point", DURING)
 async def test_a_message_during_a_turn_is_answered_by_the_next_one(platform: Platform, point: Milestone) -> None:
-    platform.at_milestone = once(point, lambda: elsewhere(lambda: receive(platform, "e estacionamento?")))
+    platform.at_milestone = once(point, lambda: from_other_process(lambda: receive(platform, "e estacionamento?")))
     first, second = await ask(platform, "quero marcar agora", replies=2)
     assert first.startswith("marcado sala@")
     assert second == "eco: e estacionamento?"
@@ -89,7 +98,7 @@ async def test_several_messages_during_a_turn_are_answered_together(platform: Pl
         for text in ("a", "b", "c"):
             await receive(platform, text)
 
-    platform.at_milestone = once(Milestone.LEG_COMMITTED, lambda: elsewhere(burst))
+    platform.at_milestone = once(Milestone.LEG_COMMITTED, lambda: from_other_process(burst))
     first, second = await ask(platform, "quero marcar", replies=2)
     assert first.startswith("livre")
     assert second == "eco: a\nb\nc"
@@ -103,7 +112,7 @@ async def test_what_a_begun_turn_did_not_take_is_not_called_answered(platform: P
         pass
 
     def die() -> None:
-        elsewhere(lambda: receive(platform, "e estacionamento?"))
+        from_other_process(lambda: receive(platform, "e estacionamento?"))
         raise Dies
 
     platform.at_milestone = once(Milestone.LEG_COMMITTED, die)
@@ -148,7 +157,7 @@ async def test_a_new_burst_waits_its_own_time(platform: Platform) -> None:
 
     def later() -> None:
         platform.clock.advance(30)
-        elsewhere(lambda: receive(platform, "b"))
+        from_other_process(lambda: receive(platform, "b"))
 
     platform.at_milestone = once(Milestone.TURN_RUN, later)
     await platform.say("a")
@@ -189,14 +198,16 @@ async def test_contacts_do_not_wait_for_each_other(platform: Platform) -> None:
 
 
 async def test_after_the_goodbye_a_new_message_opens_a_new_conversation(platform: Platform) -> None:
-    assert await said(platform, "tchau") == ["Até logo!"]
+    assert await replies_to(platform, "tchau") == ["Até logo!"]
     assert await status(platform) == ["closed"]
-    assert await said(platform, "oi de novo") == ["eco: oi de novo"]
+    assert await replies_to(platform, "oi de novo") == ["eco: oi de novo"]
     assert await status(platform) == ["closed", "bot"]
 
 
 async def test_who_writes_while_we_say_goodbye_is_answered_in_the_same_conversation(platform: Platform) -> None:
-    platform.at_milestone = once(Milestone.TURN_RUN, lambda: elsewhere(lambda: receive(platform, "mais uma coisa")))
+    platform.at_milestone = once(
+        Milestone.TURN_RUN, lambda: from_other_process(lambda: receive(platform, "mais uma coisa"))
+    )
     goodbye, answer = await ask(platform, "tchau", replies=2)
     assert goodbye == "Até logo!"
     assert answer.endswith("mais uma coisa")
@@ -212,7 +223,7 @@ async def test_a_quiet_contact_is_bid_goodbye(platform: Platform) -> None:
     platform.clock.advance(120)
     assert await fire_timers(platform) == 1
     assert await fire_timers(platform) == 0
-    await done(platform)
+    await drain(platform)
     assert await platform.delivered() == ["eco: oi", "Até logo!"]
     row = await platform.row("select status, wake_at, closed_at is not null as closed from conversations")
     assert row == {"status": "closed", "wake_at": None, "closed": True}
@@ -231,7 +242,7 @@ async def test_who_writes_just_when_the_idle_time_ends_stays(platform: Platform)
     platform.clock.advance(24 * 3600 + 60)
     await platform.say("voltei")
     assert await fire_timers(platform) == 0
-    await done(platform)
+    await drain(platform)
     assert await platform.delivered() == ["eco: oi", "eco: voltei"]
     assert await status(platform) == ["bot"]
 
@@ -244,11 +255,11 @@ async def test_an_idle_time_that_ends_while_the_contact_is_answered_ends_nothing
     platform.clock.advance(24 * 3600 + 60)
 
     async def fire() -> None:
-        assert await fire_timers_elsewhere(platform) == 0
+        assert await fire_timers_from_other_process(platform) == 0
 
-    platform.at_milestone = once(point, lambda: elsewhere(fire))
+    platform.at_milestone = once(point, lambda: from_other_process(fire))
     await ask(platform, "voltei")
-    await done(platform)
+    await drain(platform)
     assert await platform.delivered() == ["eco: oi", "eco: voltei"]
     assert await status(platform) == ["bot"]
     assert await platform.row("select wake_for from conversations") == {"wake_for": "idle"}
@@ -259,11 +270,11 @@ async def test_an_idle_time_that_ends_during_the_goodbye_brings_no_second_one(pl
     platform.clock.advance(24 * 3600 + 60)
 
     async def fire() -> None:
-        assert await fire_timers_elsewhere(platform) == 0
+        assert await fire_timers_from_other_process(platform) == 0
 
-    platform.at_milestone = once(Milestone.TURN_RUN, lambda: elsewhere(fire))
+    platform.at_milestone = once(Milestone.TURN_RUN, lambda: from_other_process(fire))
     await ask(platform, "tchau")
-    await done(platform)
+    await drain(platform)
     assert await platform.delivered() == ["eco: oi", "Até logo!"]
     assert await status(platform) == ["closed"]
 

@@ -11,14 +11,21 @@ from app.clock import utc_now
 from app.crypto import SecretBox, new_secret_key
 from app.identity import secrets
 from app.telemetry import Milestone
-from tests.app.turns.drivers import OtherWorker, done, elsewhere, once, pending_interrupt, receive, recovered, said
+from tests.app.turns.drivers import (
+    OtherWorker,
+    drain,
+    from_other_process,
+    once,
+    pending_interrupt,
+    receive,
+    recover,
+    replies_to,
+)
 from tests.app.turns.faults import POINTS, cut_off
+from tests.app.turns.runners import CALL, Runners
 from tests.app.turns.shop import SECRET, Shop, open_shop, publish_shop, workers_that_may_call
-from tests.app.turns.test_journal import CALL, Runners, runners
 from tests.platform import TENANT, Log, Platform
 from tools.ports import JSON, OutcomeUnknown, ToolContext, ToolFailed, Unreachable
-
-__all__ = ["runners"]
 
 UNKNOWN = "it is not known whether pedir was done"
 
@@ -57,20 +64,20 @@ async def everything_stored(platform: Platform) -> str:
 
 
 async def test_a_write_is_sent_once_with_a_key_of_its_own(platform: Platform, shop: Shop) -> None:
-    (reply,) = await said(platform, "peça")
+    (reply,) = await replies_to(platform, "peça")
     assert reply.startswith("pedir - ")
     conversation = await platform.row("select id from conversations")
     call = await platform.row("select tool_call_id, turn from tool_calls")
     assert shop.requests == [
         ("/pedir", f"{conversation['id']}:1:{call['tool_call_id']}", f"Bearer {SECRET}", {"quanto": 1})
     ]
-    await said(platform, "peça")
+    await replies_to(platform, "peça")
     assert len(set(shop.keys)) == 2
     assert await journal(platform) == [("pedir", True)] * 2
 
 
 async def test_reading_leaves_no_record(platform: Platform, shop: Shop) -> None:
-    (reply,) = await said(platform, "estoque")
+    (reply,) = await replies_to(platform, "estoque")
     assert "numero" in reply
     assert await journal(platform) == []
 
@@ -84,7 +91,7 @@ async def test_a_worker_that_is_cut_off_around_the_call_leaves_one_call_and_its_
     platform.at_milestone = once(point, cut_off(platform, other, point))
     await platform.say("peça")
     await platform.nudge()
-    (reply,) = await recovered(platform, 1)
+    (reply,) = await recover(platform, 1)
     assert "numero" in reply
     assert len(shop.requests) == 1
 
@@ -95,7 +102,7 @@ async def test_a_worker_that_is_gone_within_the_call_leaves_an_unknown_outcome(
     shop.at_request = cut_off(platform, other)
     await platform.say("peça")
     await platform.nudge()
-    (reply,) = await recovered(platform, 1)
+    (reply,) = await recover(platform, 1)
     assert UNKNOWN in reply
     assert len(shop.requests) == 1
 
@@ -106,7 +113,7 @@ async def test_what_may_be_repeated_is_repeated_under_the_same_key(
     shop.at_request = cut_off(platform, other)
     await platform.say("repita")
     await platform.nudge()
-    (reply,) = await recovered(platform, 1)
+    (reply,) = await recover(platform, 1)
     assert "numero" in reply
     assert (len(shop.requests), len(set(shop.keys))) == (2, 1)
 
@@ -147,14 +154,14 @@ async def test_what_was_certainly_not_sent_may_be_called_again(platform: Platfor
 async def test_a_shop_that_is_not_there_is_told_as_such(platform: Platform, shop: Shop) -> None:
     shop.url = "http://127.0.0.1:1"
     await publish_shop(platform, shop)
-    (reply,) = await said(platform, "peça")
+    (reply,) = await replies_to(platform, "peça")
     assert "it is not known" not in reply
     assert await journal(platform) == []
 
 
 async def test_no_answer_to_a_write_is_an_unknown_outcome(platform: Platform, shop: Shop) -> None:
     shop.hangs.add("/pedir")
-    (reply,) = await said(platform, "peça")
+    (reply,) = await replies_to(platform, "peça")
     assert UNKNOWN in reply
     assert await journal(platform) == [("pedir", False)]
     assert len(shop.requests) == 1
@@ -162,13 +169,13 @@ async def test_no_answer_to_a_write_is_an_unknown_outcome(platform: Platform, sh
 
 async def test_an_error_of_the_other_side_after_a_write_is_an_unknown_outcome(platform: Platform, shop: Shop) -> None:
     shop.fails = 500
-    (reply,) = await said(platform, "peça")
+    (reply,) = await replies_to(platform, "peça")
     assert UNKNOWN in reply
 
 
 async def test_a_refusal_is_an_answer(platform: Platform, shop: Shop) -> None:
     shop.fails = 409
-    (reply,) = await said(platform, "peça")
+    (reply,) = await replies_to(platform, "peça")
     assert "409" in reply
     assert await journal(platform) == [("pedir", True)]
 
@@ -178,9 +185,9 @@ async def test_a_refusal_is_an_answer(platform: Platform, shop: Shop) -> None:
 
 async def test_a_secret_is_nowhere_but_in_the_request(platform: Platform, shop: Shop, log: Log) -> None:
     shop.echo = f"recebi Bearer {SECRET}"
-    (reply,) = await said(platform, "peça")
+    (reply,) = await replies_to(platform, "peça")
     shop.fails = 500
-    await said(platform, "peça")
+    await replies_to(platform, "peça")
     assert "[secret]" in reply
     assert SECRET in str(shop.requests)
     assert SECRET not in await everything_stored(platform)
@@ -192,7 +199,7 @@ async def test_a_secret_that_is_not_set_is_a_failed_call_with_its_name_in_the_lo
     platform: Platform, shop: Shop, log: Log
 ) -> None:
     await secrets.forget(platform.system, TENANT, "FALTA")
-    (reply,) = await said(platform, "outra")
+    (reply,) = await replies_to(platform, "outra")
     assert reply == "outra - the tool is out of order"
     assert shop.requests == []
     (line,) = [line for line in log.lines if line["event"] == "secret not set"]
@@ -200,13 +207,13 @@ async def test_a_secret_that_is_not_set_is_a_failed_call_with_its_name_in_the_lo
 
 
 async def test_a_tool_is_given_no_secret_that_it_does_not_name(platform: Platform, shop: Shop) -> None:
-    await said(platform, "repita")
+    await replies_to(platform, "repita")
     assert [authorization for _, _, authorization, _ in shop.requests] == [None]
 
 
 async def test_a_secret_that_no_key_opens_is_a_failed_call_and_no_lost_turn(platform: Platform, shop: Shop) -> None:
     await secrets.keep(platform.system, SecretBox(new_secret_key()), TENANT, "LOJA", "x", utc_now)
-    assert await said(platform, "peça") == ["pedir - the tool is out of order"]
+    assert await replies_to(platform, "peça") == ["pedir - the tool is out of order"]
     assert shop.requests == []
 
 
@@ -218,7 +225,7 @@ STEPS = ("quero comprar", "3", "sim")
 async def bought(platform: Platform) -> None:
     """Up to the last answer, after which the call is made."""
     for text in STEPS[:-1]:
-        await said(platform, text)
+        await replies_to(platform, text)
 
 
 @pytest.mark.parametrize(("point", "at"), POINTS, ids=str)
@@ -230,7 +237,7 @@ async def test_a_flows_write_is_made_once_wherever_its_worker_is_cut_off(
     platform.at_milestone = once(point, cut_off(platform, other, point), at=at)
     await platform.say("sim")
     await platform.nudge()
-    assert (await recovered(platform, 3))[2:] == ["Pedido 1."]
+    assert (await recover(platform, 3))[2:] == ["Pedido 1."]
     assert [body for *_, body in shop.requests] == [{"quanto": 3}]
 
 
@@ -242,13 +249,13 @@ async def test_what_comes_after_a_flows_write_does_not_change_what_was_answered(
     await bought(platform)
 
     def fail() -> None:
-        elsewhere(lambda: receive(platform, "não, espera"))
+        from_other_process(lambda: receive(platform, "não, espera"))
         raise RuntimeError
 
     platform.at_milestone = once(point, fail)
     await platform.say("sim")
     await platform.nudge()
-    replies = (await recovered(platform, 4))[2:]
+    replies = (await recover(platform, 4))[2:]
     assert replies == ["Pedido 1.", "eco: não, espera"]
     assert len(shop.requests) == 1
 
@@ -256,7 +263,7 @@ async def test_what_comes_after_a_flows_write_does_not_change_what_was_answered(
 async def test_a_flows_write_of_unknown_outcome_brings_a_human(platform: Platform, shop: Shop) -> None:
     await bought(platform)
     shop.hangs.add("/pedir")
-    assert await said(platform, "sim") == ["Desculpe, tive um problema.", "Vou chamar uma pessoa."]
+    assert await replies_to(platform, "sim") == ["Desculpe, tive um problema.", "Vou chamar uma pessoa."]
     waiting: dict[str, Any] = (await pending_interrupt(platform))["payload"]
     assert UNKNOWN in waiting["reason"]
 
@@ -264,15 +271,15 @@ async def test_a_flows_write_of_unknown_outcome_brings_a_human(platform: Platfor
 async def test_a_flow_goes_on_in_the_version_that_it_began_in(platform: Platform, shop: Shop) -> None:
     await bought(platform)
     await platform.republish("goodbye: Até logo!", "goodbye: Tchau!")
-    assert await said(platform, "sim") == ["Pedido 1."]
-    await done(platform)
+    assert await replies_to(platform, "sim") == ["Pedido 1."]
+    await drain(platform)
 
 
 async def test_a_rule_may_be_for_contacts_with_a_tag(platform: Platform, shop: Shop) -> None:
-    await said(platform, "oi")
+    await replies_to(platform, "oi")
     async with platform.system.statement() as tx:
         await tx.run("update contacts set tags = '{vip}'", {})
-    await said(platform, "oi")
+    await replies_to(platform, "oi")
     rows = await platform.rows("select agent, route from turns order by turn")
     assert [(row["agent"], row["route"]["why"]) for row in rows] == [
         ("vendas", "the only way"),
