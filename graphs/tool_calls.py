@@ -1,6 +1,7 @@
 """Makes one tool call, whoever asks for it: checks the arguments, and goes the way that the tool's effects want."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import ToolCall as ModelToolCall
@@ -43,7 +44,7 @@ async def perform(tool: Tool, call_id: str, arguments: JSON, runner: ToolRunner)
     parsed = fitting(tool, arguments)
 
     async def effect(context: ToolContext) -> JSON:
-        return await tool.run(context, parsed)
+        return await tool.run(replace(context, granted=tool.needs), parsed)
 
     call = ToolCall(call_id, tool.name, arguments, tool.secrets)
     try:

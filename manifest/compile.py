@@ -32,7 +32,7 @@ from manifest.schema import AgentSection, Document, ModelChoice
 from manifest.tool_sections import ToolProblem, make_tool, mcp_server
 from manifest.yaml_source import Location
 from tools.base import Tool
-from tools.builtin.remember_fact import REMEMBER_FACT
+from tools.builtin import remember_fact
 from tools.registry import BUILTIN
 
 
@@ -92,7 +92,7 @@ def _agent(document: Document, name: str, agent: AgentSection, files: Mapping[st
     if agent.model is not None or agent.fallbacks is not None:
         fallbacks = document.models.fallbacks if agent.fallbacks is None else agent.fallbacks
         models = _models(agent.model or document.models.default, fallbacks)
-    tools = dict.fromkeys([*agent.tools, *([REMEMBER_FACT.name] if document.memory.facts else [])])
+    tools = dict.fromkeys([*agent.tools, *([remember_fact.TOOL.name] if document.memory.facts else [])])
     transfers = transfers_of(document, name)
     return Agent(name, agent.description, files[agent.prompt], tuple(tools), models, transfers, agent.language)
 

@@ -11,16 +11,14 @@ from manifest.compile import matches, step_name, transfers_of
 from manifest.flow_sections import FlowSection, StepSection
 from manifest.knowledge import SUFFIXES
 from manifest.schema import Document
+from manifest.tool_needs import missing_sections, names_with_need
 from manifest.yaml_source import UNSTORABLE, Location
 from tools.base import Tool
-from tools.builtin.remember_fact import REMEMBER_FACT
-from tools.builtin.search_knowledge import SEARCH_KNOWLEDGE
 from tools.names import nearest
+from tools.ports import Need
 from tools.registry import BUILTIN
 
 Found = Iterator[tuple[Location, str]]
-
-NEED_CALENDARS = ("find_slots", "book_slot")
 
 
 def dangling(document: Document, files: Mapping[str, str], tools: Mapping[str, Tool]) -> list[tuple[Location, str]]:
@@ -29,7 +27,7 @@ def dangling(document: Document, files: Mapping[str, str], tools: Mapping[str, T
         *_names(document),
         *_routes(document),
         *_lifecycle(document),
-        *_knowledge(document, files),
+        *_knowledge(document, files, tools),
         *_agents(document, files, tools),
         *_unreached(document),
         *(found for name, flow in document.flows.items() for found in _flow(document, name, flow, tools)),
@@ -85,10 +83,10 @@ def _lifecycle(document: Document) -> Found:
             yield (at, "expire"), f"`{name}` is to come first: make this longer, or that shorter"
 
 
-def _knowledge(document: Document, files: Mapping[str, str]) -> Found:
-    tools = {tool for agent in document.agents.values() for tool in agent.tools}
-    if document.knowledge and SEARCH_KNOWLEDGE.name not in tools:
-        yield ("knowledge",), f"nobody looks it up: give an agent the tool `{SEARCH_KNOWLEDGE.name}`"
+def _knowledge(document: Document, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Found:
+    searching = names_with_need(Need.KNOWLEDGE, tools.values())
+    if document.knowledge and _used_tools(document).isdisjoint(searching):
+        yield ("knowledge",), f"nobody looks it up: give an agent the tool `{searching[0]}`"
     prompts = {agent.prompt for agent in document.agents.values()}
     for number, pattern in enumerate(document.knowledge):
         named = [name for name in files if matches(pattern, name)]
@@ -104,6 +102,11 @@ def _knowledge(document: Document, files: Mapping[str, str]) -> Found:
                 yield ("knowledge", number), f"`{name}` holds a NUL or half a character"
 
 
+def _used_tools(document: Document) -> set[str]:
+    named = {tool for agent in document.agents.values() for tool in agent.tools}
+    return named | {step.call.tool for flow in document.flows.values() for step in flow.steps if step.call is not None}
+
+
 def _agents(document: Document, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Found:
     for name, agent in document.agents.items():
         path = PurePosixPath(agent.prompt)
@@ -116,12 +119,9 @@ def _agents(document: Document, files: Mapping[str, str], tools: Mapping[str, To
             # A tool of the document that could not be made has been named already.
             if tool not in tools and tool not in document.tools:
                 yield ("agents", name, "tools", number), f"there is no tool `{tool}`{nearest(tool, tools)}"
-            elif tool in NEED_CALENDARS and not document.calendars:
-                yield ("agents", name, "tools", number), f"`{tool}` needs at least one calendar under `calendars:`"
-            elif tool == REMEMBER_FACT.name and not document.memory.facts:
-                yield ("agents", name, "tools", number), f"`{tool}` needs `memory: {{facts: true}}`"
-            elif tool == SEARCH_KNOWLEDGE.name and not document.knowledge:
-                yield ("agents", name, "tools", number), f"`{tool}` needs files under `knowledge:`"
+            elif tool in tools:
+                for problem in missing_sections(document, tools[tool]):
+                    yield ("agents", name, "tools", number), problem
         others = [*(other for other in document.agents if other != name), *document.flows]
         for number, other in enumerate(agent.transfers or ()):
             if other not in others:
@@ -202,6 +202,9 @@ def _step(document: Document, place: Location, step: StepSection, names: list[st
             yield (*place, "call", "tool"), f"`{tool.name}` needs an approval, which a flow cannot wait for"
         elif tool is not None and tool.effects == "handoff":
             yield (*place, "call", "tool"), "end the flow with `end: handoff` instead"
+        elif tool is not None:
+            for problem in missing_sections(document, tool):
+                yield (*place, "call", "tool"), problem
         yield from _to(place, "call", "on_error", step.call.on_error, names)
     if step.branch is not None:
         for value, to in step.branch.cases.items():

@@ -1,4 +1,4 @@
-"""The shape of a tool."""
+"""The definition of a tool."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -7,24 +7,27 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from tools.ports import JSON, ToolContext
+from tools.ports import JSON, Need, ToolContext
 
 Effects = Literal["read", "write", "handoff"]
 
 
 class InvalidArguments(Exception):
-    """The model's arguments do not fit. The text tells the model why."""
+    """The model's arguments do not match the tool's parameters. The model reads the text."""
 
 
 @dataclass(frozen=True)
 class Tool:
-    """Something an agent may do.
+    """A tool that an agent or a flow may call.
 
-    `effects`: `read` changes nothing and may run again; `write` runs once, through the journal; `handoff` asks for a
-    human, and the graph goes to the handoff after the call. `remote`: it works outside of our database, so what it
-    did cannot be undone with a transaction; `idempotent`: there, a second call with the same key does nothing more.
-    `parse` makes of a model's arguments what `run` takes, or raises InvalidArguments. `secrets` are the names of those
-    that it needs.
+    `effects`: `read` changes nothing and may be repeated; `write` runs once, through the journal; `handoff` requests
+    an operator, and the graph goes to the handoff after the call.
+    `remote`: the tool calls another system, so that its effects cannot be rolled back with a transaction.
+    `idempotent`: a remote tool that has no further effect when it is called again with the same key.
+    `parse` converts the model's arguments to what `run` takes. It raises InvalidArguments.
+    `secrets` names the secrets that the tool receives in its context.
+    `needs` names the parts of the manifest that the tool cannot work without. A manifest that names the tool and
+    lacks such a part is refused. A remote tool can have no needs.
     """
 
     name: str
@@ -37,9 +40,14 @@ class Tool:
     idempotent: bool = False
     approval: bool = False
     secrets: frozenset[str] = frozenset()
+    needs: frozenset[Need] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.remote and self.needs:
+            raise ValueError(f"{self.name}: a remote tool cannot need {', '.join(sorted(self.needs))}")
 
     def declaration(self) -> dict[str, Any]:
-        """The tool as a model is told of it."""
+        """Return the function declaration that is sent to models."""
         return {
             "type": "function",
             "function": {"name": self.name, "description": self.description, "parameters": dict(self.parameters)},
@@ -52,14 +60,16 @@ def builtin_tool(
     arguments: type[BaseModel],
     effects: Effects,
     run: Callable[[ToolContext, Any], Awaitable[JSON]],
+    *,
+    needs: frozenset[Need] = frozenset(),
 ) -> Tool:
-    """A tool of ours, whose arguments are a pydantic model."""
+    """Return a local tool whose parameters are the fields of a pydantic model."""
     schema = arguments.model_json_schema()
     schema.pop("title", None)
-    return Tool(name, description, schema, effects, run, partial(_parsed, arguments))
+    return Tool(name, description, schema, effects, run, partial(_validate, arguments), needs=needs)
 
 
-def _parsed(model: type[BaseModel], arguments: JSON) -> BaseModel:
+def _validate(model: type[BaseModel], arguments: JSON) -> BaseModel:
     try:
         return model.model_validate(arguments)
     except ValidationError as error:

@@ -1,17 +1,29 @@
-"""What a tool is given: who it acts for, and ports to the world."""
+"""What a tool receives: the context of one call, and Protocols for the systems it may use.
+
+The app implements the ports. Tests implement only the ports that the tested tool needs.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
 JSON = Mapping[str, Any]
 
 
+class Need(StrEnum):
+    """A part of the manifest that a tool cannot work without. Each grants one port of LocalPorts."""
+
+    CALENDARS = "calendars"
+    FACTS = "facts"
+    KNOWLEDGE = "knowledge"
+
+
 @dataclass(frozen=True)
 class Slot:
-    """A time that may be booked. `id` is what the booking must name."""
+    """A bookable time in a calendar. A booking refers to it by `id`."""
 
     id: str
     calendar: str
@@ -19,11 +31,11 @@ class Slot:
 
 
 class SlotUnavailable(Exception):
-    """The slot does not exist, or somebody has it. The text is for the model."""
+    """The slot does not exist or is already booked. The model reads the text."""
 
 
 class ToolFailed(Exception):
-    """A tool failed; nothing of what it began remains. `model_message`: what the model may read of it, if anything."""
+    """A tool failed and its effects were rolled back. `model_message` is the text for the model, if there is one."""
 
     def __init__(self, reason: str, *, model_message: str | None = None) -> None:
         super().__init__(reason)
@@ -35,26 +47,26 @@ class Appointments(Protocol):
     """The tenant's calendars."""
 
     async def free_slots(self, first: date, days: int, limit: int) -> list[Slot]:
-        """Free slots from the day `first` on, over `days` days, earliest first, in the tenant's time zone."""
+        """Return free slots of `days` days from `first` on, earliest first, in the tenant's time zone."""
         ...
 
     async def book(self, slot_id: str, patient: str) -> Slot:
-        """Books a slot for the contact. Raises SlotUnavailable."""
+        """Book a slot for the contact. Raises SlotUnavailable."""
         ...
 
 
 @runtime_checkable
 class Facts(Protocol):
-    """What is known of the contact, from conversation to conversation."""
+    """Facts about the contact that outlive a conversation."""
 
     async def remember(self, fact: str, replaces: str | None) -> None:
-        """Keeps a fact in place of another one. Only the newest facts are kept."""
+        """Store a fact, and delete the one that it replaces. Only the newest facts are kept."""
         ...
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A part of a file of the tenant's knowledge. `heading`: the headings above it, outermost first."""
+    """A part of one file of the tenant's knowledge. `heading` joins the headings above it, outermost first."""
 
     source: str
     heading: str
@@ -63,36 +75,25 @@ class Passage:
 
 @runtime_checkable
 class Knowledge(Protocol):
-    """What the tenant has written down for its agents."""
+    """The tenant's knowledge files."""
 
     async def search(self, query: str, limit: int) -> list[Passage]:
-        """The passages that fit best, best first."""
+        """Return the passages that match best, best first."""
         ...
 
 
-class UnavailablePorts:
-    """Fulfils the ports of our own database where there is none: for a tool that works elsewhere."""
+@dataclass(frozen=True)
+class LocalPorts:
+    """Ports to Recado's database. A remote tool runs outside of a transaction and has none of them."""
 
-    async def free_slots(self, first: date, days: int, limit: int) -> list[Slot]:
-        """Raises ToolFailed."""
-        raise ToolFailed("a tool that works elsewhere has no calendars")
-
-    async def book(self, slot_id: str, patient: str) -> Slot:
-        """Raises ToolFailed."""
-        raise ToolFailed("a tool that works elsewhere has no calendars")
-
-    async def remember(self, fact: str, replaces: str | None) -> None:
-        """Raises ToolFailed."""
-        raise ToolFailed("a tool that works elsewhere knows nothing of the contact")
-
-    async def search(self, query: str, limit: int) -> list[Passage]:
-        """Raises ToolFailed."""
-        raise ToolFailed("a tool that works elsewhere has no knowledge")
+    appointments: Appointments | None = None
+    facts: Facts | None = None
+    knowledge: Knowledge | None = None
 
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """What another system answered. `cut`: there was more than was read."""
+    """The answer of another system. `cut`: the body was longer than what was read."""
 
     status: int
     content_type: str
@@ -101,7 +102,7 @@ class HttpResponse:
 
 
 class Unreachable(Exception):
-    """No answer came. `sent`: the request may have arrived all the same. The text may be told to the model."""
+    """No answer arrived. `sent`: the request may have been received. The model may read the text."""
 
     def __init__(self, reason: str, *, sent: bool) -> None:
         super().__init__(reason)
@@ -110,32 +111,57 @@ class Unreachable(Exception):
 
 @runtime_checkable
 class HttpClient(Protocol):
-    """The way out to other systems: every address is looked at before anything is sent to it."""
+    """An HTTP client that checks the address of every connection before it sends anything."""
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, timeout: float
     ) -> HttpResponse:
-        """One request, redirects followed for GET only and each looked at anew. Raises Unreachable."""
+        """Send one request; only a GET follows redirects, and each target is checked. Raises Unreachable."""
         ...
 
 
 @dataclass(frozen=True)
 class ToolContext:
-    """One per tool call. `key` names the call, for ever; `secrets` are those that the tool named, by name."""
+    """The context of one tool call.
+
+    `key` identifies the call for deduplication. `secrets` maps the names that the tool declares to their values.
+    `granted` is set to the tool's needs before it runs, so that a tool cannot use a port without declaring it.
+    """
 
     now: datetime
     timezone: ZoneInfo
     http_client: HttpClient
-    appointments: Appointments = field(default_factory=UnavailablePorts)
-    facts: Facts = field(default_factory=UnavailablePorts)
-    knowledge: Knowledge = field(default_factory=UnavailablePorts)
+    local: LocalPorts = LocalPorts()
     key: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    granted: frozenset[Need] = frozenset(Need)
+
+    @property
+    def appointments(self) -> Appointments:
+        """The tenant's calendars. Raises ToolFailed if the tool cannot use them."""
+        return self._port(Need.CALENDARS, self.local.appointments)
+
+    @property
+    def facts(self) -> Facts:
+        """The facts of the contact. Raises ToolFailed if the tool cannot use them."""
+        return self._port(Need.FACTS, self.local.facts)
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """The tenant's knowledge. Raises ToolFailed if the tool cannot use it."""
+        return self._port(Need.KNOWLEDGE, self.local.knowledge)
+
+    def _port[T](self, need: Need, port: T | None) -> T:
+        if need not in self.granted:
+            raise ToolFailed(f"the tool uses {need} but does not declare it in `needs`")
+        if port is None:
+            raise ToolFailed(f"{need}: not available where this tool runs")
+        return port
 
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A model's wish to call a tool. `id` is durable before the tool runs, so it can key the effect."""
+    """A tool call of a model. `id` is committed before the tool runs, so that it can serve as idempotency key."""
 
     id: str
     name: str
@@ -147,31 +173,31 @@ Effect = Callable[[ToolContext], Awaitable[JSON]]
 
 
 class OutcomeUnknown(Exception):
-    """A write was begun elsewhere, and nobody can say whether it was done."""
+    """A remote write started, and it is not known whether it was done."""
 
 
 @runtime_checkable
 class ToolRunner(Protocol):
-    """Where tools run: gives them their context, and makes effects happen once."""
+    """Runs tools for the graph: builds their context, and makes each write happen at most once."""
 
     async def read(self, effect: Effect) -> JSON:
-        """Runs a tool that changes nothing. Raises ToolFailed."""
+        """Run a tool that changes nothing. Raises ToolFailed."""
         ...
 
     async def write_once(self, call: ToolCall, effect: Effect) -> JSON:
-        """Runs a tool that changes something, together with its entry in the journal: wholly, once, or not at all.
+        """Run a tool and write its journal entry in one transaction. Raises ToolFailed.
 
-        A call whose entry is already there is not run: its recorded result is returned. Raises ToolFailed.
+        If the journal already has an entry for the call, return the recorded result instead.
         """
         ...
 
     async def read_remote(self, call: ToolCall, effect: Effect) -> JSON:
-        """Runs a tool that asks another system, with no connection of ours held meanwhile. Raises ToolFailed."""
+        """Run a tool that reads from another system, while no database connection is held. Raises ToolFailed."""
         ...
 
     async def write_remote(self, call: ToolCall, effect: Effect, *, idempotent: bool) -> JSON:
-        """Runs a tool that changes something elsewhere: journaled before and after, so that no call is made twice.
+        """Run a tool that writes to another system, with a journal commit before and after.
 
-        A call that was begun and never ended is made again only if `idempotent`. Raises OutcomeUnknown, ToolFailed.
+        A call that has an entry without a result is repeated only if `idempotent`. Raises OutcomeUnknown, ToolFailed.
         """
         ...

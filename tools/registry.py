@@ -1,12 +1,27 @@
-"""The tools that every tenant may name in its YAML. To add one: write its module, and list it here."""
+"""The built-in tools, which every tenant may name in its YAML.
+
+To add one: write a module in tools/builtin/ that defines `TOOL`, and add its name to MODULES.
+"""
+
+from importlib import import_module
 
 from tools.base import Tool
-from tools.builtin.book_slot import BOOK_SLOT
-from tools.builtin.find_slots import FIND_SLOTS
-from tools.builtin.remember_fact import REMEMBER_FACT
-from tools.builtin.request_human import REQUEST_HUMAN
-from tools.builtin.search_knowledge import SEARCH_KNOWLEDGE
 
-BUILTIN: dict[str, Tool] = {
-    tool.name: tool for tool in (FIND_SLOTS, BOOK_SLOT, REQUEST_HUMAN, REMEMBER_FACT, SEARCH_KNOWLEDGE)
-}
+MODULES = (
+    "find_slots",
+    "book_slot",
+    "request_human",
+    "remember_fact",
+    "search_knowledge",
+)
+"""The order of the reference page."""
+
+
+def _load(module: str) -> Tool:
+    tool = import_module(f"tools.builtin.{module}").TOOL
+    if not isinstance(tool, Tool) or tool.name != module:
+        raise TypeError(f"tools/builtin/{module}.py: TOOL must be a Tool with the name {module!r}")
+    return tool
+
+
+BUILTIN: dict[str, Tool] = {module: _load(module) for module in MODULES}

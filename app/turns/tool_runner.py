@@ -23,6 +23,7 @@ from tools.ports import (
     JSON,
     Effect,
     HttpClient,
+    LocalPorts,
     OutcomeUnknown,
     ToolCall,
     ToolContext,
@@ -139,11 +140,12 @@ class JournalingToolRunner:
     def _local_context(self, tx: Transaction) -> ToolContext:
         claim, assistant = self._claim, self._loaded.assistant
         booker = Booker(claim.tenant_id, claim.contact_id, claim.id)
-        return self._context(
+        ports = LocalPorts(
             appointments=TenantAppointments(tx, booker, assistant.calendars, assistant.timezone, self._now),
             facts=ContactFacts(tx, claim.contact_id),
             knowledge=VersionKnowledge(tx, claim.tenant_id, self._loaded),
         )
+        return self._context(local=ports)
 
     async def _remote_context(self, call: ToolCall) -> ToolContext:
         try:
@@ -156,5 +158,5 @@ class JournalingToolRunner:
             raise ToolFailed("a secret is not set")
         return self._context(key=self._key(call).idempotency_key, secrets=secrets)
 
-    def _context(self, **ports: Any) -> ToolContext:
-        return ToolContext(self._now, self._loaded.assistant.timezone, self._dependencies.http_client, **ports)
+    def _context(self, **fields: Any) -> ToolContext:
+        return ToolContext(self._now, self._loaded.assistant.timezone, self._dependencies.http_client, **fields)

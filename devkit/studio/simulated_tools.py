@@ -11,7 +11,7 @@ from app.db import Database
 from app.identity.secrets import Secrets
 from app.knowledge.service import VersionKnowledge
 from manifest.loader import Loaded
-from tools.ports import JSON, Effect, HttpClient, ToolCall, ToolContext, ToolFailed, Unreachable
+from tools.ports import JSON, Effect, HttpClient, LocalPorts, ToolCall, ToolContext, ToolFailed, Unreachable
 
 NOBODY = UUID(int=0)
 
@@ -32,9 +32,8 @@ class ReadOnlyRunner:
             now, assistant = utc_now(), self._assistant
             appointments = TenantAppointments(tx, self._booker, assistant.calendars, assistant.timezone, now)
             knowledge = VersionKnowledge(tx, self._booker.tenant_id, self._loaded)
-            return await effect(
-                ToolContext(now, assistant.timezone, self._http_client, appointments=appointments, knowledge=knowledge)
-            )
+            ports = LocalPorts(appointments=appointments, knowledge=knowledge)
+            return await effect(ToolContext(now, assistant.timezone, self._http_client, ports))
 
     async def write_once(self, call: ToolCall, effect: Effect) -> JSON:
         """Does not run the tool, and says so."""

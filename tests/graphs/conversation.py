@@ -22,7 +22,7 @@ from graphs.nodes.handoff import Decision
 from graphs.state import new_turn
 from manifest.folder import load_folder
 from tests.platform import TENANT, TENANTS
-from tools.ports import JSON, Effect, Slot, SlotUnavailable, ToolCall, ToolContext, Unreachable
+from tools.ports import JSON, Effect, LocalPorts, Slot, SlotUnavailable, ToolCall, ToolContext, Unreachable
 
 NAME = "Clínica dos Grafos"
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -130,7 +130,7 @@ class Runner:
         return await self.write_once(call, effect)
 
     def _context(self) -> ToolContext:
-        return ToolContext(NOW, assistant().timezone, NoWayOut(), self.diary)
+        return ToolContext(NOW, assistant().timezone, NoWayOut(), LocalPorts(self.diary))
 
 
 class NoWayOut:

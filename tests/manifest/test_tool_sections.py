@@ -166,7 +166,7 @@ def test_a_pattern_takes_no_longer_for_a_text_that_was_made_to_stall_it() -> Non
 
 
 def test_a_package_brings_a_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "acme_tools.py").write_text("from tools.builtin.find_slots import FIND_SLOTS as TOOL\nNOT_A_TOOL = 1\n")
+    (tmp_path / "acme_tools.py").write_text("from tools.builtin.find_slots import TOOL\nNOT_A_TOOL = 1\n")
     info = tmp_path / "acme_tools-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-tools\nVersion: 1.0\n")

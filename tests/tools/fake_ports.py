@@ -1,11 +1,11 @@
-"""What the tests of tools share: contexts, the way out to loopback, and a server that remembers what it was sent."""
+"""Fake ports, contexts and a local server for the tests of tools."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -13,10 +13,46 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from manifest.tool_sections import McpServerSection, ToolSection, make_tool
 from tools.base import Tool
-from tools.ports import HttpClient, ToolContext
+from tools.ports import HttpClient, LocalPorts, Slot, SlotUnavailable, ToolContext, Unreachable
 
 LOOPBACK = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
 SECRETS = {"SHOP": "s3cr3t/väl ue"}
+SAO_PAULO = ZoneInfo("America/Sao_Paulo")
+NOW = datetime(2026, 3, 3, 1, 30, tzinfo=UTC)
+"""Still March 2 in São Paulo."""
+
+
+class NoHttp:
+    """An HTTP client that reaches nothing."""
+
+    async def request(self, *_: object, **__: object) -> NoReturn:
+        """Raise Unreachable."""
+        raise Unreachable("no network", sent=False)
+
+
+@dataclass
+class FakeCalendar:
+    """A calendar with one slot. Records what was searched."""
+
+    searches: list[tuple[date, int, int]] = field(default_factory=list)
+    taken: bool = False
+
+    async def free_slots(self, first: date, days: int, limit: int) -> list[Slot]:
+        """Return the one slot."""
+        self.searches.append((first, days, limit))
+        return [Slot("sala@x", "sala", NOW.astimezone(SAO_PAULO) + timedelta(hours=12))]
+
+    async def book(self, slot_id: str, patient: str) -> Slot:
+        """Book a slot now, unless `taken` is set."""
+        if self.taken:
+            raise SlotUnavailable("somebody else has just booked that time")
+        return Slot(slot_id, "sala", NOW.astimezone(SAO_PAULO))
+
+
+async def run_locally(tool: Tool, ports: LocalPorts, **arguments: Any) -> Any:
+    """Return the result of a local tool, with the ports that its needs grant."""
+    context = ToolContext(NOW, SAO_PAULO, NoHttp(), ports, granted=tool.needs)
+    return await tool.run(context, tool.parse(arguments))
 
 
 class Names(AbstractResolver):

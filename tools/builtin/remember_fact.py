@@ -1,13 +1,13 @@
-"""Lets an agent keep what it has learned of the contact."""
+"""The tool remember_fact."""
 
 from pydantic import BaseModel, Field
 
 from tools.base import builtin_tool
-from tools.ports import JSON, ToolContext
+from tools.ports import JSON, Need, ToolContext
 
 
 class RememberFact(BaseModel):
-    """What to keep, and what it makes untrue."""
+    """The fact to store, and the fact that it replaces."""
 
     fact: str = Field(
         description="One fact of the contact that will matter in later conversations, in a short sentence.",
@@ -20,15 +20,16 @@ class RememberFact(BaseModel):
 
 
 async def remember_fact(context: ToolContext, arguments: RememberFact) -> JSON:
-    """Keeps the fact."""
+    """Store the fact, with its white space collapsed."""
     await context.facts.remember(" ".join(arguments.fact.split()), arguments.replaces)
     return {"remembered": True}
 
 
-REMEMBER_FACT = builtin_tool(
+TOOL = builtin_tool(
     name="remember_fact",
     description="Keeps a lasting fact of the contact for later conversations. Never passwords, documents or cards.",
     arguments=RememberFact,
     effects="write",
     run=remember_fact,
+    needs=frozenset({Need.FACTS}),
 )

@@ -1,4 +1,4 @@
-"""Lets an agent ask for a human."""
+"""The tool request_human."""
 
 from pydantic import BaseModel, Field
 
@@ -7,17 +7,17 @@ from tools.ports import JSON, ToolContext
 
 
 class RequestHuman(BaseModel):
-    """Why a human is needed."""
+    """The reason why a human is needed."""
 
     reason: str = Field(description="Why a human is needed, in one sentence.", min_length=2, max_length=300)
 
 
 async def request_human(_: ToolContext, __: RequestHuman) -> JSON:
-    """Changes nothing itself: the graph goes to the handoff when it sees this tool called."""
+    """Return the result for the model. The handoff itself is done by the graph, after a call of this tool."""
     return {"status": "an operator takes over the conversation from here"}
 
 
-REQUEST_HUMAN = builtin_tool(
+TOOL = builtin_tool(
     name="request_human",
     description="Hands the conversation to a human operator. Use it when the contact asks for a person.",
     arguments=RequestHuman,

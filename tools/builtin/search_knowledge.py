@@ -1,32 +1,32 @@
-"""Lets an agent look up what its tenant has written down."""
+"""The tool search_knowledge."""
 
 from pydantic import BaseModel, Field
 
 from tools.base import builtin_tool
-from tools.ports import JSON, ToolContext
+from tools.ports import JSON, Need, ToolContext
 
-PASSAGES = 4
-"""That one search returns: the best ones."""
+MAX_PASSAGES = 4
 
 
 class SearchKnowledge(BaseModel):
-    """What to look for."""
+    """The words to search for."""
 
     query: str = Field(description="The words to look for, in the language of the knowledge.", max_length=300)
 
 
 async def search_knowledge(context: ToolContext, arguments: SearchKnowledge) -> JSON:
-    """The passages that fit best."""
-    found = await context.knowledge.search(arguments.query, PASSAGES)
-    if not found:
+    """Return the passages that match best."""
+    passages = await context.knowledge.search(arguments.query, MAX_PASSAGES)
+    if not passages:
         return {"passages": [], "note": "nothing is written down about that: do not guess"}
-    return {"passages": [{"source": each.source, "heading": each.heading, "text": each.text} for each in found]}
+    return {"passages": [{"source": each.source, "heading": each.heading, "text": each.text} for each in passages]}
 
 
-SEARCH_KNOWLEDGE = builtin_tool(
+TOOL = builtin_tool(
     name="search_knowledge",
     description="Looks up what is written down for answering contacts. Use it before answering about facts.",
     arguments=SearchKnowledge,
     effects="read",
     run=search_knowledge,
+    needs=frozenset({Need.KNOWLEDGE}),
 )

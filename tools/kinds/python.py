@@ -21,7 +21,7 @@ def installed(name: str) -> Tool:
         raise NotInstalled(f"no package offers `{name}` as an entry point of `{GROUP}`{hint}")
     try:
         tool = named[0].load()
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise NotInstalled(f"`{named[0].value}` does not load: {error}") from None
     if not isinstance(tool, Tool):
         raise NotInstalled(f"`{named[0].value}` is not a Tool")
