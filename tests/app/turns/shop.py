@@ -1,4 +1,4 @@
-"""A tenant whose tools work elsewhere: a small shop on a real server, and the assistant that calls it."""
+"""A tenant with remote tools: a small shop on a real server, and the assistant that calls it."""
 
 import asyncio
 import threading
@@ -96,7 +96,7 @@ rules:
 
 @dataclass
 class Shop:
-    """What the shop was asked: path, Idempotency-Key, Authorization and body of every request.
+    """The shop's requests: path, Idempotency-Key, Authorization and body.
 
     `hangs`: paths that it does the work of and never answers. `echo`: what it answers besides.
     """
@@ -110,7 +110,7 @@ class Shop:
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Takes whatever comes."""
+        """Record the request."""
         body = await request.json() if request.can_read_body else None
         headers = request.headers
         self.requests.append((request.path, headers.get("Idempotency-Key"), headers.get("Authorization"), body))
@@ -131,7 +131,7 @@ class Shop:
 
 @asynccontextmanager
 async def open_shop() -> AsyncIterator[Shop]:
-    """The shop's server, in a thread of its own: it answers while a worker of the tests stands still."""
+    """Run the shop's server in a thread, so that it answers while the test's loop is blocked."""
     shop, loop = Shop(), asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="shop")
     thread.start()
@@ -159,7 +159,7 @@ async def _close(shop: Shop, runner: web.AppRunner) -> None:
 
 
 async def publish_shop(platform: Platform, shop: Shop, *, while_running: str = "queue") -> None:
-    """The tests' tenant becomes a shop, with its secrets set."""
+    """Publish the shop as the test tenant, and set its secrets."""
     box = SecretBox(platform.settings.secret_key)
     for name, value in (("LOJA", SECRET), ("FALTA", "x")):
         await secrets.keep(platform.system, box, TENANT, name, value, platform.clock)
@@ -172,10 +172,10 @@ async def publish_shop(platform: Platform, shop: Shop, *, while_running: str = "
 
 @asynccontextmanager
 async def workers_that_may_call(platform: Platform) -> AsyncIterator[None]:
-    """The platform with a worker that may reach the shop, in place of its own."""
+    """Replace the platform's worker by one that may call the shop."""
     assert platform.engine is not None
     await platform.engine.close()
-    # For other workers, too, which tests start.
+    # Workers that a test starts later get these settings, too.
     object.__setattr__(platform.settings, "allowed_networks", LOOPBACK)
     async with platform.worker() as platform.engine:
         yield

@@ -1,4 +1,4 @@
-"""Tool calls that wait for an operator: what is made of a decision, and what a killed worker leaves of it."""
+"""Tool calls that wait for approval: every decision, and workers that are killed around it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ ASKED = "Vou confirmar."
 
 @pytest.fixture
 async def shop(platform: Platform) -> AsyncIterator[Shop]:
-    """A shop where an order waits for its approval."""
+    """Open a shop where orders need approval."""
     async with open_shop() as opened, workers_that_may_call(platform):
         await publish_shop(platform, opened)
         assert await replies_to(platform, "aprove") == [ASKED]
@@ -33,7 +33,7 @@ async def shop(platform: Platform) -> AsyncIterator[Shop]:
 
 
 async def decided(platform: Platform, action: str, *, go_on: bool = True, **more: Any) -> None:
-    """An operator decides, as the command does it."""
+    """Decide as the command does."""
     waiting = await pending_interrupt(platform)
     nudger = Nudger(broker.make_broker(platform.settings.redis_url))
     async with Database(platform.settings.database_url, size=1) as db:
@@ -44,7 +44,7 @@ async def decided(platform: Platform, action: str, *, go_on: bool = True, **more
 
 
 async def the_call(platform: Platform) -> str:
-    """The id of what waits."""
+    """Return the id of the open interrupt."""
     (call,) = (await pending_interrupt(platform))["payload"]["calls"]
     return str(call["id"])
 
@@ -87,7 +87,7 @@ async def test_the_operator_may_change_it(platform: Platform, shop: Shop) -> Non
         ({"quantos": 1}, "the arguments for aprovar do not fit: "),
     ],
 )
-async def test_a_change_that_does_not_fit_is_refused_and_nothing_is_decided(
+async def test_edited_arguments_that_do_not_fit_decide_nothing(
     platform: Platform, shop: Shop, arguments: dict[str, Any], said_to_operator: str
 ) -> None:
     with pytest.raises(ConflictError, match=said_to_operator):
@@ -126,7 +126,7 @@ async def test_nobody_decides_in_time_and_it_is_not_made(platform: Platform, sho
     assert shop.requests == []
 
 
-async def test_what_is_said_meanwhile_reaches_the_model_after_the_results(platform: Platform, shop: Shop) -> None:
+async def test_messages_during_an_approval_follow_the_tool_results(platform: Platform, shop: Shop) -> None:
     assert await replies_to(platform, "ainda está aí?") == []
     assert await replies_to(platform, "eu aprovo! pode pedir") == [], "the contact is no operator"
     assert shop.requests == []

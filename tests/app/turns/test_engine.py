@@ -1,4 +1,4 @@
-"""The engine: nudges and sweeps, one task for each conversation, an orderly end; and the worker's registration."""
+"""The engine (nudges, sweeps, one task per conversation, shutdown) and the worker's lease."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -16,13 +16,13 @@ OTHER_CONTACT = "whatsapp:+5511990000002"
 
 
 async def address(platform: Platform) -> tuple[UUID, UUID]:
-    """Tenant and id of the one conversation."""
+    """Return tenant and id of the only conversation."""
     row = await platform.row("select tenant_id, id from conversations")
     return row["tenant_id"], row["id"]
 
 
 async def workers(platform: Platform) -> list[int]:
-    """Those that Postgres takes for alive."""
+    """Return the ids of the live workers."""
     return [row["id"] for row in await platform.rows("select id from live_workers order by id")]
 
 
@@ -38,7 +38,7 @@ async def test_a_lost_nudge_is_found_by_a_sweep(platform: Platform) -> None:
 
 
 async def test_what_is_fresh_is_left_to_its_nudge(platform: Platform) -> None:
-    """Or every worker's sweep would race the worker that the queue has chosen."""
+    """Otherwise the sweep of every worker races the worker that has the nudge."""
     assert platform.engine is not None
     platform.clock.advance(-30)
     await receive(platform, "oi")
@@ -109,10 +109,10 @@ async def test_no_more_turns_run_at_once_than_the_worker_has_room_for(platform: 
     assert claims[0]["finished_at"] <= claims[1]["claimed_at"]
 
 
-# The end.
+# Shutdown.
 
 
-async def test_an_engine_that_ends_finishes_what_it_has_begun_with_its_reply(platform: Platform) -> None:
+async def test_an_engine_that_closes_finishes_its_turn_and_reply(platform: Platform) -> None:
     assert platform.engine is not None
     await platform.say("lento, por favor")
     await platform.nudge()
@@ -126,7 +126,7 @@ async def claimed(platform: Platform) -> bool:
     return Milestone.TURN_CLAIMED in platform.reached
 
 
-async def test_an_engine_that_ends_takes_nothing_new(platform: Platform) -> None:
+async def test_an_engine_that_closes_takes_no_conversation(platform: Platform) -> None:
     assert platform.engine is not None
     await platform.engine.close()
     await platform.say("oi")
@@ -135,8 +135,8 @@ async def test_an_engine_that_ends_takes_nothing_new(platform: Platform) -> None
     assert await platform.row("select pending from conversations") == {"pending": 1}
 
 
-async def test_an_engine_that_runs_out_of_time_gives_its_turns_back(platform: Platform) -> None:
-    """Not as a failed attempt: nothing is wrong with them."""
+async def test_an_engine_that_runs_out_of_time_releases_its_turns(platform: Platform) -> None:
+    """A released turn does not count as a failed attempt."""
     assert platform.engine is not None
     await platform.control(platform.servers.model, "faults", {"latency_ms": 60_000})
     await platform.say("oi")
@@ -168,7 +168,7 @@ async def failed(platform: Platform) -> bool:
     return bool(await platform.rows("select 1 from conversations where last_error is not null"))
 
 
-# The registration.
+# The lease.
 
 
 async def test_a_worker_is_alive_from_its_start_to_its_end(platform: Platform) -> None:
@@ -179,8 +179,8 @@ async def test_a_worker_is_alive_from_its_start_to_its_end(platform: Platform) -
     assert await workers(platform) == [first]
 
 
-async def test_a_worker_whose_connection_is_cut_comes_back_under_a_new_id(platform: Platform) -> None:
-    """Ids of the dead are never used again: what they had in hand may have been taken."""
+async def test_a_worker_that_loses_its_connection_gets_a_new_id(platform: Platform) -> None:
+    """Other workers may have taken the conversations of the old id."""
     (before,) = await workers(platform)
     run_sql(platform, CUT_THE_LOCK)
     await platform.until(lambda: alive_again(platform, before), "the worker to register again")
@@ -210,7 +210,7 @@ async def test_a_live_owner_within_its_lease_is_left_alone(platform: Platform, a
 
 
 async def test_a_leg_extends_the_lease(platform: Platform) -> None:
-    """A turn of many legs is at work, however long ago it began."""
+    """A turn with many legs is alive, however long ago it started."""
     start = platform.clock()
     claims: list[datetime] = []
 

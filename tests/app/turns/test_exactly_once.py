@@ -1,4 +1,4 @@
-"""One booking, one reply, whatever happens at whichever point of the way."""
+"""One booking and one reply, whatever fails at any milestone."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,11 +30,11 @@ at_every_point = pytest.mark.parametrize(("point", "at"), POINTS, ids=[f"{point}
 
 
 class Broken(Exception):
-    """Something that nobody expected."""
+    """An unexpected error."""
 
 
 async def booked_once(platform: Platform, replies: list[str]) -> None:
-    """One reply, one appointment, one turn; nothing left to do and nothing left over."""
+    """Assert one reply, one appointment and one turn, and that nothing is left to do."""
     (reply,) = replies
     assert reply.startswith("marcado sala@")
     assert len(await platform.rows("select 1 from appointments")) == 1
@@ -50,8 +50,8 @@ async def booked_once(platform: Platform, replies: list[str]) -> None:
     assert row["provider_sid"]
 
 
-async def test_every_point_is_passed(platform: Platform) -> None:
-    """Without this, the tests below might wait at points that no turn comes to."""
+async def test_every_milestone_is_passed(platform: Platform) -> None:
+    """The tests below wait for these milestones."""
     await platform.say("quero marcar agora")
     await platform.nudge()
     await booked_once(platform, await platform.replies(1))
@@ -61,7 +61,7 @@ async def test_every_point_is_passed(platform: Platform) -> None:
 
 
 @at_every_point
-async def test_an_error_at_any_point_is_tried_again(platform: Platform, point: Milestone, at: int) -> None:
+async def test_an_error_at_any_milestone_is_retried(platform: Platform, point: Milestone, at: int) -> None:
     def fail() -> None:
         raise Broken
 
@@ -70,10 +70,10 @@ async def test_an_error_at_any_point_is_tried_again(platform: Platform, point: M
 
 
 @at_every_point
-async def test_a_worker_that_is_cut_off_at_any_point_is_replaced(
+async def test_a_worker_that_loses_its_lock_is_replaced(
     platform: Platform, other: OtherWorker, point: Milestone, at: int
 ) -> None:
-    """Its lock is gone, so another may take the conversation; but it lives, and goes on."""
+    """Another worker may take the conversation, and the first one still runs."""
 
     def cut() -> None:
         run_sql(platform, CUT_THE_LOCK)
@@ -84,10 +84,10 @@ async def test_a_worker_that_is_cut_off_at_any_point_is_replaced(
 
 
 @at_every_point
-async def test_a_worker_that_hangs_at_any_point_past_its_lease_is_replaced(
+async def test_a_worker_that_hangs_past_its_lease_is_replaced(
     platform: Platform, other: OtherWorker, point: Milestone, at: int
 ) -> None:
-    """It holds its lock, so only the lease says that it hangs. Then it wakes up, and goes on."""
+    """The worker holds its lock, so only its lease ends. It then continues."""
 
     def hang() -> None:
         platform.clock.advance(platform.settings.lease + 1)
@@ -97,7 +97,7 @@ async def test_a_worker_that_hangs_at_any_point_past_its_lease_is_replaced(
     await booked_once(platform, await recover(platform, 1))
 
 
-async def test_what_a_fenced_worker_did_counts_for_nothing(platform: Platform, other: OtherWorker, log: Log) -> None:
+async def test_a_fenced_worker_commits_nothing(platform: Platform, other: OtherWorker, log: Log) -> None:
     def cut() -> None:
         run_sql(platform, CUT_THE_LOCK)
         other.take_over()
@@ -109,21 +109,21 @@ async def test_what_a_fenced_worker_did_counts_for_nothing(platform: Platform, o
     assert epoch == {"epoch": 3}, "one claim of the first worker, one claim and one commit of the second"
 
 
-async def test_a_worker_that_lost_its_lock_to_nobody_finishes_what_it_has(platform: Platform) -> None:
+async def test_a_worker_without_lock_that_nobody_replaced_commits(platform: Platform) -> None:
     await interrupted(platform, Milestone.LEG_RUN, lambda: run_sql(platform, CUT_THE_LOCK))
     await booked_once(platform, await platform.replies(1))
     assert platform.reached.count(Milestone.TURN_CLAIMED) == 1
 
 
 async def test_connections_that_break_before_the_commit_lose_no_turn(platform: Platform) -> None:
-    """Every one of them: the lock's, the pools', the API's."""
+    """Cuts the connections of the lease, of the pools and of the API."""
     await interrupted(platform, Milestone.TURN_RUN, lambda: run_sql(platform, CUT_EVERYTHING))
     await reconnected(platform)
     await booked_once(platform, await recover(platform, 1))
 
 
 async def reconnected(platform: Platform) -> None:
-    """Waits until the broken connections are out of the pools."""
+    """Wait until the pools have replaced their broken connections."""
 
     engine = platform.engine
     assert engine is not None
@@ -141,7 +141,7 @@ async def reconnected(platform: Platform) -> None:
 
 
 async def interrupted(platform: Platform, point: Milestone, act: Callable[[], None], *, at: int = 1) -> None:
-    """A contact books, and this happens at that point."""
+    """Book as a contact, and call `act` when the milestone is passed."""
     happened = asyncio.Event()
 
     def act_there() -> None:
@@ -155,6 +155,6 @@ async def interrupted(platform: Platform, point: Milestone, act: Callable[[], No
 
 
 def comes_to(point: Milestone) -> Milestone | None:
-    """How far the other worker can come; None: to the end."""
-    # Within the tool's transaction the first one holds the journal's key: the other one claims, and waits for the key.
+    """Return the milestone that the other worker can reach while the first one waits. None is the end."""
+    # In the tool's transaction the first worker holds the journal's key, and the other one waits for it.
     return Milestone.TURN_CLAIMED if point is Milestone.TOOL_RUN else None

@@ -1,4 +1,4 @@
-"""A provider whose server is killed while it thinks, at every step of a turn with three tools that write elsewhere."""
+"""A provider's server is killed during a call, at each call of a turn with three remote writes."""
 
 import signal
 import sys
@@ -44,11 +44,11 @@ RULES = (
     ("{}", 'say: "eco: {{ user }}"'),
 )
 STEPS = {"first call": 3, "second call": 2, "third call": 1, "words": 0}
-"""Which of the rules decides what the model does at that step of the turn."""
+"""The rule that matches at each step of the turn."""
 
 
 def script(hangs_at: int | None = None) -> str:
-    """What a provider's server follows; where it hangs it takes the request and never answers."""
+    """Return a provider's script. At the step where it hangs it never answers."""
     lines = [
         f"  - {{when: {when}, {'fail: timeout' if position == hangs_at else does}}}"
         for position, (when, does) in enumerate(RULES)
@@ -58,7 +58,7 @@ def script(hangs_at: int | None = None) -> str:
 
 @contextmanager
 def provider_of_its_own(folder: Path, hangs_at: int) -> Iterator[tuple[Child, str]]:
-    """A provider's server as a process that may be killed, and its address."""
+    """Start a provider's server as a process, and return it with its address."""
     path = folder / "passos.yaml"
     path.write_text(script(hangs_at), encoding="utf-8")
     command = [sys.executable, "-m", "devkit.simulators.llm", "--port", "0", "--script", str(path)]
@@ -72,26 +72,26 @@ def provider_of_its_own(folder: Path, hangs_at: int) -> Iterator[tuple[Child, st
 
 @pytest.fixture
 async def shop() -> AsyncIterator[Shop]:
-    """Where the tools' work is done."""
+    """Open the shop that the tools call."""
     async with open_shop() as running:
         yield running
 
 
 async def asked(address: str) -> list[dict[str, Any]]:
-    """What a provider's server was asked."""
+    """Return the requests of a provider's server."""
     async with aiohttp.ClientSession() as http, http.get(f"{address}/control/requests?limit=100") as answer:
         requests: list[dict[str, Any]] = (await answer.json())["requests"]
         return requests
 
 
 def access(provider: str, address: str) -> ModelProvider:
-    """Where a provider is, as operators set it."""
+    """Return the settings of a provider."""
     return ModelProvider("key", f"{address}/v1" if provider == "openai" else address)
 
 
 @pytest.mark.parametrize(("first", "second"), list(permutations(PROVIDERS, 2)))
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_provider_that_is_killed_is_replaced_and_every_tool_has_run_once(
+async def test_a_killed_provider_is_replaced_and_tools_run_once(
     platform: Platform, shop: Shop, tmp_path: Path, first: str, second: str, step: str
 ) -> None:
     thinking = list(STEPS).index(step)

@@ -1,4 +1,4 @@
-"""What comes while a turn is at work: folded in, or left to the next turn, as the tenant wants it."""
+"""Messages that arrive during a turn: folded in, or left to the next turn, as the tenant sets it."""
 
 from collections.abc import AsyncIterator
 
@@ -14,28 +14,26 @@ from tests.platform import Platform
 
 @pytest.fixture
 async def shop(platform: Platform) -> AsyncIterator[Shop]:
-    """A shop that folds."""
+    """Publish a shop that folds."""
     async with open_shop() as opened, workers_that_may_call(platform):
         await publish_shop(platform, opened, while_running="fold")
         yield opened
 
 
 def writes(platform: Platform, text: str, *, at: Milestone = Milestone.TURN_RUN, time: int = 1) -> None:
-    """The contact writes at that point."""
+    """Send a message when a milestone is passed."""
     platform.at_milestone = once(at, lambda: from_other_process(lambda: receive(platform, text)), at=time)
 
 
 async def turns(platform: Platform) -> list[tuple[int, str]]:
-    """(turn, body) of all that came in."""
+    """Return (turn, body) of all inbox rows, which must be answered."""
     rows = await platform.rows("select turn, body, disposition from inbox order by id")
     assert {row["disposition"] for row in rows} == {"answered"}
     return [(row["turn"], row["body"]) for row in rows]
 
 
 @pytest.mark.parametrize("point", [Milestone.TURN_CLAIMED, Milestone.TURN_RUN])
-async def test_a_message_during_the_model_call_is_answered_with_the_one_before(
-    platform: Platform, shop: Shop, point: Milestone
-) -> None:
+async def test_a_message_during_the_model_call_is_folded_in(platform: Platform, shop: Shop, point: Milestone) -> None:
     writes(platform, "de amanhã", at=point)
     assert await replies_to(platform, "quero o cardápio") == ["eco: quero o cardápio\nde amanhã"]
     assert await turns(platform) == [(1, "quero o cardápio"), (1, "de amanhã")]
@@ -44,7 +42,7 @@ async def test_a_message_during_the_model_call_is_answered_with_the_one_before(
     assert shop.requests == []
 
 
-async def test_somebody_who_never_stops_writing_is_answered_too(platform: Platform, shop: Shop) -> None:
+async def test_a_contact_who_never_stops_writing_is_answered(platform: Platform, shop: Shop) -> None:
     numbers = iter(range(1, 100))
 
     def reached(milestone: Milestone) -> None:
@@ -59,7 +57,7 @@ async def test_somebody_who_never_stops_writing_is_answered_too(platform: Platfo
     assert shop.requests == []
 
 
-async def test_the_next_turn_may_fold_as_often_again(platform: Platform, shop: Shop) -> None:
+async def test_each_turn_may_fold_again(platform: Platform, shop: Shop) -> None:
     for text in ("um", "dois"):
         writes(platform, f"{text} e meio")
         assert await replies_to(platform, text) == [f"eco: {text}\n{text} e meio"]
@@ -67,9 +65,7 @@ async def test_the_next_turn_may_fold_as_often_again(platform: Platform, shop: S
 
 
 @pytest.mark.parametrize("point", [Milestone.LEG_COMMITTED, Milestone.TOOL_COMMITTED, Milestone.TURN_RUN])
-async def test_a_turn_that_has_called_tools_is_not_begun_again(
-    platform: Platform, shop: Shop, point: Milestone
-) -> None:
+async def test_a_turn_that_has_called_tools_is_not_folded(platform: Platform, shop: Shop, point: Milestone) -> None:
     writes(platform, "e obrigada", at=point)
     first, second = await replies_to(platform, "peça")
     assert first.startswith("pedir - ")
@@ -79,10 +75,8 @@ async def test_a_turn_that_has_called_tools_is_not_begun_again(
 
 
 @pytest.mark.parametrize("point", [Milestone.LEG_COMMITTED, Milestone.TOOL_COMMITTED, Milestone.TURN_RUN])
-async def test_a_flow_that_has_called_a_tool_is_not_begun_again(
-    platform: Platform, shop: Shop, point: Milestone
-) -> None:
-    """The answer that it called with is spent: with another one added it might not even fit."""
+async def test_a_flow_that_has_called_a_tool_is_not_folded(platform: Platform, shop: Shop, point: Milestone) -> None:
+    """The call used the answer. With a second message added the answer might not be valid."""
     for text in ("comprar", "3"):
         await replies_to(platform, text)
     writes(platform, "não, espera", at=point)
@@ -90,7 +84,7 @@ async def test_a_flow_that_has_called_a_tool_is_not_begun_again(
     assert len(shop.requests) == 1
 
 
-async def test_a_flow_that_only_asks_takes_both_messages_for_one_answer(platform: Platform, shop: Shop) -> None:
+async def test_a_flow_that_only_asks_folds_messages_into_one_answer(platform: Platform, shop: Shop) -> None:
     await replies_to(platform, "comprar")
     writes(platform, "ou 4")
     assert await replies_to(platform, "3") == ["Quantas?"]
@@ -98,7 +92,7 @@ async def test_a_flow_that_only_asks_takes_both_messages_for_one_answer(platform
 
 
 @pytest.mark.parametrize("point", [Milestone.TURN_RUN, Milestone.TURN_CLAIMED])
-async def test_nothing_is_lost_when_the_worker_is_cut_off_while_it_folds(
+async def test_a_worker_that_is_fenced_while_it_folds_loses_nothing(
     platform: Platform, shop: Shop, other: OtherWorker, point: Milestone
 ) -> None:
     def cut() -> None:
@@ -121,7 +115,7 @@ async def test_a_handoff_folds_as_well(platform: Platform, shop: Shop) -> None:
     assert shop.requests == []
 
 
-async def test_where_messages_wait_for_the_next_turn_there_are_two(platform: Platform, shop: Shop) -> None:
+async def test_without_folding_there_are_two_turns(platform: Platform, shop: Shop) -> None:
     await publish_shop(platform, shop, while_running="queue")
     writes(platform, "dois")
     assert await replies_to(platform, "um") == ["eco: um", "eco: dois"]

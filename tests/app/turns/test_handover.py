@@ -1,4 +1,4 @@
-"""A human has the conversation: how it comes there, what happens meanwhile, and how it comes back."""
+"""Handoffs: to the human, the time with the human, and the return."""
 
 from typing import Any
 
@@ -25,18 +25,18 @@ HANDOFF = "Vou chamar uma pessoa."
 
 
 async def status(platform: Platform) -> str:
-    """Of the one conversation."""
+    """Return the status of the only conversation."""
     return str((await platform.row("select status from conversations"))["status"])
 
 
 async def dispositions(platform: Platform) -> list[tuple[str, str]]:
-    """(kind, disposition) of all that came in."""
+    """Return (kind, disposition) of all inbox rows."""
     rows = await platform.rows("select kind, disposition from inbox order by id")
     return [(row["kind"], row["disposition"]) for row in rows]
 
 
 async def models_asked(platform: Platform) -> list[dict[str, Any]]:
-    """What models were asked."""
+    """Return the requests that models received."""
     answer = await platform.control(platform.servers.model, "requests?limit=1000")
     requests: list[dict[str, Any]] = answer["requests"]
     return requests
@@ -70,7 +70,7 @@ async def test_a_handoff_is_announced_and_waits(platform: Platform, text: str, r
     }
 
 
-async def test_a_model_that_is_down_hands_over_instead_of_failing_the_turn(platform: Platform) -> None:
+async def test_a_model_that_is_down_leads_to_a_handoff(platform: Platform) -> None:
     await platform.control(platform.servers.model, "faults", {"p_503": 1})
     assert await replies_to(platform, "oi") == [APOLOGY, HANDOFF]
     assert await platform.row("select attempts, error from turns") == {"attempts": 1, "error": None}
@@ -104,7 +104,7 @@ async def test_messages_to_the_human_do_not_put_off_the_timeout(platform: Platfo
     assert await platform.row("select wake_at, wake_for from conversations") == before
 
 
-async def test_a_message_during_the_turn_that_hands_over_goes_to_the_human(platform: Platform) -> None:
+async def test_a_message_during_a_handoff_turn_goes_to_the_human(platform: Platform) -> None:
     platform.at_milestone = once(Milestone.TURN_RUN, lambda: from_other_process(lambda: receive(platform, "alô?")))
     assert await replies_to(platform, "quero um atendente") == [HANDOFF]
     assert await dispositions(platform) == [("message", "answered"), ("message", "human")]
@@ -120,7 +120,7 @@ async def test_a_quiet_contact_is_not_sent_away_while_a_human_has_it(platform: P
 # Back.
 
 
-async def test_given_back_the_assistant_answers_what_comes_next_and_knows_what_was_said(platform: Platform) -> None:
+async def test_after_a_return_the_assistant_knows_what_was_said(platform: Platform) -> None:
     await replies_to(platform, "socorro")
     await replies_to(platform, "meu dente caiu")
     await decide(platform, "return", "Pode vir às 15h.")
@@ -195,9 +195,7 @@ async def test_a_message_after_the_decision_is_for_the_assistant(platform: Platf
 
 
 @pytest.mark.parametrize("point", [Milestone.TURN_CLAIMED, Milestone.TURN_RUN])
-async def test_a_message_while_the_conversation_comes_back_is_for_the_assistant(
-    platform: Platform, point: Milestone
-) -> None:
+async def test_a_message_during_the_return_is_for_the_assistant(platform: Platform, point: Milestone) -> None:
     await replies_to(platform, "quero um atendente")
     platform.at_milestone = once(point, lambda: from_other_process(lambda: receive(platform, "quanto custa?")))
     await decide(platform, "return", "já volto")
@@ -216,7 +214,7 @@ async def test_a_handoff_may_follow_a_handoff(platform: Platform) -> None:
     assert len({row["id"] for row in ids}) == 3
 
 
-async def test_what_the_human_era_said_is_told_once_even_after_a_second_one(platform: Platform) -> None:
+async def test_the_model_sees_what_was_said_to_humans_once(platform: Platform) -> None:
     for text in ("primeira conversa", "segunda conversa"):
         await replies_to(platform, "quero um atendente")
         await replies_to(platform, text)
@@ -281,7 +279,7 @@ async def test_a_decision_and_the_timeout_at_once_are_one_return(platform: Platf
     assert (await dispositions(platform))[1:] == [("decision", "resolved")]
 
 
-async def test_the_operators_words_are_not_lost_to_a_timeout_just_before_them(platform: Platform) -> None:
+async def test_a_timeout_just_before_a_reply_does_not_lose_it(platform: Platform) -> None:
     await replies_to(platform, "quero um atendente")
     platform.clock.advance(2 * 3600 + 60)
     await fire_timers(platform)
@@ -291,7 +289,7 @@ async def test_the_operators_words_are_not_lost_to_a_timeout_just_before_them(pl
     assert await status(platform) == "closed"
 
 
-async def test_a_timeout_that_ends_while_the_operator_closes_leaves_the_conversation_closed(platform: Platform) -> None:
+async def test_a_timeout_during_a_close_leaves_it_closed(platform: Platform) -> None:
     await replies_to(platform, "quero um atendente")
     platform.clock.advance(2 * 3600 + 60)
 

@@ -1,4 +1,4 @@
-"""Tool calls with side effects: wholly, once, or not at all."""
+"""The journal: a tool call with side effects happens once or not at all."""
 
 import asyncio
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from tools.ports import JSON, ToolContext, ToolFailed
 
 @dataclass
 class Effect:
-    """A booking that counts how often it was made."""
+    """A booking that counts its runs."""
 
     slot: str
     made: int = 0
@@ -24,7 +24,7 @@ class Effect:
     may_go: asyncio.Event | None = None
 
     async def __call__(self, context: ToolContext) -> JSON:
-        """Books."""
+        """Book the slot."""
         self.made += 1
         slot = await context.appointments.book(self.slot, "Ana")
         self.entered.set()
@@ -36,12 +36,12 @@ class Effect:
 
 
 async def journal(platform: Platform) -> list[dict[str, Any]]:
-    """What is on record."""
+    """Return the journal's rows."""
     return await platform.rows("select turn, tool_call_id, name, arguments, result from tool_calls order by 1, 2")
 
 
 async def appointments(platform: Platform) -> int:
-    """How many there are."""
+    """Return the number of appointments."""
     return len(await platform.rows("select 1 from appointments"))
 
 
@@ -75,9 +75,7 @@ async def blocked(platform: Platform) -> bool:
     return bool(await platform.rows("select 1 from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0"))
 
 
-async def test_when_the_first_worker_dies_within_the_effect_the_second_makes_it(
-    platform: Platform, runners: Runners
-) -> None:
+async def test_a_worker_killed_in_the_effect_leaves_it_to_the_next(platform: Platform, runners: Runners) -> None:
     first, second = Effect(runners.slots[0], may_go=asyncio.Event()), Effect(runners.slots[1])
     beginning = asyncio.create_task(runners.runner().write_once(CALL, first))
     await first.entered.wait()
@@ -103,7 +101,7 @@ async def test_a_tool_that_breaks_leaves_nothing_and_may_run_again(platform: Pla
 
 
 async def test_postgres_going_away_is_no_broken_tool(platform: Platform, runners: Runners) -> None:
-    """The turn is tried again; the model must not be told that its tool is out of order."""
+    """The turn is retried. The model must not see a failed tool."""
     effect = Effect(runners.slots[0], fails=psycopg.OperationalError("gone"))
     with pytest.raises(psycopg.OperationalError):
         await runners.runner().write_once(CALL, effect)

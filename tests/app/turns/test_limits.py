@@ -1,4 +1,4 @@
-"""Tenants that have used up what they allow: humans go on."""
+"""Tenants that have reached a limit hand over to humans."""
 
 from app.turns.limits import REFRESH_INTERVAL
 from manifest.folder import load_folder
@@ -12,7 +12,7 @@ DAY = 86_400
 
 
 def limited(limits: str) -> tuple[str, str]:
-    """The change to the tenant's YAML."""
+    """Return the limits as YAML."""
     return "memory: {window: 12}", f"memory: {{window: 12}}\nlimits: {limits}"
 
 
@@ -21,7 +21,7 @@ async def models_asked(platform: Platform) -> int:
     return len((await platform.control(platform.servers.model, "requests?limit=1000"))["requests"])
 
 
-async def test_after_so_many_turns_of_a_day_no_model_is_asked_until_the_next_day(platform: Platform) -> None:
+async def test_a_daily_limit_stops_model_calls_until_the_next_day(platform: Platform) -> None:
     await platform.republish(*limited("{turns_per_day: 2}"))
     assert await replies_to(platform, "um") == ["eco: um"]
     assert await replies_to(platform, "dois") == ["eco: dois"]

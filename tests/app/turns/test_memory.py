@@ -1,4 +1,4 @@
-"""What agents keep of a contact, and are told in later conversations."""
+"""Facts that agents keep about a contact."""
 
 import asyncio
 
@@ -11,19 +11,19 @@ FACTS = ("memory: {window: 12}", "memory: {window: 12, facts: true}")
 
 
 async def facts(platform: Platform) -> list[str]:
-    """What is known of the contact."""
+    """Return the contact's facts."""
     row = await platform.row("select facts from contacts where address = %(address)s", address=CONTACT)
     return list(row["facts"])
 
 
 async def told(platform: Platform) -> str:
-    """What the agent was told before its last answer."""
+    """Return the last system prompt."""
     asked = await platform.control(platform.servers.model, "requests?limit=1000")
     systems = [request["messages"][0]["text"] for request in asked["requests"]]
     return str([system for system in systems if "You write for" in system][-1])
 
 
-async def test_what_an_agent_keeps_is_told_to_every_agent_in_the_next_conversation(platform: Platform) -> None:
+async def test_facts_are_in_every_agents_next_prompt(platform: Platform) -> None:
     await platform.republish(*FACTS)
     assert await replies_to(platform, "lembre: prefere manhãs") == ["anotado"]
     assert await facts(platform) == ["prefere manhãs"]
@@ -34,7 +34,7 @@ async def test_what_an_agent_keeps_is_told_to_every_agent_in_the_next_conversati
     assert "Known of the contact" not in await told(platform)
 
 
-async def test_a_fact_is_kept_once_and_takes_the_place_of_what_is_no_longer_true(platform: Platform) -> None:
+async def test_a_fact_is_kept_once_and_replaces_an_outdated_one(platform: Platform) -> None:
     await platform.republish(*FACTS)
     for text in ("lembre: mora em Santos", "lembre: tem um cão", "lembre: mora em Santos"):
         await replies_to(platform, text)

@@ -1,4 +1,4 @@
-"""What a turn does with the rows that wait, case by case: `plan` is a pure function."""
+"""The plan of a turn for every mix of waiting rows."""
 
 import itertools
 from dataclasses import replace
@@ -26,7 +26,7 @@ DISPOSITIONS = {"answered", "human", "resolved", "superseded", "parked"}
 
 
 def items(*names: str, turn: int | None = None) -> list[InboxItem]:
-    """Waiting rows, numbered from 1 on."""
+    """Return waiting rows, numbered from 1."""
     return [
         InboxItem(number, ROWS[name][0], f"SM{number}" if name == "message" else None, "", ROWS[name][1], turn)
         for number, name in enumerate(names, 1)
@@ -34,7 +34,7 @@ def items(*names: str, turn: int | None = None) -> list[InboxItem]:
 
 
 def claim(inbox: list[InboxItem], status: str = "bot", **changes: Any) -> Claim:
-    """A claimed conversation after its third turn."""
+    """Return a claimed conversation after its third turn."""
     some = UUID(int=1)
     return replace(
         Claim(
@@ -60,7 +60,7 @@ def claim(inbox: list[InboxItem], status: str = "bot", **changes: Any) -> Claim:
 
 
 def outcome(names: str, status: str = "bot") -> tuple[Action, str]:
-    """How the graph is run for rows named like `message idle`, and what becomes of each (`-`: it stays)."""
+    """Return the action for rows named like `message idle`, and the disposition of each (`-`: it stays)."""
     inbox = items(*names.split())
     todo = plan_turn(claim(inbox, status), ATTEMPTS)
     return todo.action, " ".join(todo.dispositions.get(item.id, "-") for item in inbox)
@@ -71,7 +71,7 @@ def outcome(names: str, status: str = "bot") -> tuple[Action, str]:
     [
         ("message", Action.ANSWER, "answered"),
         ("message message message", Action.ANSWER, "answered answered answered"),
-        # Whoever writes is not sent away.
+        # A message has priority over a close.
         ("message idle", Action.ANSWER, "answered superseded"),
         ("idle message", Action.ANSWER, "superseded answered"),
         ("idle", Action.CLOSE, "resolved"),
@@ -79,14 +79,14 @@ def outcome(names: str, status: str = "bot") -> tuple[Action, str]:
         ("message reminder", Action.ANSWER, "answered superseded"),
         ("expire", Action.EXPIRE, "resolved"),
         ("expire message", Action.ANSWER, "superseded answered"),
-        # Decisions and timers of a handoff that is over.
+        # Decisions and timers of a handoff that has ended.
         ("decision", Action.SKIP, "superseded"),
         ("handoff_timeout", Action.SKIP, "superseded"),
         ("decision handoff_timeout", Action.SKIP, "superseded superseded"),
         ("decision message", Action.ANSWER, "superseded answered"),
         ("handoff_timeout message", Action.ANSWER, "superseded answered"),
         ("idle handoff_timeout", Action.CLOSE, "resolved superseded"),
-        # Words of an operator that came too late for a handoff are said all the same, and then the turns go on.
+        # An operator's reply that is too late for its handoff is sent, and the next turn takes the other rows.
         ("words", Action.SKIP, "superseded"),
         ("message words", Action.SKIP, "- superseded"),
     ],
@@ -109,13 +109,13 @@ def test_with_the_assistant(names: str, run: Action, dispositions: str) -> None:
         ("expire message", Action.SKIP, "superseded human"),
         ("expire decision", Action.RESUME, "superseded resolved"),
         ("reminder", Action.SKIP, "superseded"),
-        # What the contact said before the decision was said to the human; what came after it is for the next turn.
+        # Messages before the decision were for the human. Messages after it are for the next turn.
         ("message decision message", Action.RESUME, "human resolved -"),
         ("message message handoff_timeout message", Action.RESUME, "human human resolved -"),
         ("idle decision", Action.RESUME, "superseded resolved"),
         ("decision handoff_timeout", Action.RESUME, "resolved -"),
         ("handoff_timeout words", Action.RESUME, "superseded resolved"),
-        # A decision about something else decides nothing.
+        # A decision about another interrupt decides nothing.
         ("other", Action.SKIP, "superseded"),
         ("other message decision", Action.RESUME, "superseded human resolved"),
     ],
@@ -124,8 +124,8 @@ def test_while_a_human_has_the_conversation(status: str, names: str, run: Action
     assert outcome(names, status) == (run, dispositions)
 
 
-def test_an_operators_decision_wins_over_the_timer_that_came_just_before_it() -> None:
-    """The operator was told that it is decided, and may have written a reply."""
+def test_a_decision_has_priority_over_an_earlier_timer() -> None:
+    """The operator saw the decision accepted, and may have written a reply."""
     inbox = items("handoff_timeout", "decision")
     todo = plan_turn(claim(inbox, "waiting"), ATTEMPTS)
     assert todo.action is Action.RESUME
@@ -157,7 +157,7 @@ def test_nothing_happens_in_a_closed_conversation(names: str) -> None:
     assert set(dispositions.split()) == {"superseded"}
 
 
-def test_the_messages_of_a_turn_are_those_of_the_contact_in_their_order() -> None:
+def test_the_messages_of_a_turn_are_in_order() -> None:
     inbox = items("message", "idle", "message")
     todo = plan_turn(claim(inbox), ATTEMPTS)
     assert (todo.messages, todo.decision) == ([inbox[0], inbox[2]], None)
@@ -188,7 +188,7 @@ def test_a_resumed_turn_that_has_begun_keeps_its_decision() -> None:
 
 
 def test_rows_that_another_turn_began_are_new_again() -> None:
-    """That turn was given up: its number is gone."""
+    """A parked turn has used its number."""
     assert plan_turn(claim(items("message", turn=3)), ATTEMPTS).action is Action.ANSWER
 
 
@@ -199,9 +199,7 @@ def test_rows_that_another_turn_began_are_new_again() -> None:
 @pytest.mark.parametrize(
     ("status", "names"), [("bot", "message"), ("bot", "message message idle"), ("bot", "idle"), ("waiting", "decision")]
 )
-def test_after_too_many_attempts_a_turn_is_given_up_with_all_its_rows(
-    status: str, names: str, turn: int | None
-) -> None:
+def test_too_many_attempts_park_all_rows_of_the_turn(status: str, names: str, turn: int | None) -> None:
     inbox = items(*names.split(), turn=turn)
     todo = plan_turn(claim(inbox, status, attempts=ATTEMPTS), ATTEMPTS)
     assert todo.action is not Action.PARK
@@ -223,7 +221,7 @@ def test_what_needs_no_graph_is_never_given_up() -> None:
 
 
 @pytest.mark.parametrize("status", ["bot", "waiting", "human", "closed"])
-def test_every_mix_of_rows_makes_progress_and_only_says_what_the_table_allows(status: str) -> None:
+def test_every_mix_of_rows_makes_progress(status: str) -> None:
     for length in (1, 2, 3, 4):
         for names in itertools.product(ROWS, repeat=length):
             inbox = items(*names)

@@ -1,4 +1,4 @@
-"""Tools that work elsewhere: a write is sent once, and what nobody knows is not guessed."""
+"""Remote tools: a write is sent once, and an unknown outcome is reported as unknown."""
 
 import asyncio
 import json
@@ -32,14 +32,14 @@ UNKNOWN = "it is not known whether pedir was done"
 
 @pytest.fixture
 async def shop(platform: Platform) -> AsyncIterator[Shop]:
-    """A shop, published, and a worker that may reach it."""
+    """Publish a shop, with a worker that may call it."""
     async with open_shop() as opened, workers_that_may_call(platform):
         await publish_shop(platform, opened)
         yield opened
 
 
 async def journal(platform: Platform) -> list[tuple[str, bool]]:
-    """(name, ended) of the calls on record."""
+    """Return (name, has a result) of the journal's calls."""
     rows = await platform.rows("select name, result is not null as ended from tool_calls order by called_at")
     return [(row["name"], row["ended"]) for row in rows]
 
@@ -51,7 +51,7 @@ TABLES = """
 
 
 async def everything_stored(platform: Platform) -> str:
-    """All that is in the database, as texts."""
+    """Return every row of the database as text."""
     tables = await platform.rows(TABLES)
     found = []
     for table in tables:
@@ -85,7 +85,7 @@ async def test_reading_leaves_no_record(platform: Platform, shop: Shop) -> None:
 @pytest.mark.parametrize(
     "point", [Milestone.LEG_COMMITTED, Milestone.TOOL_COMMITTED, Milestone.TURN_RUN, Milestone.TURN_COMMITTED]
 )
-async def test_a_worker_that_is_cut_off_around_the_call_leaves_one_call_and_its_result(
+async def test_a_fenced_worker_leaves_one_call_with_its_result(
     platform: Platform, shop: Shop, other: OtherWorker, point: Milestone
 ) -> None:
     platform.at_milestone = once(point, cut_off(platform, other, point))
@@ -96,7 +96,7 @@ async def test_a_worker_that_is_cut_off_around_the_call_leaves_one_call_and_its_
     assert len(shop.requests) == 1
 
 
-async def test_a_worker_that_is_gone_within_the_call_leaves_an_unknown_outcome(
+async def test_a_worker_killed_in_the_call_leaves_it_unknown(
     platform: Platform, shop: Shop, other: OtherWorker
 ) -> None:
     shop.at_request = cut_off(platform, other)
@@ -118,10 +118,8 @@ async def test_what_may_be_repeated_is_repeated_under_the_same_key(
     assert (len(shop.requests), len(set(shop.keys))) == (2, 1)
 
 
-async def test_a_second_attempt_that_was_not_sent_says_nothing_of_the_first(
-    platform: Platform, runners: Runners
-) -> None:
-    """The first may have arrived: to tell the model that it did not would let it order again."""
+async def test_an_unsent_second_attempt_leaves_the_outcome_unknown(platform: Platform, runners: Runners) -> None:
+    """The first attempt may have arrived. If the model were told otherwise, it would order again."""
     effects: list[Exception] = [asyncio.CancelledError(), Unreachable("away", sent=False)]  # type: ignore[list-item]
 
     async def effect(_: ToolContext) -> JSON:
@@ -167,7 +165,7 @@ async def test_no_answer_to_a_write_is_an_unknown_outcome(platform: Platform, sh
     assert len(shop.requests) == 1
 
 
-async def test_an_error_of_the_other_side_after_a_write_is_an_unknown_outcome(platform: Platform, shop: Shop) -> None:
+async def test_a_remote_error_after_a_write_is_an_unknown_outcome(platform: Platform, shop: Shop) -> None:
     shop.fails = 500
     (reply,) = await replies_to(platform, "peça")
     assert UNKNOWN in reply
@@ -195,9 +193,7 @@ async def test_a_secret_is_nowhere_but_in_the_request(platform: Platform, shop: 
     assert SECRET not in json.dumps(await platform.control(platform.servers.model, "requests?limit=1000"))
 
 
-async def test_a_secret_that_is_not_set_is_a_failed_call_with_its_name_in_the_log(
-    platform: Platform, shop: Shop, log: Log
-) -> None:
+async def test_a_missing_secret_fails_the_call_and_is_logged(platform: Platform, shop: Shop, log: Log) -> None:
     await secrets.forget(platform.system, TENANT, "FALTA")
     (reply,) = await replies_to(platform, "outra")
     assert reply == "outra - the tool is out of order"
@@ -211,7 +207,7 @@ async def test_a_tool_is_given_no_secret_that_it_does_not_name(platform: Platfor
     assert [authorization for _, _, authorization, _ in shop.requests] == [None]
 
 
-async def test_a_secret_that_no_key_opens_is_a_failed_call_and_no_lost_turn(platform: Platform, shop: Shop) -> None:
+async def test_a_secret_that_cannot_be_decrypted_fails_the_call(platform: Platform, shop: Shop) -> None:
     await secrets.keep(platform.system, SecretBox(new_secret_key()), TENANT, "LOJA", "x", utc_now)
     assert await replies_to(platform, "peça") == ["pedir - the tool is out of order"]
     assert shop.requests == []
@@ -223,13 +219,13 @@ STEPS = ("quero comprar", "3", "sim")
 
 
 async def bought(platform: Platform) -> None:
-    """Up to the last answer, after which the call is made."""
+    """Answer the flow's questions up to the last one, after which it calls the tool."""
     for text in STEPS[:-1]:
         await replies_to(platform, text)
 
 
 @pytest.mark.parametrize(("point", "at"), POINTS, ids=str)
-async def test_a_flows_write_is_made_once_wherever_its_worker_is_cut_off(
+async def test_a_flows_write_is_made_once_if_its_worker_is_fenced(
     platform: Platform, shop: Shop, other: OtherWorker, point: Milestone, at: int
 ) -> None:
     await bought(platform)
@@ -242,10 +238,10 @@ async def test_a_flows_write_is_made_once_wherever_its_worker_is_cut_off(
 
 
 @pytest.mark.parametrize("point", [Milestone.LEG_COMMITTED, Milestone.TOOL_COMMITTED, Milestone.TURN_RUN])
-async def test_what_comes_after_a_flows_write_does_not_change_what_was_answered(
+async def test_a_message_after_a_flows_write_does_not_change_it(
     platform: Platform, shop: Shop, point: Milestone
 ) -> None:
-    """The turn is begun again, but what it had heard is what it hears."""
+    """The turn starts again with the same rows."""
     await bought(platform)
 
     def fail() -> None:

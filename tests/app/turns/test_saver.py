@@ -1,4 +1,4 @@
-"""Checkpoints: LangGraph's own saver reads what a turn's commit wrote, and the other way round; nothing piles up."""
+"""Checkpoints are compatible with LangGraph's own saver in both directions, and do not accumulate."""
 
 import json
 from collections.abc import AsyncIterator
@@ -28,18 +28,18 @@ from tests.platform import TENANT, TENANTS, Platform
 
 @dataclass
 class Stock:
-    """The tests' assistant on LangGraph's own saver, in the tenant's name."""
+    """The test assistant on LangGraph's own saver, as the tenant."""
 
     graph: Graph
     models: Models
     platform: Platform
 
     async def state(self) -> Any:
-        """The one conversation's state."""
+        """Return the state of the only conversation."""
         return await self.graph.aget_state(await self._thread())
 
     async def run(self, graph_input: Any, thread: str | None = None) -> dict[str, Any]:
-        """Runs the graph as LangGraph does by itself."""
+        """Run the graph with LangGraph alone."""
         context = Context(self.platform.clock(), "Ana", self.models, Runner(Diary()))
         output: dict[str, Any] = await self.graph.ainvoke(graph_input, await self._thread(thread), context=context)
         return output
@@ -52,7 +52,7 @@ class Stock:
 
 @pytest.fixture
 async def stock(platform: Platform) -> AsyncIterator[Stock]:
-    """LangGraph's own saver on the platform's database."""
+    """Open LangGraph's own saver on the platform's database."""
     tenant = await platform.row("select id from tenants")
     options = f"-c role=recado_app -c app.tenant_id={tenant['id']}"
     models = Models(platform.settings.providers)
@@ -69,12 +69,12 @@ async def stock(platform: Platform) -> AsyncIterator[Stock]:
 
 
 def texts(state: Any) -> list[str]:
-    """What was said, as the state has it."""
+    """Return the messages of a state as text."""
     return [message.text for message in state.values["messages"]]
 
 
 async def stored(platform: Platform) -> dict[str, int]:
-    """Rows and bytes of all checkpoints."""
+    """Return the rows and bytes of all checkpoints."""
     return await platform.row(
         """select (select count(*) from checkpoints) as checkpoints,
                (select count(*) from checkpoint_blobs) as blobs,
@@ -123,7 +123,7 @@ async def test_a_turn_goes_on_from_what_langgraphs_saver_wrote(platform: Platfor
 
 
 async def test_an_interrupt_of_langgraphs_saver_is_resumed_by_a_turn(platform: Platform, stock: Stock) -> None:
-    """The same thread, stopped by LangGraph itself and waiting in our tables as our own would."""
+    """Stop the same thread with LangGraph alone, so that it waits in our tables."""
     await replies_to(platform, "quero um atendente")
     await stock.run(Command(resume=Decision(action="return")))
     again = HumanMessage("atendente!", id="again")
@@ -198,7 +198,7 @@ async def test_the_rows_belong_to_the_tenant(platform: Platform) -> None:
 
 @dataclass
 class Made:
-    """Something that counts how often it was made."""
+    """A class that counts its instances."""
 
     name: str
     times: ClassVar[int] = 0

@@ -1,4 +1,4 @@
-"""When nobody says anything: the contact is reminded, the conversation ends, expires, or is rated first."""
+"""Silent contacts: reminder, goodbye, expiry and rating."""
 
 import pytest
 
@@ -28,7 +28,7 @@ LIFECYCLE = f"""  idle: 2h
 
 @pytest.fixture
 async def platform(platform: Platform) -> Platform:
-    """The platform, with a tenant that says something about silence and whose handoffs wait for ever."""
+    """Publish a tenant with a lifecycle, and handoffs without a timeout."""
     await platform.republish("  idle: 24h\n", LIFECYCLE)
     row = await platform.row("select files from assistant_versions order by id desc limit 1")
     text = row["files"]["assistant.yaml"].replace("  timeout: 2h\n  on_timeout: return\n", "  sla: 5m\n")
@@ -38,7 +38,7 @@ async def platform(platform: Platform) -> Platform:
 
 
 async def silence(platform: Platform, hours: float) -> list[str]:
-    """So many hours pass; what the contact gets then."""
+    """Advance the clock by hours, and return the replies since then."""
     before = len(await platform.delivered())
     platform.clock.advance(hours * HOUR + 1)
     await fire_timers(platform)
@@ -47,12 +47,12 @@ async def silence(platform: Platform, hours: float) -> list[str]:
 
 
 async def conversations(platform: Platform) -> list[tuple[str, int | None]]:
-    """Status and rating of each, oldest first."""
+    """Return status and rating of each conversation, oldest first."""
     rows = await platform.rows("select status, rating from conversations order by opened_at")
     return [(row["status"], row["rating"]) for row in rows]
 
 
-async def test_a_contact_that_goes_quiet_is_reminded_once_and_then_the_conversation_ends(platform: Platform) -> None:
+async def test_a_silent_contact_is_reminded_once_then_it_ends(platform: Platform) -> None:
     await replies_to(platform, "oi")
     assert await silence(platform, 1) == []
     assert await silence(platform, 1) == [REMINDED]
@@ -63,7 +63,7 @@ async def test_a_contact_that_goes_quiet_is_reminded_once_and_then_the_conversat
     assert [row["route"]["why"] for row in routes][1:] == ["idle", "idle"]
 
 
-async def test_who_answers_the_reminder_goes_on_where_it_was_and_is_reminded_anew(platform: Platform) -> None:
+async def test_an_answered_reminder_starts_the_idle_time_again(platform: Platform) -> None:
     await replies_to(platform, "quero marcar")
     assert await silence(platform, 2) == [REMINDED]
     before = await platform.row("select agent from turns where turn = 2")
@@ -96,7 +96,7 @@ async def test_what_is_no_rating_is_answered(platform: Platform, text: str) -> N
     assert await conversations(platform) == [("bot", None)]
 
 
-async def test_a_rating_with_a_question_behind_it_is_kept_and_the_question_answered(platform: Platform) -> None:
+async def test_a_rating_before_a_question_is_kept(platform: Platform) -> None:
     await replies_to(platform, "tchau")
     await platform.say("5")
     await platform.say("e abre sábado?")
@@ -106,8 +106,8 @@ async def test_a_rating_with_a_question_behind_it_is_kept_and_the_question_answe
     assert await conversations(platform) == [("bot", 5)]
 
 
-async def test_a_conversation_that_is_not_closed_after_all_keeps_a_timer(platform: Platform) -> None:
-    """As when an operator decides while the goodbye is on its way."""
+async def test_a_close_that_a_message_prevents_leaves_a_timer(platform: Platform) -> None:
+    """An operator may decide while the goodbye is sent."""
     await replies_to(platform, "socorro")
     await decide(platform, "close", "Resolvido.")
     platform.at_milestone = once(Milestone.TURN_RUN, lambda: from_other_process(lambda: receive(platform, "espere")))
@@ -117,7 +117,7 @@ async def test_a_conversation_that_is_not_closed_after_all_keeps_a_timer(platfor
     assert row["wake_for"] is not None
 
 
-async def test_a_reminder_that_cannot_be_made_ends_the_conversation_without_an_apology(platform: Platform) -> None:
+async def test_a_failed_reminder_closes_without_an_apology(platform: Platform) -> None:
     await replies_to(platform, "oi")
     before = await platform.delivered()
     await platform.rows("update checkpoint_blobs set blob = 'x', type = 'msgpack'")
@@ -134,7 +134,7 @@ async def test_a_reminder_that_cannot_be_made_ends_the_conversation_without_an_a
     assert await platform.delivered() == before
 
 
-async def test_who_has_something_else_to_say_is_answered_and_not_asked_again(platform: Platform) -> None:
+async def test_a_question_instead_of_a_rating_is_answered(platform: Platform) -> None:
     await replies_to(platform, "tchau")
     assert await replies_to(platform, "aliás, tenho 6 dúvidas") == ["eco: aliás, tenho 6 dúvidas"]
     asked = await platform.control(platform.servers.model, "requests?limit=100")
@@ -171,7 +171,7 @@ async def test_what_nobody_takes_expires_without_a_word(platform: Platform) -> N
     assert await conversations(platform) == [("closed", None), ("bot", None)]
 
 
-async def test_who_writes_while_it_waits_for_an_operator_has_not_gone_quiet(platform: Platform) -> None:
+async def test_a_message_to_a_waiting_conversation_moves_its_expiry(platform: Platform) -> None:
     await replies_to(platform, "socorro")
     assert await silence(platform, 15) == []
     await replies_to(platform, "alguém?")
@@ -182,7 +182,7 @@ async def test_who_writes_while_it_waits_for_an_operator_has_not_gone_quiet(plat
     assert (await platform.delivered())[-1] == "Cheguei."
 
 
-async def test_who_writes_at_the_last_moment_still_waits_for_the_operator(platform: Platform) -> None:
+async def test_a_message_just_before_the_expiry_prevents_it(platform: Platform) -> None:
     await replies_to(platform, "socorro")
     platform.clock.advance(20 * HOUR + 1)
     await fire_timers(platform)

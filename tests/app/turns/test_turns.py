@@ -1,4 +1,4 @@
-"""A turn: what it takes, what it leaves on record, and what happens to what comes in meanwhile."""
+"""Turns: the rows that they take, their records, and messages that arrive during a turn."""
 
 import pytest
 
@@ -21,12 +21,12 @@ INBOX = "select body, disposition, turn from inbox order by id"
 
 
 async def inbox(platform: Platform) -> list[tuple[str, str, int | None]]:
-    """Every row, and what became of it."""
+    """Return every inbox row with its disposition."""
     return [(row["body"], row["disposition"], row["turn"]) for row in await platform.rows(INBOX)]
 
 
 async def status(platform: Platform) -> list[str]:
-    """Of every conversation, oldest first."""
+    """Return the status of every conversation, oldest first."""
     return [row["status"] for row in await platform.rows("select status from conversations order by opened_at")]
 
 
@@ -106,7 +106,7 @@ async def test_several_messages_during_a_turn_are_answered_together(platform: Pl
 
 
 async def test_what_a_begun_turn_did_not_take_is_not_called_answered(platform: Platform) -> None:
-    """The worker dies after a leg; a message comes in; whoever goes on must not take it for answered."""
+    """The next worker must not mark a message as answered that arrived after the committed leg."""
 
     class Dies(Exception):
         pass
@@ -142,7 +142,7 @@ async def test_a_burst_within_the_debounce_is_one_turn(platform: Platform) -> No
     assert [turn for _, _, turn in await inbox(platform)] == [1] * 5
 
 
-async def test_a_contact_who_never_stops_writing_is_answered_at_the_cap(platform: Platform) -> None:
+async def test_a_contact_who_keeps_writing_is_answered_at_the_cap(platform: Platform) -> None:
     await platform.republish("idle: 24h", "idle: 24h\n  debounce: 10s\n  debounce_cap: 25s")
     for text in "abc":
         await platform.say(text)
@@ -152,7 +152,7 @@ async def test_a_contact_who_never_stops_writing_is_answered_at_the_cap(platform
 
 
 async def test_a_new_burst_waits_its_own_time(platform: Platform) -> None:
-    """The cap counts from the first message that waits, not from one that a turn has taken."""
+    """The cap starts with the first waiting message, not with one that a turn has taken."""
     await platform.republish("idle: 24h", "idle: 24h\n  debounce: 10s\n  debounce_cap: 25s")
 
     def later() -> None:
@@ -197,14 +197,14 @@ async def test_contacts_do_not_wait_for_each_other(platform: Platform) -> None:
 # The end of a conversation.
 
 
-async def test_after_the_goodbye_a_new_message_opens_a_new_conversation(platform: Platform) -> None:
+async def test_a_message_after_the_goodbye_opens_a_new_conversation(platform: Platform) -> None:
     assert await replies_to(platform, "tchau") == ["Até logo!"]
     assert await status(platform) == ["closed"]
     assert await replies_to(platform, "oi de novo") == ["eco: oi de novo"]
     assert await status(platform) == ["closed", "bot"]
 
 
-async def test_who_writes_while_we_say_goodbye_is_answered_in_the_same_conversation(platform: Platform) -> None:
+async def test_a_message_during_the_goodbye_is_answered(platform: Platform) -> None:
     platform.at_milestone = once(
         Milestone.TURN_RUN, lambda: from_other_process(lambda: receive(platform, "mais uma coisa"))
     )
@@ -248,9 +248,7 @@ async def test_who_writes_just_when_the_idle_time_ends_stays(platform: Platform)
 
 
 @pytest.mark.parametrize("point", [Milestone.TURN_CLAIMED, Milestone.TURN_RUN])
-async def test_an_idle_time_that_ends_while_the_contact_is_answered_ends_nothing(
-    platform: Platform, point: Milestone
-) -> None:
+async def test_an_idle_timer_during_a_turn_does_nothing(platform: Platform, point: Milestone) -> None:
     await ask(platform, "oi")
     platform.clock.advance(24 * 3600 + 60)
 
@@ -265,7 +263,7 @@ async def test_an_idle_time_that_ends_while_the_contact_is_answered_ends_nothing
     assert await platform.row("select wake_for from conversations") == {"wake_for": "idle"}
 
 
-async def test_an_idle_time_that_ends_during_the_goodbye_brings_no_second_one(platform: Platform) -> None:
+async def test_an_idle_timer_during_the_goodbye_does_nothing(platform: Platform) -> None:
     await ask(platform, "oi")
     platform.clock.advance(24 * 3600 + 60)
 
@@ -282,13 +280,13 @@ async def test_an_idle_time_that_ends_during_the_goodbye_brings_no_second_one(pl
 # What models say and ask for that nobody expects.
 
 
-async def test_an_answer_with_a_character_that_postgres_refuses_does_not_undo_the_turn(platform: Platform) -> None:
+async def test_nul_in_an_answer_does_not_fail_the_turn(platform: Platform) -> None:
     (reply, *_) = await ask(platform, "nulo")
     assert reply in ("antesdepois", "antes depois", "antes\ufffddepois", "Desculpe, tive um problema.")
     assert await platform.row("select attempts from turns") == {"attempts": 1}
 
 
-async def test_arguments_with_a_character_that_postgres_refuses_do_not_undo_the_turn(platform: Platform) -> None:
+async def test_nul_in_tool_arguments_does_not_fail_the_turn(platform: Platform) -> None:
     await ask(platform, "marcar nulo")
     assert await platform.row("select attempts from turns") == {"attempts": 1}
 

@@ -1,4 +1,4 @@
-"""Turns that fail: tried again with patience, then given up visibly, and the conversation goes on."""
+"""Turns that fail are retried, then parked, and the conversation continues."""
 
 from collections.abc import Callable
 
@@ -13,11 +13,11 @@ APOLOGY = "Desculpe, tive um problema."
 
 
 class Broken(Exception):
-    """Something that nobody expected."""
+    """An unexpected error."""
 
 
 def always(milestone: Milestone) -> Callable[[Milestone], None]:
-    """Fails whenever this milestone is reached."""
+    """Return a hook that fails at every pass of a milestone."""
 
     def reached(reached_now: Milestone) -> None:
         if reached_now is milestone:
@@ -26,14 +26,14 @@ def always(milestone: Milestone) -> Callable[[Milestone], None]:
     return reached
 
 
-async def tried_until_given_up(platform: Platform, text: str | None = None) -> int:
-    """Lets the turn be tried as often as it is tried, and says how often."""
+async def attempts_until_parked(platform: Platform, text: str | None = None) -> int:
+    """Run the turn until it is parked, and return the number of attempts."""
     if text is not None:
         await platform.say(text)
     first = platform.reached.count(Milestone.TURN_CLAIMED)
     await platform.nudge()
     for _ in range(20):
-        await platform.until(lambda: nobody_at_work(platform), "the try to end")
+        await platform.until(lambda: engine_is_idle(platform), "the try to end")
         if not await platform.rows("select 1 from conversations where pending > 0"):
             break
         platform.clock.advance(max(RETRY_AFTER) + 1)
@@ -42,14 +42,14 @@ async def tried_until_given_up(platform: Platform, text: str | None = None) -> i
     return platform.reached.count(Milestone.TURN_CLAIMED) - first - 1
 
 
-async def nobody_at_work(platform: Platform) -> bool:
+async def engine_is_idle(platform: Platform) -> bool:
     assert platform.engine is not None
     return platform.engine.in_flight == 0
 
 
-async def test_a_turn_that_always_fails_is_given_up_with_an_apology_and_an_error_on_record(platform: Platform) -> None:
+async def test_a_turn_that_always_fails_is_parked_with_an_apology(platform: Platform) -> None:
     platform.at_milestone = always(Milestone.TURN_RUN)
-    assert await tried_until_given_up(platform, "oi") == platform.settings.turn_attempts
+    assert await attempts_until_parked(platform, "oi") == platform.settings.turn_attempts
     assert await platform.delivered() == [APOLOGY]
     turn = await platform.row("select turn, attempts, error, route from turns")
     assert (turn["turn"], turn["attempts"], turn["route"]) == (1, platform.settings.turn_attempts + 1, None)
@@ -62,10 +62,10 @@ async def test_a_turn_that_always_fails_is_given_up_with_an_apology_and_an_error
     }
 
 
-async def test_after_a_turn_was_given_up_the_conversation_goes_on(platform: Platform) -> None:
+async def test_a_conversation_continues_after_a_parked_turn(platform: Platform) -> None:
     await ask(platform, "bom dia")
     platform.at_milestone = always(Milestone.TURN_RUN)
-    await tried_until_given_up(platform, "veneno")
+    await attempts_until_parked(platform, "veneno")
     platform.at_milestone = None
     assert (await ask(platform, "e agora?"))[0].endswith("e agora?")
     turns = await platform.rows("select turn, error is null as well from turns order by turn")
@@ -73,12 +73,10 @@ async def test_after_a_turn_was_given_up_the_conversation_goes_on(platform: Plat
 
 
 @pytest.mark.parametrize("point", [Milestone.TOOL_RUN, Milestone.TOOL_COMMITTED])
-async def test_a_turn_given_up_among_its_tools_does_not_wedge_the_conversation(
-    platform: Platform, point: Milestone
-) -> None:
-    """Its last leg left a call without a result, and providers refuse such a history for ever."""
+async def test_a_turn_parked_among_its_tools_does_not_block_later_turns(platform: Platform, point: Milestone) -> None:
+    """The last leg left a call without a result. Providers refuse such a history."""
     platform.at_milestone = always(point)
-    await tried_until_given_up(platform, "quero marcar agora")
+    await attempts_until_parked(platform, "quero marcar agora")
     assert await platform.delivered() == [APOLOGY]
     platform.at_milestone = None
     for text in ("bom dia", "boa tarde"):
@@ -87,21 +85,21 @@ async def test_a_turn_given_up_among_its_tools_does_not_wedge_the_conversation(
     assert await platform.row("select status from conversations") == {"status": "bot"}
 
 
-async def test_a_booking_of_a_turn_given_up_is_not_made_twice(platform: Platform) -> None:
+async def test_a_booking_of_a_parked_turn_is_not_made_twice(platform: Platform) -> None:
     platform.at_milestone = always(Milestone.TOOL_COMMITTED)
-    await tried_until_given_up(platform, "quero marcar agora")
+    await attempts_until_parked(platform, "quero marcar agora")
     assert len(await platform.rows("select 1 from appointments")) == 1
     assert len(await platform.rows("select 1 from tool_calls")) == 1
 
 
-async def test_every_try_waits_longer_than_the_one_before(platform: Platform) -> None:
+async def test_each_retry_waits_longer(platform: Platform) -> None:
     platform.at_milestone = always(Milestone.TURN_RUN)
     await platform.say("oi")
     waits = []
     for _ in RETRY_AFTER:
         before = platform.clock()
         await platform.nudge()
-        await platform.until(lambda: nobody_at_work(platform), "the try to end")
+        await platform.until(lambda: engine_is_idle(platform), "the try to end")
         due = (await platform.row("select due_at from conversations"))["due_at"]
         waits.append((due - before).total_seconds())
         platform.clock.advance(waits[-1])
@@ -109,11 +107,11 @@ async def test_every_try_waits_longer_than_the_one_before(platform: Platform) ->
     assert all(wait >= planned for wait, planned in zip(waits, RETRY_AFTER, strict=True))
 
 
-async def test_between_tries_the_failure_is_there_to_be_seen(platform: Platform) -> None:
+async def test_a_failure_is_visible_between_retries(platform: Platform) -> None:
     platform.at_milestone = once(Milestone.TURN_RUN, _break)
     await platform.say("oi")
     await platform.nudge()
-    await platform.until(lambda: nobody_at_work(platform), "the try to end")
+    await platform.until(lambda: engine_is_idle(platform), "the try to end")
     row = await platform.row("select attempts, last_error, owner, pending from conversations")
     assert row == {"attempts": 1, "last_error": "Broken", "owner": None, "pending": 1}
     platform.clock.advance(5)
@@ -126,11 +124,11 @@ def _break() -> None:
     raise Broken
 
 
-async def test_after_a_decision_was_given_up_the_assistant_answers_again(platform: Platform) -> None:
+async def test_a_parked_decision_returns_the_conversation_to_the_bot(platform: Platform) -> None:
     await replies_to(platform, "socorro")
     platform.at_milestone = always(Milestone.TURN_RUN)
     await decide(platform, "return", "já volto")
-    await tried_until_given_up(platform)
+    await attempts_until_parked(platform)
     platform.at_milestone = None
     assert (await platform.delivered())[-1] == "já volto", "the operator's words are owed to the contact"
     assert await platform.row("select status, wake_for from conversations") == {"status": "bot", "wake_for": "idle"}
@@ -139,18 +137,18 @@ async def test_after_a_decision_was_given_up_the_assistant_answers_again(platfor
     assert reply.endswith("e agora?")
 
 
-async def test_a_turn_whose_every_try_gets_one_leg_further_comes_to_its_end(platform: Platform) -> None:
+async def test_a_turn_that_commits_one_leg_per_attempt_ends(platform: Platform) -> None:
     platform.at_milestone = always(Milestone.LEG_COMMITTED)
-    await tried_until_given_up(platform, "quero marcar agora")
+    await attempts_until_parked(platform, "quero marcar agora")
     (reply,) = await platform.delivered()
     assert reply.startswith("marcado sala@")
 
 
-async def test_a_tenant_that_has_published_nothing_loses_no_message(platform: Platform) -> None:
+async def test_a_tenant_without_a_published_version_loses_nothing(platform: Platform) -> None:
     await platform.rows("delete from assistants")
     await platform.say("oi")
     await platform.nudge()
-    await platform.until(lambda: nobody_at_work(platform), "the try to end")
+    await platform.until(lambda: engine_is_idle(platform), "the try to end")
     row = await platform.row("select pending, attempts, last_error from conversations")
     assert row == {"pending": 1, "attempts": 0, "last_error": "no assistant is published"}
     await platform.republish("goodbye: Até logo!", "goodbye: Tchau!")
