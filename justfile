@@ -30,3 +30,7 @@ studio port="2024":
     mkdir -p .langgraph_api
     uv run --group studio python -m devkit.studio.configuration > .langgraph_api/tenants.json
     uv run --group studio langgraph dev --config .langgraph_api/tenants.json --no-browser --host 127.0.0.1 --port {{port}}
+
+# Write the generated pages again: after a change of the YAML's schema or of a built-in tool
+docs:
+    uv run recado tenants schema --markdown > docs/reference/assistant-yaml.md
