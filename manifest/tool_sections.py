@@ -13,14 +13,20 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from manifest.fields import Duration, Name, Section
 from tools.base import Tool
-from tools.kinds.http import WITH_BODY, HttpPolicy, HttpTemplate, RequestMaker, parser, runner
-from tools.kinds.json_schema import SchemaProblem, arguments_parser, checked
-from tools.kinds.mcp import McpServer
-from tools.kinds.mcp import runner as mcp_runner
-from tools.kinds.openapi import OpenApiProblem, operation
-from tools.kinds.python import NotInstalled, installed
-from tools.kinds.result_rendering import SELECTION, Shown
-from tools.kinds.templates import Template, TemplateProblem, body_template, header_templates, template, url_template
+from tools.kinds.http import WITH_BODY, HttpPolicy, HttpTemplate, RequestMaker, request_parser, request_runner
+from tools.kinds.json_schema import SchemaProblem, arguments_parser, plain_schema
+from tools.kinds.mcp import McpServer, mcp_runner
+from tools.kinds.openapi import OpenApiProblem, find_operation
+from tools.kinds.python import ToolNotInstalled, load_tool
+from tools.kinds.result_rendering import SELECTION, ResultRendering
+from tools.kinds.templates import (
+    Template,
+    TemplateProblem,
+    parse_body_template,
+    parse_header_templates,
+    parse_template,
+    parse_url_template,
+)
 from tools.names import nearest
 from tools.ports import JSON, ToolContext
 
@@ -213,7 +219,7 @@ def make_tool(
     if section.openapi is not None:
         return _openapi_tool(name, section, section.openapi, files)
     try:
-        schema = checked(NO_PARAMETERS if section.parameters is None else section.parameters)
+        schema = plain_schema(NO_PARAMETERS if section.parameters is None else section.parameters)
     except SchemaProblem as problem:
         raise ToolProblem(("parameters", *problem.where), str(problem)) from None
     if section.mcp is not None:
@@ -225,22 +231,22 @@ def make_tool(
 def mcp_server(section: McpServerSection) -> McpServer:
     """The server that a section under `mcp` describes. Raises ToolProblem."""
     if section.url is not None:
-        url = _templated(("url",), url_template, section.url)
+        url = _templated(("url",), parse_url_template, section.url)
         if url.arguments or url.secrets:
             raise ToolProblem(("url",), "a server's address has no holes: secrets go into `headers`")
-    headers = _without_arguments(("headers",), _templated(("headers",), header_templates, section.headers))
-    texts = {key: _templated(("env", key), template, value) for key, value in section.env.items()}
+    headers = _without_arguments(("headers",), _templated(("headers",), parse_header_templates, section.headers))
+    texts = {key: _templated(("env", key), parse_template, value) for key, value in section.env.items()}
     return McpServer(section.url, headers, section.command, _without_arguments(("env",), texts))
 
 
 def _http_tool(name: str, section: ToolSection, http: HttpSection, schema: dict[str, Any]) -> Tool:
-    url = _templated(("http", "url"), url_template, http.url)
-    headers = _templated(("http", "headers"), header_templates, http.headers)
-    made = HttpTemplate(http.method, url, headers, _templated(("http", "body"), body_template, http.body))
+    url = _templated(("http", "url"), parse_url_template, http.url)
+    headers = _templated(("http", "headers"), parse_header_templates, http.headers)
+    made = HttpTemplate(http.method, url, headers, _templated(("http", "body"), parse_body_template, http.body))
     properties: Mapping[str, Any] = schema.get("properties", {})
     for argument in sorted(made.arguments - properties.keys()):
         raise ToolProblem(("http",), f"`{{{argument}}}` is not among the parameters{nearest(argument, properties)}")
-    for argument in sorted(url.in_path):
+    for argument in sorted(url.path_arguments):
         if argument not in schema.get("required", ()) and "default" not in properties[argument]:
             raise ToolProblem(("http", "url"), f"`{{{argument}}}` stands in the path: list it under `required`")
     rest = properties.keys() - made.arguments
@@ -253,13 +259,13 @@ def _http_tool(name: str, section: ToolSection, http: HttpSection, schema: dict[
 
 def _openapi_tool(name: str, section: ToolSection, openapi: OpenApiSection, files: Mapping[str, str]) -> Tool:
     headers = _without_arguments(
-        ("openapi", "headers"), _templated(("openapi", "headers"), header_templates, openapi.headers)
+        ("openapi", "headers"), _templated(("openapi", "headers"), parse_header_templates, openapi.headers)
     )
     path, operation_id = openapi.file, openapi.operation.partition("#")[2]
     if path not in files:
         raise ToolProblem(("openapi", "operation"), f"there is no file `{path}`{nearest(path, files)}")
     try:
-        found = operation(_document(files[path], path.endswith(".json")), operation_id, openapi.server, headers)
+        found = find_operation(_document(files[path], path.endswith(".json")), operation_id, openapi.server, headers)
     except (OpenApiProblem, YAMLError, ValueError, TypeError, RecursionError) as problem:
         raise ToolProblem(("openapi", "operation"), f"{path}: {_reason(problem)}") from None
     policy = _policy(section, reads=found.method == "GET")
@@ -290,8 +296,8 @@ def _mcp_tool(
 
 def _python_tool(name: str, section: ToolSection, entry_point: str) -> Tool:
     try:
-        tool = installed(entry_point)
-    except NotInstalled as problem:
+        tool = load_tool(entry_point)
+    except ToolNotInstalled as problem:
         raise ToolProblem(("python",), str(problem)) from None
     approval = tool.approval or section.approval == "required"
     return replace(tool, name=name, description=section.description or tool.description, approval=approval)
@@ -300,8 +306,8 @@ def _python_tool(name: str, section: ToolSection, entry_point: str) -> Tool:
 def _request_tool(
     name: str, section: ToolSection, description: str, schema: dict[str, Any], policy: HttpPolicy, maker: RequestMaker
 ) -> Tool:
-    parse = parser(maker, arguments_parser(schema))
-    return _tool(name, section, description, schema, policy, runner(maker, policy), parse, maker.secrets)
+    parse = request_parser(maker, arguments_parser(schema))
+    return _tool(name, section, description, schema, policy, request_runner(maker, policy), parse, maker.secrets)
 
 
 def _tool(
@@ -336,7 +342,9 @@ def _policy(section: ToolSection, *, reads: bool) -> HttpPolicy:
         raise ToolProblem(("retries",), message)
     retries = section.retries if section.retries is not None else RETRIES if idempotent else 0
     timeout = section.http.timeout if section.http is not None and section.http.timeout else section.timeout
-    return HttpPolicy(write, section.idempotent, retries, timeout, Shown(section.result.select, section.result.limit))
+    return HttpPolicy(
+        write, section.idempotent, retries, timeout, ResultRendering(section.result.select, section.result.limit)
+    )
 
 
 def _templated[T, V](where: Location, make: Callable[[V], T], value: V) -> T:

@@ -8,25 +8,25 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from tools.kinds.result_rendering import Shown, body_of, hidden, refusal
+from tools.kinds.result_rendering import ResultRendering, decode_body, redact, render_refusal
 from tools.kinds.templates import (
     MISSING,
     Body,
     Template,
     UrlTemplate,
     as_text,
-    body_value,
+    body_templates,
     check_headers,
-    header_values,
-    leaves,
+    fill_body,
+    fill_headers,
 )
 from tools.ports import JSON, HttpResponse, ToolContext, Unreachable
 
-PAUSE = 0.2
+RETRY_PAUSE = 0.2
 """Seconds before the second attempt, about; twice as long before each further one."""
 
-TOO_MANY = 429
-REFUSED = frozenset({*range(400, 500), 307, 308})
+TOO_MANY_REQUESTS = 429
+REFUSED_STATUSES = frozenset({*range(400, 500), 307, 308})
 """Statuses that say: nothing was done."""
 
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -46,7 +46,7 @@ class HttpPolicy:
     idempotent: bool = False
     retries: int = 0
     timeout: float = 10.0
-    shown: Shown = field(default_factory=Shown)
+    rendering: ResultRendering = field(default_factory=ResultRendering)
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,13 @@ class HttpTemplate:
     @property
     def arguments(self) -> frozenset[str]:
         """All arguments that it has holes for."""
-        texts = [*self.headers.values(), *leaves(self.body)]
+        texts = [*self.headers.values(), *body_templates(self.body)]
         return self.url.arguments.union(*(text.arguments for text in texts))
 
     @property
     def secrets(self) -> frozenset[str]:
         """The secrets that it takes."""
-        return self.url.secrets.union(*(text.secrets for text in [*self.headers.values(), *leaves(self.body)]))
+        return self.url.secrets.union(*(text.secrets for text in [*self.headers.values(), *body_templates(self.body)]))
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Raises InvalidArguments for what no address and no header can hold."""
@@ -105,19 +105,21 @@ class HttpTemplate:
     def request(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> HttpRequest:
         """The request. Raises InvalidArguments, Unreachable."""
         self.check(arguments)
-        headers = header_values(self.headers, arguments, secrets)
+        headers = fill_headers(self.headers, arguments, secrets)
         value: Any = MISSING
         if self.body is not None:
-            value = body_value(self.body, arguments, secrets)
+            value = fill_body(self.body, arguments, secrets)
         elif self.rest:
             value = {name: item for name, item in arguments.items() if name in self.rest}
         url = self.url.text(arguments, secrets)
         return (
-            HttpRequest(self.method, url, headers) if value is MISSING else with_body(self.method, url, headers, value)
+            HttpRequest(self.method, url, headers)
+            if value is MISSING
+            else request_with_body(self.method, url, headers, value)
         )
 
 
-def parser(maker: RequestMaker, parsed: Callable[[JSON], dict[str, Any]]) -> Callable[[JSON], dict[str, Any]]:
+def request_parser(maker: RequestMaker, parsed: Callable[[JSON], dict[str, Any]]) -> Callable[[JSON], dict[str, Any]]:
     """What parses a model's arguments: checks them first by their schema, then by where they are to go."""
 
     def parse(arguments: JSON) -> dict[str, Any]:
@@ -128,16 +130,16 @@ def parser(maker: RequestMaker, parsed: Callable[[JSON], dict[str, Any]]) -> Cal
     return parse
 
 
-def runner(maker: RequestMaker, policy: HttpPolicy) -> Callable[[ToolContext, Any], Awaitable[JSON]]:
+def request_runner(maker: RequestMaker, policy: HttpPolicy) -> Callable[[ToolContext, Any], Awaitable[JSON]]:
     """What runs the tool."""
 
     async def run(context: ToolContext, arguments: Any) -> JSON:
-        return await exchange(context, maker.request(arguments, context.secrets), policy)
+        return await send_request(context, maker.request(arguments, context.secrets), policy)
 
     return run
 
 
-def with_body(method: str, url: str, headers: Mapping[str, str], value: Any) -> HttpRequest:
+def request_with_body(method: str, url: str, headers: Mapping[str, str], value: Any) -> HttpRequest:
     """A request whose body is a form or a text if its Content-Type says so, otherwise JSON."""
     kind = next((text for name, text in headers.items() if name.lower() == "content-type"), JSON_TYPE)
     plain = kind.split(";")[0].strip().lower()
@@ -151,7 +153,7 @@ def with_body(method: str, url: str, headers: Mapping[str, str], value: Any) -> 
     return HttpRequest(method, url, {**others, "Content-Type": kind}, body.encode())
 
 
-async def exchange(context: ToolContext, request: HttpRequest, policy: HttpPolicy) -> JSON:
+async def send_request(context: ToolContext, request: HttpRequest, policy: HttpPolicy) -> JSON:
     """The answer as a model is shown it; a refusal is an answer too.
 
     Raises Unreachable: no answer, or one that does not say what became of a change. Its text holds no secret.
@@ -162,16 +164,16 @@ async def exchange(context: ToolContext, request: HttpRequest, policy: HttpPolic
     if policy.write:
         headers["Idempotency-Key"] = context.key
     try:
-        response = await _answered(context, request, headers, policy)
+        response = await _send_with_retries(context, request, headers, policy)
     except Unreachable as error:
-        raise Unreachable(hidden(str(error), context.secrets), sent=error.sent) from None
+        raise Unreachable(redact(str(error), context.secrets), sent=error.sent) from None
     if response.status >= 300:
-        return refusal(response, context.secrets)
+        return render_refusal(response, context.secrets)
     notes = ("cut: the answer was too long to be read whole",) if response.cut else ()
-    return {"status": response.status, **policy.shown.result(body_of(response), context.secrets, notes)}
+    return {"status": response.status, **policy.rendering.render(decode_body(response), context.secrets, notes)}
 
 
-async def _answered(
+async def _send_with_retries(
     context: ToolContext, request: HttpRequest, headers: Mapping[str, str], policy: HttpPolicy
 ) -> HttpResponse:
     clock = asyncio.get_running_loop().time
@@ -180,7 +182,7 @@ async def _answered(
     sent, reason = False, ""
     for attempt in range(1 + retries):
         if attempt:
-            await asyncio.sleep(PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
+            await asyncio.sleep(RETRY_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
         left = deadline - clock()
         if attempt and left <= 0:
             break
@@ -193,7 +195,7 @@ async def _answered(
             continue
         if not _is_settled(response.status, policy, sent=sent):
             sent, reason = True, f"the other side answered with status {response.status}"
-        elif response.status != TOO_MANY or attempt == retries:
+        elif response.status != TOO_MANY_REQUESTS or attempt == retries:
             return response
         else:
             reason = "the other side wants fewer requests"
@@ -205,4 +207,4 @@ def _is_settled(status: int, policy: HttpPolicy, *, sent: bool) -> bool:
     if not policy.write:
         return status < 500
     # A refusal of a second attempt does not say that the first was refused as well.
-    return 200 <= status < 300 or (status in REFUSED and not sent)
+    return 200 <= status < 300 or (status in REFUSED_STATUSES and not sent)

@@ -17,18 +17,18 @@ from tools.base import InvalidArguments
 from tools.names import nearest
 from tools.ports import JSON
 
-Where = tuple[int | str, ...]
+SchemaPath = tuple[int | str, ...]
 """Keys and numbers that lead to a value."""
 
-MOST_VALUES = 4_000
+MAX_VALUES = 4_000
 """Values of one tool's schema, once its references are replaced."""
 
-DEEPEST = 40
+MAX_DEPTH = 40
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 CHECKED_FORMATS = ("date", "date-time", "email", "ipv4", "ipv6", "uuid")
-PROBLEMS_TOLD = 5
-LONGEST_PROBLEM = 300
-REFUSED = {
+MAX_PROBLEMS = 5
+MAX_PROBLEM_LENGTH = 300
+UNSUPPORTED_KEYWORDS = {
     "patternProperties": "name the properties under `properties`",
     "$dynamicRef": "use `$ref`",
     "$anchor": "use `$ref` with a path, such as `#/$defs/address`",
@@ -63,7 +63,7 @@ KEYWORDS: dict[str, Any] = {
 class SchemaProblem(ValueError):
     """A schema that tools cannot use. `where` leads to what is wrong."""
 
-    def __init__(self, where: Where, message: str) -> None:
+    def __init__(self, where: SchemaPath, message: str) -> None:
         super().__init__(message)
         self.where = where
 
@@ -78,23 +78,23 @@ class Inliner:
     def __init__(self, document: Any, *, open_ended: bool = False) -> None:
         self._document = document
         self._open_ended = open_ended
-        self._left = MOST_VALUES
+        self._left = MAX_VALUES
 
-    def copy(self, value: Any, where: Where = (), following: tuple[str, ...] = ()) -> Any:
+    def copy(self, value: Any, where: SchemaPath = (), following: tuple[str, ...] = ()) -> Any:
         """The value without references. Raises SchemaProblem."""
         self._left -= 1
-        if self._left < 0 or len(where) > DEEPEST:
-            raise SchemaProblem(where[:1], f"too large: more than {MOST_VALUES} values, or {DEEPEST} levels")
+        if self._left < 0 or len(where) > MAX_DEPTH:
+            raise SchemaProblem(where[:1], f"too large: more than {MAX_VALUES} values, or {MAX_DEPTH} levels")
         if isinstance(value, Mapping):
             reference = value.get("$ref")
             if isinstance(reference, str):
-                return self._followed(value, reference, where, following)
+                return self._resolve(value, reference, where, following)
             return {str(key): self.copy(item, (*where, key), following) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self.copy(item, (*where, number), following) for number, item in enumerate(value)]
         return value if value is None or isinstance(value, str | int | float) else str(value)
 
-    def _followed(self, value: Mapping[str, Any], reference: str, where: Where, following: tuple[str, ...]) -> Any:
+    def _resolve(self, value: Mapping[str, Any], reference: str, where: SchemaPath, following: tuple[str, ...]) -> Any:
         if reference in following:
             if self._open_ended:
                 return {}
@@ -103,7 +103,7 @@ class Inliner:
         beside = {key: item for key, item in value.items() if key != "$ref"}
         return {**target, **self.copy(beside, where, following)} if isinstance(target, dict) else target
 
-    def _find(self, reference: str, where: Where) -> Any:
+    def _find(self, reference: str, where: SchemaPath) -> Any:
         if not reference.startswith("#/") and reference != "#":
             raise SchemaProblem((*where, "$ref"), f"`{reference}`: references stay within the file, as `#/…`")
         node = self._document
@@ -116,53 +116,53 @@ class Inliner:
         return node
 
 
-def checked(schema: Mapping[str, Any]) -> dict[str, Any]:
+def plain_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """A tool's parameters as written by hand, without references. Raises SchemaProblem."""
     plain: dict[str, Any] = Inliner(schema).copy(schema)
     plain.pop("$defs", None)
     plain.pop("definitions", None)
     if plain.get("type") != "object":
         raise SchemaProblem(("type",) if "type" in plain else (), "parameters are of `type: object`")
-    for where, node in schemas(plain):
+    for where, node in iter_schemas(plain):
         _check(node, where)
     return plain
 
 
-def _check(node: dict[str, Any], where: Where) -> None:
+def _check(node: dict[str, Any], where: SchemaPath) -> None:
     """One schema, without those within it."""
     for keyword in node:
-        if keyword in REFUSED:
-            raise SchemaProblem((*where, keyword), f"`{keyword}` is not supported: {REFUSED[keyword]}")
+        if keyword in UNSUPPORTED_KEYWORDS:
+            raise SchemaProblem((*where, keyword), f"`{keyword}` is not supported: {UNSUPPORTED_KEYWORDS[keyword]}")
         if keyword not in KEYWORDS and not keyword.startswith("x-"):
             hint = nearest(keyword, KEYWORDS)
             raise SchemaProblem((*where, keyword), f"unknown keyword `{keyword}` of JSON Schema{hint}")
     error = next(iter(_KEYWORDS.iter_errors(node)), None)
     if error is not None:
-        raise SchemaProblem((*where, *error.absolute_path), f"not a JSON Schema: {_short(error)}")
-    if (reason := unusable_pattern(node.get("pattern"))) is not None:
+        raise SchemaProblem((*where, *error.absolute_path), f"not a JSON Schema: {_shorten(error)}")
+    if (reason := pattern_problem(node.get("pattern"))) is not None:
         raise SchemaProblem((*where, "pattern"), reason)
 
 
-def schemas(node: Any, where: Where = ()) -> Iterator[tuple[Where, dict[str, Any]]]:
+def iter_schemas(node: Any, where: SchemaPath = ()) -> Iterator[tuple[SchemaPath, dict[str, Any]]]:
     """Every schema within a plain schema and where it is; each before those within it."""
     if not isinstance(node, dict):
         return
     yield where, node
     for keyword in ONE_SCHEMA:
-        yield from schemas(node.get(keyword), (*where, keyword))
+        yield from iter_schemas(node.get(keyword), (*where, keyword))
     for keyword in LISTED_SCHEMAS:
         for number, item in enumerate(node.get(keyword) or ()):
-            yield from schemas(item, (*where, keyword, number))
+            yield from iter_schemas(item, (*where, keyword, number))
     for keyword in NAMED_SCHEMAS:
         for name, item in (node.get(keyword) or {}).items():
-            yield from schemas(item, (*where, keyword, name))
+            yield from iter_schemas(item, (*where, keyword, name))
 
 
-def unusable_pattern(pattern: Any) -> str | None:
+def pattern_problem(pattern: Any) -> str | None:
     """Why a pattern cannot be used, if so."""
     try:
         if isinstance(pattern, str):
-            _compiled(pattern)
+            _compile_pattern(pattern)
     except SchemaError:
         return "not a regular expression that can be used here: look-around and back-references are not supported"
     return None
@@ -180,10 +180,10 @@ def arguments_parser(schema: Mapping[str, Any]) -> Callable[[JSON], dict[str, An
     defaults = {
         name: item["default"] for name, item in properties.items() if isinstance(item, dict) and "default" in item
     }
-    return partial(_parsed, validator, defaults)
+    return partial(_parse, validator, defaults)
 
 
-def _parsed(validator: Any, defaults: Mapping[str, Any], arguments: JSON) -> dict[str, Any]:
+def _parse(validator: Any, defaults: Mapping[str, Any], arguments: JSON) -> dict[str, Any]:
     complete = {**defaults, **arguments}
     for value in _scalars(complete):
         if isinstance(value, str) and UNSTORABLE.search(value):
@@ -192,8 +192,8 @@ def _parsed(validator: Any, defaults: Mapping[str, Any], arguments: JSON) -> dic
             raise InvalidArguments("a number is not finite")
     errors = []
     for error in validator.iter_errors(complete):
-        errors.append(f"{_path(error)}: {_short(error)}")
-        if len(errors) == PROBLEMS_TOLD:
+        errors.append(f"{_path(error)}: {_shorten(error)}")
+        if len(errors) == MAX_PROBLEMS:
             break
     if errors:
         raise InvalidArguments("; ".join(errors))
@@ -217,20 +217,20 @@ def _path(error: ValidationError) -> str:
     return ".".join(str(part) for part in error.absolute_path) or "arguments"
 
 
-def _short(error: ValidationError) -> str:
-    message, half = str(error.message), LONGEST_PROBLEM // 2
+def _shorten(error: ValidationError) -> str:
+    message, half = str(error.message), MAX_PROBLEM_LENGTH // 2
     # What was given comes first, and what was expected last.
-    return message if len(message) <= LONGEST_PROBLEM else f"{message[:half]}…{message[-half:]}"
+    return message if len(message) <= MAX_PROBLEM_LENGTH else f"{message[:half]}…{message[-half:]}"
 
 
 @lru_cache(maxsize=2_000)
-def _compiled(pattern: str) -> SchemaValidator:
+def _compile_pattern(pattern: str) -> SchemaValidator:
     # Pydantic's engine takes time in proportion to the text; Python's own can be made to take for ever.
     return SchemaValidator(core_schema.str_schema(pattern=pattern))
 
 
 def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:
-    if isinstance(value, str) and not _compiled(pattern).isinstance_python(value):
+    if isinstance(value, str) and not _compile_pattern(pattern).isinstance_python(value):
         yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from tools.kinds.http import PAUSE, HttpPolicy
-from tools.kinds.result_rendering import LONGEST_ERROR, cut, hidden
-from tools.kinds.templates import Template, header_values
+from tools.kinds.http import RETRY_PAUSE, HttpPolicy
+from tools.kinds.result_rendering import MAX_ERROR_LENGTH, redact, truncate
+from tools.kinds.templates import Template, fill_headers
 from tools.ports import JSON, HttpClient, ToolContext, Unreachable
 
 
@@ -61,7 +61,7 @@ class McpAnswer:
     refused: bool
 
 
-def runner(server: McpServer, tool: str, policy: HttpPolicy) -> Callable[[ToolContext, Any], Awaitable[JSON]]:
+def mcp_runner(server: McpServer, tool: str, policy: HttpPolicy) -> Callable[[ToolContext, Any], Awaitable[JSON]]:
     """What runs the tool that the server calls `tool`."""
 
     async def run(context: ToolContext, arguments: Any) -> JSON:
@@ -74,22 +74,22 @@ async def call(
     context: ToolContext, server: McpServer, tool: str, arguments: Mapping[str, Any], policy: HttpPolicy
 ) -> JSON:
     """The tool's result as a model is shown it. Raises Unreachable, with a text that holds no secret."""
-    prepared = _prepared(context, server, tool, arguments, policy)
+    prepared = _prepare(context, server, tool, arguments, policy)
     try:
-        answer = await _answered(context, prepared, policy)
+        answer = await _call_with_retries(context, prepared, policy)
     except Unreachable as error:
-        raise Unreachable(hidden(str(error), context.secrets), sent=error.sent) from None
+        raise Unreachable(redact(str(error), context.secrets), sent=error.sent) from None
     if answer.refused:
-        explanation, note = cut(hidden(answer.value, context.secrets), LONGEST_ERROR)
+        explanation, note = truncate(redact(answer.value, context.secrets), MAX_ERROR_LENGTH)
         return {"error": explanation} | ({"note": note} if note else {})
-    return policy.shown.result(answer.value, context.secrets)
+    return policy.rendering.render(answer.value, context.secrets)
 
 
-def _prepared(
+def _prepare(
     context: ToolContext, server: McpServer, tool: str, arguments: Mapping[str, Any], policy: HttpPolicy
 ) -> McpCall:
-    headers = header_values(server.headers, {}, context.secrets)
-    environment = header_values(server.environment, {}, context.secrets)
+    headers = fill_headers(server.headers, {}, context.secrets)
+    environment = fill_headers(server.environment, {}, context.secrets)
     if any("${" in value for value in environment.values()):
         # The client would put variables of our own environment there.
         raise Unreachable("a secret for the program's environment holds `${`", sent=False)
@@ -99,7 +99,7 @@ def _prepared(
     return McpCall(tool, arguments, key, server.url, headers, server.command, environment)
 
 
-async def _answered(context: ToolContext, prepared: McpCall, policy: HttpPolicy) -> McpAnswer:
+async def _call_with_retries(context: ToolContext, prepared: McpCall, policy: HttpPolicy) -> McpAnswer:
     http_client = context.http_client
     if not isinstance(http_client, McpHttpClient) or (prepared.command and not http_client.programs):
         raise Unreachable("this deployment does not start programs for MCP", sent=False)
@@ -111,7 +111,7 @@ async def _answered(context: ToolContext, prepared: McpCall, policy: HttpPolicy)
     sent, reason = False, "no answer in time"
     for attempt in range(1 + retries):
         if attempt:
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(RETRY_PAUSE)
         left = deadline - clock()
         if attempt and left <= 0:
             break

@@ -13,16 +13,16 @@ from langchain_mcp_adapters.sessions import create_session
 from mcp import ClientSession, McpError, types
 
 from tools.kinds.mcp import McpAnswer, McpCall, McpHttpClient
-from tools.kinds.result_rendering import body_of
-from tools.net.guarded_http import MOST_BYTES, MOST_REDIRECTS
+from tools.kinds.result_rendering import decode_body
+from tools.net.guarded_http import MAX_BYTES, MAX_REDIRECTS
 from tools.net.ip_policy import ForbiddenAddress
 from tools.ports import HttpResponse, Unreachable
 
-REFUSALS = frozenset({types.INVALID_REQUEST, types.METHOD_NOT_FOUND, types.INVALID_PARAMS})
+REFUSED_CODES = frozenset({types.INVALID_REQUEST, types.METHOD_NOT_FOUND, types.INVALID_PARAMS})
 """Errors that say: nothing was done."""
 
-KEY = "recado/idempotency-key"
-LONGEST_REASON = 300
+KEY_FIELD = "recado/idempotency-key"
+MAX_REASON_LENGTH = 300
 
 
 @dataclass
@@ -38,15 +38,15 @@ async def call(http_client: McpHttpClient, prepared: McpCall, timeout: float) ->
     progress = _SessionProgress()
     reason = "no answer"
     try:
-        async with asyncio.timeout(timeout), _session(http_client, prepared, timeout) as session:
+        async with asyncio.timeout(timeout), _open_session(http_client, prepared, timeout) as session:
             await session.initialize()
             progress.sent = True
-            progress.answer = await _called(session, prepared)
+            progress.answer = await _send_call(session, prepared)
     except TimeoutError:
         reason = "did not answer in time"
     except Exception as error:
         # The client lets anything through, in groups, from its tasks; all of it means that the session broke.
-        first = _first(error)
+        first = _first_cause(error)
         if progress.sent and isinstance(first, httpx.HTTPStatusError) and first.response.is_client_error:
             progress.answer = McpAnswer(f"HTTP status {first.response.status_code}", refused=True)
         reason = _reason(first)
@@ -55,7 +55,7 @@ async def call(http_client: McpHttpClient, prepared: McpCall, timeout: float) ->
     return progress.answer
 
 
-def _session(
+def _open_session(
     http_client: McpHttpClient, prepared: McpCall, timeout: float
 ) -> AbstractAsyncContextManager[ClientSession]:
     if prepared.url is None:
@@ -72,7 +72,7 @@ def _session(
             auth=auth,
             transport=_GuardedTransport(http_client),
             trust_env=False,
-            max_redirects=MOST_REDIRECTS,
+            max_redirects=MAX_REDIRECTS,
         )
 
     return create_session(
@@ -87,8 +87,8 @@ def _session(
     )
 
 
-async def _called(session: ClientSession, prepared: McpCall) -> McpAnswer:
-    meta = types.RequestParams.Meta.model_validate({KEY: prepared.key}) if prepared.key is not None else None
+async def _send_call(session: ClientSession, prepared: McpCall) -> McpAnswer:
+    meta = types.RequestParams.Meta.model_validate({KEY_FIELD: prepared.key}) if prepared.key is not None else None
     parameters = types.CallToolRequestParams.model_validate(
         {"name": prepared.tool, "arguments": dict(prepared.arguments), "_meta": meta}
     )
@@ -98,18 +98,18 @@ async def _called(session: ClientSession, prepared: McpCall) -> McpAnswer:
             types.ClientRequest(types.CallToolRequest(params=parameters)), types.CallToolResult
         )
     except McpError as error:
-        if error.error.code not in REFUSALS:
+        if error.error.code not in REFUSED_CODES:
             raise
         return McpAnswer(error.error.message, refused=True)
-    return McpAnswer(_value(result), refused=result.isError)
+    return McpAnswer(_result_value(result), refused=result.isError)
 
 
-def _value(result: types.CallToolResult) -> Any:
+def _result_value(result: types.CallToolResult) -> Any:
     structured = result.structuredContent
     if structured is not None:
         return structured["result"] if structured.keys() == {"result"} else structured
     values = [
-        body_of(HttpResponse(200, "", block.text.encode("utf-8", "replace")))
+        decode_body(HttpResponse(200, "", block.text.encode("utf-8", "replace")))
         if isinstance(block, types.TextContent)
         else f"[{block.type}: not shown]"
         for block in result.content
@@ -122,7 +122,7 @@ class _GuardedTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, http_client: McpHttpClient) -> None:
         self._http_client = http_client
-        self._inner = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False)
+        self._inner = httpx.AsyncHTTPTransport(verify=_tls_context(), trust_env=False)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Sends the request to the first address that answers. Raises OSError, httpx.HTTPError."""
@@ -165,8 +165,8 @@ class _Limited(httpx.AsyncByteStream):
         read = 0
         async for chunk in self._response.aiter_raw():
             read += len(chunk)
-            if read > MOST_BYTES:
-                raise httpx.ReadError(f"more than {MOST_BYTES} bytes")
+            if read > MAX_BYTES:
+                raise httpx.ReadError(f"more than {MAX_BYTES} bytes")
             yield chunk
 
     async def aclose(self) -> None:
@@ -174,12 +174,12 @@ class _Limited(httpx.AsyncByteStream):
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def _tls_context() -> ssl.SSLContext:
     # Made once: it reads all certificates that this machine trusts.
     return ssl.create_default_context()
 
 
-def _first(error: BaseException) -> BaseException:
+def _first_cause(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
@@ -190,7 +190,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, ForbiddenAddress):
         return str(error)
     if isinstance(error, McpError):
-        return error.error.message[:LONGEST_REASON]
+        return error.error.message[:MAX_REASON_LENGTH]
     if isinstance(error, httpx.HTTPStatusError):
         return f"HTTP status {error.response.status_code}"
     if isinstance(error, httpx.TimeoutException):

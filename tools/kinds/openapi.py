@@ -8,25 +8,24 @@ from typing import Any
 from urllib.parse import quote
 
 from tools.base import InvalidArguments
-from tools.kinds.http import FORM, JSON_TYPE, WITH_BODY, HttpRequest, with_body
-from tools.kinds.json_schema import CHECKED_FORMATS, Inliner, SchemaProblem, checked, schemas, unusable_pattern
+from tools.kinds.http import FORM, JSON_TYPE, WITH_BODY, HttpRequest, request_with_body
+from tools.kinds.json_schema import CHECKED_FORMATS, Inliner, SchemaProblem, iter_schemas, pattern_problem, plain_schema
 from tools.kinds.templates import (
-    CONTROL,
-    OURS,
     Template,
     TemplateProblem,
     as_text,
-    header_values,
-    literal,
-    segment,
-    url_template,
+    fill_headers,
+    parse_url_template,
+    quote_literal,
+    quote_segment,
 )
 from tools.names import nearest
+from tools.net.headers import CONTROL_CHARACTER, RESERVED_HEADERS
 
 HOLE = re.compile(r"\{([^{}]*)\}")
 METHODS = ("get", "post", "put", "patch", "delete")
 VERSION = re.compile(r"3\.[0-2](\.\d+)?")
-KEPT = frozenset(
+KEPT_KEYWORDS = frozenset(
     {
         "additionalProperties",
         "allOf",
@@ -61,7 +60,7 @@ KEPT = frozenset(
 """Keywords of a schema that models are told and arguments are checked against."""
 
 BODY = "body"
-LONGEST_DESCRIPTION = 1_000
+MAX_DESCRIPTION_LENGTH = 1_000
 
 
 class OpenApiProblem(ValueError):
@@ -101,26 +100,26 @@ class Operation:
         """Raises InvalidArguments for what no address and no header can hold."""
         self._address(arguments)
         for parameter in self.parameters:
-            if parameter.place == "header" and CONTROL.search(as_text(arguments.get(parameter.argument, ""))):
+            if parameter.place == "header" and CONTROL_CHARACTER.search(as_text(arguments.get(parameter.argument, ""))):
                 raise InvalidArguments(f"{parameter.argument}: one line, without control characters")
 
     def request(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> HttpRequest:
         """The request. Raises InvalidArguments, Unreachable."""
         self.check(arguments)
         given = {p: arguments[p.argument] for p in self.parameters if arguments.get(p.argument) is not None}
-        filled = {p.name: _written(p, value) for p, value in given.items() if p.place == "header"}
-        filled |= header_values(self.headers, {}, secrets)
-        pairs = [pair for p, value in given.items() if p.place == "query" for pair in _pairs(p, value)]
+        filled = {p.name: _serialize(p, value) for p, value in given.items() if p.place == "header"}
+        filled |= fill_headers(self.headers, {}, secrets)
+        pairs = [pair for p, value in given.items() if p.place == "query" for pair in _query_pairs(p, value)]
         query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
         url = self._address(arguments) + (f"?{query}" if query else "")
         if self.body_type is None or BODY not in arguments:
             return HttpRequest(self.method, url, filled)
-        return with_body(self.method, url, {**filled, "Content-Type": self.body_type}, arguments[BODY])
+        return request_with_body(self.method, url, {**filled, "Content-Type": self.body_type}, arguments[BODY])
 
     def _address(self, arguments: Mapping[str, Any]) -> str:
         called = {parameter.name: parameter.argument for parameter in self.parameters if parameter.place == "path"}
         path = "".join(
-            segment(arguments.get(called[piece])) if number % 2 else literal(piece)
+            quote_segment(arguments.get(called[piece])) if number % 2 else quote_literal(piece)
             for number, piece in enumerate(HOLE.split(self.path))
         )
         if any(part in (".", "..") for part in path.split("/")):
@@ -128,7 +127,7 @@ class Operation:
         return self.server + path
 
 
-def operation(
+def find_operation(
     document: Any, operation_id: str, server: str | None = None, headers: Mapping[str, Template] | None = None
 ) -> Operation:
     """The operation of that id. `server` replaces the document's; `headers` are sent with it, and no model sets them.
@@ -137,14 +136,14 @@ def operation(
     """
     if not isinstance(document, Mapping) or not VERSION.fullmatch(str(document.get("openapi", ""))):
         raise OpenApiProblem("not an OpenAPI document of version 3")
-    method, path, item, found = _found(document, operation_id)
+    method, path, item, found = _locate(document, operation_id)
     headers = headers or {}
     fixed = frozenset(name.lower() for name in headers)
     try:
         described = list(_parameters(Inliner(document, open_ended=True), item, found, fixed))
         body = _body(document, found) if method.upper() in WITH_BODY else None
         parameters, schema = _arguments(described, body)
-        schema = checked(schema)
+        schema = plain_schema(schema)
         where = _server(document, item, found) if server is None else _checked_server(server)
     except SchemaProblem as problem:
         raise OpenApiProblem(f"`{operation_id}`: {problem}") from None
@@ -154,12 +153,12 @@ def operation(
     holes = HOLE.findall(path)
     if not path.startswith("/") or sorted(holes) != sorted(p.name for p in parameters if p.place == "path"):
         raise OpenApiProblem(f"`{operation_id}`: the path {path} and its parameters do not fit")
-    text = str(found.get("description") or found.get("summary") or operation_id)[:LONGEST_DESCRIPTION]
+    text = str(found.get("description") or found.get("summary") or operation_id)[:MAX_DESCRIPTION_LENGTH]
     kind = body[0] if body else None
     return Operation(method.upper(), where, path, text, schema, parameters, kind, headers)
 
 
-def _found(document: Mapping[str, Any], operation_id: str) -> tuple[str, str, Mapping[str, Any], Mapping[str, Any]]:
+def _locate(document: Mapping[str, Any], operation_id: str) -> tuple[str, str, Mapping[str, Any], Mapping[str, Any]]:
     names: list[str] = []
     paths = document.get("paths")
     for path, item in (paths if isinstance(paths, Mapping) else {}).items():
@@ -178,7 +177,9 @@ def _parameters(
     listed = [inliner.copy(entry) for source in (item, found) for entry in source.get("parameters") or ()]
     named = {(entry["name"], entry["in"]): entry for entry in listed if isinstance(entry, dict) and _is_named(entry)}
     for (name, place), entry in named.items():
-        if place == "header" and (name.lower() in fixed | OURS | {"accept", "content-type", "authorization"}):
+        if place == "header" and (
+            name.lower() in fixed | RESERVED_HEADERS | {"accept", "content-type", "authorization"}
+        ):
             continue
         reason = _unsupported(entry)
         if reason is None:
@@ -236,13 +237,13 @@ def _arguments(
         taken.add(argument)
         exploded = entry.get("explode", entry["in"] == "query") is True
         parameters.append(Parameter(argument, entry["name"], entry["in"], exploded, "content" in entry))
-        properties[argument] = _converted(_schema_of(entry))
+        properties[argument] = _convert(_schema_of(entry))
         if isinstance(entry.get("description"), str):
-            properties[argument].setdefault("description", entry["description"][:LONGEST_DESCRIPTION])
+            properties[argument].setdefault("description", entry["description"][:MAX_DESCRIPTION_LENGTH])
         if entry["in"] == "path" or entry.get("required") is True:
             required.append(argument)
     if body:
-        properties[BODY] = _converted(body[1])
+        properties[BODY] = _convert(body[1])
         required += [BODY] if body[2] else []
     return tuple(parameters), {"type": "object", "properties": properties, "required": required}
 
@@ -257,10 +258,10 @@ def _argument_name(entry: Mapping[str, Any], taken: set[str]) -> str:
     return name
 
 
-def _converted(schema: dict[str, Any]) -> dict[str, Any]:
+def _convert(schema: dict[str, Any]) -> dict[str, Any]:
     """A schema of OpenAPI 3.0 or 3.1 as JSON Schema, with what requests and models need of it."""
     copy: dict[str, Any] = json.loads(json.dumps(schema))
-    for _, node in schemas(copy):
+    for _, node in iter_schemas(copy):
         _to_json_schema(node)
     return copy
 
@@ -281,9 +282,9 @@ def _to_json_schema(node: dict[str, Any]) -> None:
         node["required"] = [name for name in node.get("required") or () if name not in readable]
     if node.get("format") not in CHECKED_FORMATS:
         node.pop("format", None)
-    if unusable_pattern(node.get("pattern")) is not None:
+    if pattern_problem(node.get("pattern")) is not None:
         del node["pattern"]
-    for keyword in [keyword for keyword in node if keyword not in KEPT]:
+    for keyword in [keyword for keyword in node if keyword not in KEPT_KEYWORDS]:
         del node[keyword]
     if nullable and isinstance(node.get("type"), str):
         node["type"] = [node["type"], "null"]
@@ -304,7 +305,7 @@ def _server(document: Mapping[str, Any], item: Mapping[str, Any], found: Mapping
 
 def _checked_server(url: str) -> str:
     try:
-        template = url_template(url)
+        template = parse_url_template(url)
     except TemplateProblem as problem:
         raise OpenApiProblem(f"the server `{url}`: {problem}; write `server:`") from None
     if template.arguments or template.query:
@@ -312,11 +313,11 @@ def _checked_server(url: str) -> str:
     return template.address({}).rstrip("/")
 
 
-def _written(parameter: Parameter, value: Any) -> str:
+def _serialize(parameter: Parameter, value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if parameter.as_json else as_text(value)
 
 
-def _pairs(parameter: Parameter, value: Any) -> list[tuple[str, str]]:
+def _query_pairs(parameter: Parameter, value: Any) -> list[tuple[str, str]]:
     if isinstance(value, list) and parameter.exploded and not parameter.as_json:
         return [(parameter.name, as_text(item)) for item in value]
-    return [(parameter.name, _written(parameter, value))]
+    return [(parameter.name, _serialize(parameter, value))]

@@ -11,32 +11,32 @@ import orjson
 
 from tools.ports import HttpResponse
 
-DEEPEST = 60
-LONGEST_ERROR = 2_000
+MAX_DEPTH = 60
+MAX_ERROR_LENGTH = 2_000
 """Characters of another system's explanation."""
 
 SELECTION = re.compile(r"(/[^\s]*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)")
-HIDDEN = "[secret]"
+REDACTED = "[secret]"
 
 
 @dataclass(frozen=True)
-class Shown:
+class ResultRendering:
     """`select`: a dotted path (`data.items.0`) or a JSON pointer (`/data/items/0`). `limit`: characters of JSON."""
 
     select: str | None = None
     limit: int = 8_000
 
-    def result(self, value: Any, secrets: Mapping[str, str], notes: tuple[str, ...] = ()) -> dict[str, Any]:
+    def render(self, value: Any, secrets: Mapping[str, str], notes: tuple[str, ...] = ()) -> dict[str, Any]:
         """The result, with a note on what was left out."""
-        found, value = _selected(value, self.select)
+        found, value = _select(value, self.select)
         if not found:
             return {"result": None, "note": f"the answer has nothing at {self.select}"}
-        shown, note = cut(hidden(value, secrets), self.limit)
+        shown, note = truncate(redact(value, secrets), self.limit)
         notes = (*notes, note) if note else notes
         return {"result": shown} | ({"note": "; ".join(notes)} if notes else {})
 
 
-def body_of(response: HttpResponse) -> Any:
+def decode_body(response: HttpResponse) -> Any:
     """The answer's body: a JSON value if it is one, otherwise its text; None if there is none."""
     if not response.body.strip():
         return None
@@ -44,28 +44,28 @@ def body_of(response: HttpResponse) -> Any:
         try:
             value = orjson.loads(response.body)
         except orjson.JSONDecodeError:
-            return _text(response)
-        return value if _shallow(value) else _text(response)
-    return _text(response)
+            return _decode_text(response)
+        return value if _is_shallow(value) else _decode_text(response)
+    return _decode_text(response)
 
 
-def refusal(response: HttpResponse, secrets: Mapping[str, str]) -> dict[str, Any]:
+def render_refusal(response: HttpResponse, secrets: Mapping[str, str]) -> dict[str, Any]:
     """How the other side said no."""
-    error, note = cut(hidden(body_of(response), secrets), LONGEST_ERROR)
+    error, note = truncate(redact(decode_body(response), secrets), MAX_ERROR_LENGTH)
     return {"status": response.status, "error": error} | ({"note": note} if note else {})
 
 
-def hidden(value: Any, secrets: Mapping[str, str]) -> Any:
+def redact(value: Any, secrets: Mapping[str, str]) -> Any:
     """The value with every appearance of a secret taken out, as it is or as addresses and JSON write it.
 
     NUL characters go too: no table holds them.
     """
-    forms = {form for secret in secrets.values() for form in _forms(secret)}
+    forms = {form for secret in secrets.values() for form in _encodings(secret)}
     pattern = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))) if forms else None
-    return _hidden(value, pattern)
+    return _redact(value, pattern)
 
 
-def cut(value: Any, limit: int) -> tuple[Any, str | None]:
+def truncate(value: Any, limit: int) -> tuple[Any, str | None]:
     """As much of the value as has `limit` characters, and a note if that is not all of it."""
     text = value if isinstance(value, str) else _json(value)
     if len(text) <= limit:
@@ -87,7 +87,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _text(response: HttpResponse) -> str:
+def _decode_text(response: HttpResponse) -> str:
     charset = re.search(r"charset=\"?([A-Za-z0-9_.:-]+)", response.content_type)
     try:
         return response.body.decode(charset[1] if charset else "utf-8", "replace")
@@ -95,14 +95,14 @@ def _text(response: HttpResponse) -> str:
         return response.body.decode("utf-8", "replace")
 
 
-def _shallow(value: Any, depth: int = 0) -> bool:
-    if depth > DEEPEST:
+def _is_shallow(value: Any, depth: int = 0) -> bool:
+    if depth > MAX_DEPTH:
         return False
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return all(_shallow(item, depth + 1) for item in items)
+    return all(_is_shallow(item, depth + 1) for item in items)
 
 
-def _selected(value: Any, select: str | None) -> tuple[bool, Any]:
+def _select(value: Any, select: str | None) -> tuple[bool, Any]:
     if select is None:
         return True, value
     if select.startswith("/"):
@@ -119,20 +119,20 @@ def _selected(value: Any, select: str | None) -> tuple[bool, Any]:
     return True, value
 
 
-def _forms(secret: str) -> set[str]:
+def _encodings(secret: str) -> set[str]:
     plain = {secret, secret.strip()}
     written = {form for text in plain for form in (text, quote(text, safe=""), quote(text), quote_plus(text))}
     return {form for text in written for form in (text, json.dumps(text)[1:-1], _json(text)[1:-1]) if form}
 
 
-def _hidden(value: Any, pattern: re.Pattern[str] | None) -> Any:
+def _redact(value: Any, pattern: re.Pattern[str] | None) -> Any:
     if isinstance(value, str):
         text = value.replace("\x00", "")
-        return pattern.sub(HIDDEN, text) if pattern else text
+        return pattern.sub(REDACTED, text) if pattern else text
     if isinstance(value, dict):
-        return {_hidden(key, pattern): _hidden(item, pattern) for key, item in value.items()}
+        return {_redact(key, pattern): _redact(item, pattern) for key, item in value.items()}
     if isinstance(value, list):
-        return [_hidden(item, pattern) for item in value]
+        return [_redact(item, pattern) for item in value]
     if pattern is not None and isinstance(value, int | float) and pattern.fullmatch(_json(value)):
-        return HIDDEN
+        return REDACTED
     return value

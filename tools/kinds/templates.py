@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tools.base import InvalidArguments
+from tools.net.headers import CONTROL_CHARACTER, HEADER_NAME, RESERVED_HEADERS
 from tools.ports import Unreachable
 
 HOLE = re.compile(r"\$\{secret:(?P<secret>[^{}]*)\}|\$\{|(?P<brace>\{\{|\}\})|\{(?P<argument>[^{}]*)\}|[{}]")
@@ -16,27 +17,6 @@ SECRET = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 ADDRESS = re.compile(
     r"(https?://[A-Za-z0-9.-]+(?::\d{1,5})?|https?://\[[0-9A-Fa-f:.]+\](?::\d{1,5})?)(/[^?#]*)?(\?[^#]*)?"
 )
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}")
-OURS = frozenset(
-    {
-        "accept-encoding",
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "idempotency-key",
-        "keep-alive",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""Headers that say how a request travels; no template may set them."""
-
 MISSING = object()
 
 
@@ -75,9 +55,9 @@ class Template:
         return frozenset(part.name for part in self.parts if isinstance(part, Secret))
 
     def text(
-        self, arguments: Mapping[str, Any], secrets: Mapping[str, str], quoted: Callable[[str], str] = str
+        self, arguments: Mapping[str, Any], secrets: Mapping[str, str], quote_value: Callable[[str], str] = str
     ) -> str | None:
-        """The whole text, or None if an argument is missing. `quoted` is applied to what fills the holes.
+        """The whole text, or None if an argument is missing. `quote_value` is applied to what fills the holes.
 
         Raises Unreachable if a secret is not set.
         """
@@ -86,7 +66,9 @@ class Template:
         return "".join(
             part
             if isinstance(part, str)
-            else quoted(secret(secrets, part.name) if isinstance(part, Secret) else as_text(arguments[part.name]))
+            else quote_value(
+                secret_value(secrets, part.name) if isinstance(part, Secret) else as_text(arguments[part.name])
+            )
             for part in self.parts
         )
 
@@ -98,7 +80,7 @@ class Template:
         return MISSING if text is None else text
 
 
-def template(text: str) -> Template:
+def parse_template(text: str) -> Template:
     """The template that a text is. Raises TemplateProblem."""
     parts: list[str | Argument | Secret] = []
     end = 0
@@ -126,7 +108,7 @@ def _hole(hole: re.Match[str]) -> str | Argument | Secret:
     )
 
 
-def secret(secrets: Mapping[str, str], name: str) -> str:
+def secret_value(secrets: Mapping[str, str], name: str) -> str:
     """The secret's value, without the line's end that pasting leaves. Raises Unreachable."""
     if name not in secrets:
         raise Unreachable(f"the secret {name} is not set", sent=False)
@@ -142,17 +124,17 @@ def as_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def segment(value: Any) -> str:
+def quote_segment(value: Any) -> str:
     """A value as (a part of) one segment of a path. Raises InvalidArguments for what could lead elsewhere."""
     text = "" if value is None else as_text(value)
     # Quoted slashes are still slashes to servers that decode a path before they look at it.
-    if not text or "/" in text or "\\" in text or CONTROL.search(text):
+    if not text or "/" in text or "\\" in text or CONTROL_CHARACTER.search(text):
         raise InvalidArguments(f"{text[:100]!r} cannot be part of an address: no slashes, and not empty")
     return quote(text, safe="")
 
 
-def literal(text: str) -> str:
-    """What a tenant wrote in an address: quoted where it must be."""
+def quote_literal(text: str) -> str:
+    """Return a part of an address that the tenant wrote, percent-encoded where necessary."""
     return quote(text, safe="%/:@!$'()*+,;=~-._")
 
 
@@ -165,14 +147,14 @@ class UrlTemplate:
     query: tuple[tuple[str, Template], ...]
 
     @property
-    def in_path(self) -> frozenset[str]:
+    def path_arguments(self) -> frozenset[str]:
         """Arguments without which there is no address."""
         return frozenset().union(*(part.arguments for part in self.path))
 
     @property
     def arguments(self) -> frozenset[str]:
         """All arguments that it takes."""
-        return self.in_path.union(*(value.arguments for _, value in self.query))
+        return self.path_arguments.union(*(value.arguments for _, value in self.query))
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -186,19 +168,19 @@ class UrlTemplate:
     def text(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> str:
         """The whole; values of the query whose argument is missing are left out."""
         pairs = ((name, value.text(arguments, secrets, _query_value)) for name, value in self.query)
-        query = "&".join(f"{literal(name)}={value}" for name, value in pairs if value is not None)
+        query = "&".join(f"{quote_literal(name)}={value}" for name, value in pairs if value is not None)
         return self.address(arguments) + (f"?{query}" if query else "")
 
 
-def url_template(text: str) -> UrlTemplate:
+def parse_url_template(text: str) -> UrlTemplate:
     """The template that an address is. Raises TemplateProblem."""
     match = ADDRESS.fullmatch(text)
-    if match is None or CONTROL.search(text) or "\\" in text or " " in text:
+    if match is None or CONTROL_CHARACTER.search(text) or "\\" in text or " " in text:
         raise TemplateProblem(
             "expected an address such as https://api.example.com/orders/{id}?q={word}: "
             "with a host that is written out, and without a user, spaces or a fragment"
         )
-    path = tuple(template(part) for part in (match[2] or "/")[1:].split("/"))
+    path = tuple(parse_template(part) for part in (match[2] or "/")[1:].split("/"))
     if any(part.secrets for part in path):
         raise TemplateProblem("a secret may stand in the query, in headers and in the body, not in the path")
     if any("".join(str(piece) for piece in part.parts) in (".", "..") for part in path):
@@ -211,12 +193,15 @@ def _pair(pair: str) -> tuple[str, Template]:
     name, _, value = pair.partition("=")
     if "{" in name or "}" in name or not name:
         raise TemplateProblem(f"`{pair}`: holes stand on the right of a `=`")
-    parts = template(value).parts
-    return name, Template(tuple(literal(part) if isinstance(part, str) else part for part in parts))
+    parts = parse_template(value).parts
+    return name, Template(tuple(quote_literal(part) if isinstance(part, str) else part for part in parts))
 
 
 def _filled(part: Template, arguments: Mapping[str, Any]) -> str:
-    pieces = (literal(piece) if isinstance(piece, str) else segment(arguments.get(piece.name)) for piece in part.parts)
+    pieces = (
+        quote_literal(piece) if isinstance(piece, str) else quote_segment(arguments.get(piece.name))
+        for piece in part.parts
+    )
     text = "".join(pieces)
     if text in (".", ".."):
         raise InvalidArguments(f"{text!r} cannot be part of an address")
@@ -227,21 +212,21 @@ def _query_value(text: str) -> str:
     return quote(text, safe="")
 
 
-def header_templates(headers: Mapping[str, str]) -> dict[str, Template]:
+def parse_header_templates(headers: Mapping[str, str]) -> dict[str, Template]:
     """Headers with holes. Raises TemplateProblem."""
     for name in headers:
-        if not HEADER.fullmatch(name) or name.lower() in OURS:
+        if not HEADER_NAME.fullmatch(name) or name.lower() in RESERVED_HEADERS:
             raise TemplateProblem(f"`{name}` is not a header that a tool may set")
-    return {name: template(text) for name, text in headers.items()}
+    return {name: parse_template(text) for name, text in headers.items()}
 
 
-def header_values(
+def fill_headers(
     headers: Mapping[str, Template], arguments: Mapping[str, Any], secrets: Mapping[str, str]
 ) -> dict[str, str]:
     """Headers with their holes filled; those whose argument is missing are left out. Raises Unreachable."""
     filled = {name: text.text(arguments, secrets) for name, text in headers.items()}
     for name, value in filled.items():
-        if value is not None and CONTROL.search(value):
+        if value is not None and CONTROL_CHARACTER.search(value):
             raise Unreachable(f"what the header {name} should hold has control characters", sent=False)
     return {name: value for name, value in filled.items() if value is not None}
 
@@ -249,7 +234,7 @@ def header_values(
 def check_headers(headers: Iterable[Template], arguments: Mapping[str, Any]) -> None:
     """Raises InvalidArguments for arguments that no header can hold."""
     for name in frozenset().union(*(text.arguments for text in headers)):
-        if CONTROL.search(as_text(arguments.get(name, ""))):
+        if CONTROL_CHARACTER.search(as_text(arguments.get(name, ""))):
             raise InvalidArguments(f"{name}: one line, without control characters")
 
 
@@ -257,34 +242,34 @@ Body = Template | dict[str, Any] | list[Any] | int | float | bool | None
 """A JSON value whose texts are templates."""
 
 
-def body_template(value: Any) -> Body:
+def parse_body_template(value: Any) -> Body:
     """The template that a body is. Raises TemplateProblem."""
     if isinstance(value, str):
-        return template(value)
+        return parse_template(value)
     if isinstance(value, Mapping):
-        return {key: body_template(item) for key, item in value.items()}
+        return {key: parse_body_template(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [body_template(item) for item in value]
+        return [parse_body_template(item) for item in value]
     if value is None or isinstance(value, int | float):
         return value
     raise TemplateProblem("a body is made of texts, numbers, lists and mappings")
 
 
-def leaves(body: Body) -> list[Template]:
+def body_templates(body: Body) -> list[Template]:
     """The templates within a body."""
     if isinstance(body, Template):
         return [body]
     items = body.values() if isinstance(body, dict) else body if isinstance(body, list) else ()
-    return [leaf for item in items for leaf in leaves(item)]
+    return [leaf for item in items for leaf in body_templates(item)]
 
 
-def body_value(body: Body, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> Any:
+def fill_body(body: Body, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> Any:
     """The body with its holes filled; what an argument is missing for is left out, or MISSING if that is all of it."""
     if isinstance(body, Template):
         return body.value(arguments, secrets)
     if isinstance(body, dict):
-        filled = {key: body_value(item, arguments, secrets) for key, item in body.items()}
+        filled = {key: fill_body(item, arguments, secrets) for key, item in body.items()}
         return {key: item for key, item in filled.items() if item is not MISSING}
     if isinstance(body, list):
-        return [item for item in (body_value(part, arguments, secrets) for part in body) if item is not MISSING]
+        return [item for item in (fill_body(part, arguments, secrets) for part in body) if item is not MISSING]
     return body

@@ -12,14 +12,14 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from tools.kinds.templates import CONTROL, HEADER
-from tools.net.ip_policy import ForbiddenAddress, Network, check, is_literal
+from tools.net.headers import CONTROL_CHARACTER, HEADER_NAME
+from tools.net.ip_policy import ForbiddenAddress, Network, check_address, is_literal
 from tools.ports import HttpResponse, Unreachable
 
-MOST_BYTES = 1_000_000
-MOST_REDIRECTS = 3
+MAX_BYTES = 1_000_000
+MAX_REDIRECTS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-KEPT_ELSEWHERE = frozenset({"accept", "accept-language", "user-agent"})
+CROSS_HOST_HEADERS = frozenset({"accept", "accept-language", "user-agent"})
 """Headers that another host may see after a redirect: any other may hold a secret."""
 
 CHUNK = 64 * 1024
@@ -46,21 +46,21 @@ class GuardedHttpClient:
         *,
         allowed: Sequence[Network] = (),
         programs: bool = False,
-        most_bytes: int = MOST_BYTES,
+        max_bytes: int = MAX_BYTES,
         resolver: AbstractResolver | None = None,
     ) -> None:
         self.programs = programs
         self._allowed = tuple(allowed)
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._resolver = resolver or aiohttp.ThreadedResolver()
         trace = aiohttp.TraceConfig()
-        trace.on_connection_create_start.append(_connecting)
-        trace.on_connection_create_end.append(_connected)
+        trace.on_connection_create_start.append(_on_connecting)
+        trace.on_connection_create_end.append(_on_connected)
         self._session = aiohttp.ClientSession(
             # A connection that is used again may be closed just when a write is sent, and nobody could say whether it
             # arrived. No limit here: the turns in flight are bounded, and one tenant's slow server stops no other's.
             connector=aiohttp.TCPConnector(
-                resolver=self._resolver, socket_factory=self._socket, force_close=True, limit=0
+                resolver=self._resolver, socket_factory=self._create_socket, force_close=True, limit=0
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
@@ -86,7 +86,7 @@ class GuardedHttpClient:
         entries = [] if is_literal(host) else await self._resolver.resolve(host, port, socket.AF_UNSPEC)
         found = [entry["host"] for entry in entries] or [host]
         for address in found:
-            check(address, self._allowed)
+            check_address(address, self._allowed)
         return found
 
     async def request(
@@ -96,33 +96,35 @@ class GuardedHttpClient:
 
         Raises Unreachable.
         """
-        target = _target(url)
-        if not all(HEADER.fullmatch(name) and not CONTROL.search(value) for name, value in headers.items()):
+        target = _parse_target(url)
+        if not all(
+            HEADER_NAME.fullmatch(name) and not CONTROL_CHARACTER.search(value) for name, value in headers.items()
+        ):
             raise Unreachable("a header that no request can hold", sent=False)
         progress = _RequestProgress()
         try:
             async with asyncio.timeout(timeout):
-                return await self._followed(method, target, dict(headers), body, progress)
+                return await self._send_following_redirects(method, target, dict(headers), body, progress)
         except TimeoutError:
             raise Unreachable(f"{target.host} did not answer in time", sent=progress.sent) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unreachable(f"{target.host}: {_reason(error)}", sent=progress.sent) from None
 
-    async def _followed(
+    async def _send_following_redirects(
         self, method: str, target: URL, headers: dict[str, str], body: bytes | None, progress: _RequestProgress
     ) -> HttpResponse:
-        for _ in range(MOST_REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             progress.connected = False
-            response, location = await self._once(method, target, headers, body, progress)
+            response, location = await self._send_once(method, target, headers, body, progress)
             if method != "GET" or response.status not in REDIRECTS or location is None:
                 return response
-            there = _target(_joined(target, location), sent=True)
+            there = _parse_target(_join(target, location), sent=True)
             if there.origin() != target.origin():
-                headers = {name: value for name, value in headers.items() if name.lower() in KEPT_ELSEWHERE}
+                headers = {name: value for name, value in headers.items() if name.lower() in CROSS_HOST_HEADERS}
             target = there
-        raise Unreachable(f"{target.host} redirects more than {MOST_REDIRECTS} times", sent=True)
+        raise Unreachable(f"{target.host} redirects more than {MAX_REDIRECTS} times", sent=True)
 
-    async def _once(
+    async def _send_once(
         self, method: str, target: URL, headers: Mapping[str, str], body: bytes | None, progress: _RequestProgress
     ) -> tuple[HttpResponse, str | None]:
         async with self._session.request(
@@ -135,7 +137,7 @@ class GuardedHttpClient:
         ) as response:
             read, cut = await self._read(response, whole=method == "GET")
             if response.headers.get("Content-Encoding", "identity").lower() in ("gzip", "deflate", "x-gzip"):
-                read, cut = _inflated(read, self._most_bytes, cut)
+                read, cut = _inflate(read, self._max_bytes, cut)
             kind = response.headers.get("Content-Type", "")
             return HttpResponse(response.status, kind, read, cut), response.headers.get("Location")
 
@@ -144,8 +146,8 @@ class GuardedHttpClient:
         try:
             async for chunk in response.content.iter_chunked(CHUNK):
                 read += chunk
-                if len(read) > self._most_bytes:
-                    return bytes(read[: self._most_bytes]), True
+                if len(read) > self._max_bytes:
+                    return bytes(read[: self._max_bytes]), True
         except (aiohttp.ClientError, OSError):
             # The status has come: whoever asked for a change knows what became of it, even if the rest is lost.
             if whole:
@@ -153,23 +155,23 @@ class GuardedHttpClient:
             return bytes(read), True
         return bytes(read), False
 
-    def _socket(self, info: Any) -> socket.socket:
+    def _create_socket(self, info: Any) -> socket.socket:
         family, kind, protocol, _, address = info
-        check(address[0], self._allowed)
+        check_address(address[0], self._allowed)
         return socket.socket(family, kind, protocol)
 
 
-async def _connecting(_: aiohttp.ClientSession, context: Any, __: Any) -> None:
+async def _on_connecting(_: aiohttp.ClientSession, context: Any, __: Any) -> None:
     # On its own, aiohttp sends PUT and DELETE a second time when the first connection broke.
     if context.trace_request_ctx.connected:
         raise aiohttp.ClientConnectionError("once is enough")
 
 
-async def _connected(_: aiohttp.ClientSession, context: Any, __: Any) -> None:
+async def _on_connected(_: aiohttp.ClientSession, context: Any, __: Any) -> None:
     context.trace_request_ctx.connected = context.trace_request_ctx.sent = True
 
 
-def _target(text: str, *, sent: bool = False) -> URL:
+def _parse_target(text: str, *, sent: bool = False) -> URL:
     try:
         url = URL(text, encoded=True)
         named = url.scheme in ("http", "https") and bool(url.host) and bool(url.port)
@@ -182,7 +184,7 @@ def _target(text: str, *, sent: bool = False) -> URL:
     return url.with_fragment(None)
 
 
-def _joined(base: URL, location: str) -> str:
+def _join(base: URL, location: str) -> str:
     try:
         return str(base.join(URL(location)))
     except ValueError:
@@ -203,11 +205,11 @@ def _reason(error: Exception) -> str:
     return "the connection broke, or what came was not HTTP"
 
 
-def _inflated(data: bytes, most: int, cut: bool) -> tuple[bytes, bool]:
+def _inflate(data: bytes, limit: int, cut: bool) -> tuple[bytes, bool]:
     """Decompressed, but no more than `most` bytes; what cannot be decompressed stays as it is."""
     try:
         stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
-        plain = stream.decompress(data, most)
+        plain = stream.decompress(data, limit)
     except zlib.error:
         return data, cut
     return plain, cut or not stream.eof

@@ -7,7 +7,7 @@ Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
 NAT64 = ip_network("64:ff9b::/96")
-INSIDE = (ip_network("168.63.129.16/32"), ip_network("192.0.0.0/24"), ip_network("192.88.99.0/24"))
+INTERNAL_NETWORKS = (ip_network("168.63.129.16/32"), ip_network("192.0.0.0/24"), ip_network("192.88.99.0/24"))
 """Public by their number, at least to some versions of Python: hosts' agents at Azure and Oracle, relays to IPv6."""
 
 
@@ -18,13 +18,13 @@ class ForbiddenAddress(OSError):
         super().__init__("its address is not one that tools may call")
 
 
-def check(address: str, allowed: Sequence[Network] = ()) -> None:
+def check_address(address: str, allowed: Sequence[Network] = ()) -> None:
     """Raises ForbiddenAddress for anything but a public unicast address, in whatever way it is wrapped."""
     try:
         outer = ip_address(address)
     except ValueError:
         raise ForbiddenAddress from None
-    if not all(_is_allowed(inner, allowed) or _is_public(inner) for inner in _unwrapped(outer)):
+    if not all(_is_allowed(inner, allowed) or _is_public(inner) for inner in _embedded_addresses(outer)):
         raise ForbiddenAddress
 
 
@@ -47,11 +47,11 @@ def _is_public(address: Address) -> bool:
         and not address.is_reserved
         and not address.is_unspecified
         and not (isinstance(address, IPv6Address) and address.is_site_local)
-        and not _is_allowed(address, INSIDE)
+        and not _is_allowed(address, INTERNAL_NETWORKS)
     )
 
 
-def _unwrapped(address: Address) -> Iterator[Address]:
+def _embedded_addresses(address: Address) -> Iterator[Address]:
     """The addresses that a packet to this one ends up at."""
     if not isinstance(address, IPv6Address):
         yield address

@@ -82,9 +82,9 @@ async def test_two_parameters_of_one_name_have_two_names(server: Server, http_cl
 
 def test_the_document_names_the_server_unless_the_tenant_does() -> None:
     document = YAML(typ="safe").load(FILES["shop.yaml"])
-    made = openapi.operation(document, "getOrder")
+    made = openapi.find_operation(document, "getOrder")
     assert made.request({"id": "1"}, {}).url == "https://shop.example/v1/orders/1"
-    made = openapi.operation(document, "getOrder", "https://other.example:8443/v2/")
+    made = openapi.find_operation(document, "getOrder", "https://other.example:8443/v2/")
     assert made.request({"id": "1"}, {}).url == "https://other.example:8443/v2/orders/1"
 
 

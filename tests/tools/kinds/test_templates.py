@@ -8,17 +8,17 @@ from tools.base import InvalidArguments
 from tools.kinds.templates import (
     MISSING,
     TemplateProblem,
-    body_template,
-    body_value,
     check_headers,
-    header_templates,
-    header_values,
-    template,
-    url_template,
+    fill_body,
+    fill_headers,
+    parse_body_template,
+    parse_header_templates,
+    parse_template,
+    parse_url_template,
 )
 from tools.ports import Unreachable
 
-URL = url_template("https://api.example.com/orders/{id}?q={word}&key=${secret:KEY}")
+URL = parse_url_template("https://api.example.com/orders/{id}?q={word}&key=${secret:KEY}")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_an_argument_that_could_lead_elsewhere_is_refused(id_: str | None) -> No
 
 def test_two_arguments_do_not_make_two_dots_together() -> None:
     with pytest.raises(InvalidArguments):
-        url_template("https://a.example/{a}{b}/x").address({"a": ".", "b": "."})
+        parse_url_template("https://a.example/{a}{b}/x").address({"a": ".", "b": "."})
 
 
 def test_an_argument_cannot_add_to_the_query() -> None:
@@ -76,40 +76,40 @@ def test_an_argument_cannot_add_to_the_query() -> None:
 )
 def test_an_address_whose_host_or_shape_could_change_is_no_template(url: str) -> None:
     with pytest.raises(TemplateProblem):
-        url_template(url)
+        parse_url_template(url)
 
 
 @pytest.mark.parametrize("text", ["${secret:lower}", "${KEY}", "$${", "{", "}", "{a b}", "{}", "${secret:}"])
 def test_what_is_neither_argument_nor_secret_is_said(text: str) -> None:
     with pytest.raises(TemplateProblem):
-        template(text)
+        parse_template(text)
 
 
 def test_braces_are_written_twice() -> None:
-    assert template("{{{a}}} $5").text({"a": 1}, {}) == "{1} $5"
+    assert parse_template("{{{a}}} $5").text({"a": 1}, {}) == "{1} $5"
 
 
 @pytest.mark.parametrize("name", ["Host", "content-length", "Idempotency-Key", "X Y", "X:", ""])
 def test_headers_that_say_how_a_request_travels_are_not_the_tenants(name: str) -> None:
     with pytest.raises(TemplateProblem):
-        header_templates({name: "x"})
+        parse_header_templates({name: "x"})
 
 
 def test_a_header_holds_a_secret_and_is_left_out_without_its_argument() -> None:
-    headers = header_templates({"Authorization": "Bearer ${secret:KEY}", "X-Unit": "{unit}"})
-    assert header_values(headers, {}, {"KEY": " k\n"}) == {"Authorization": "Bearer k"}
+    headers = parse_header_templates({"Authorization": "Bearer ${secret:KEY}", "X-Unit": "{unit}"})
+    assert fill_headers(headers, {}, {"KEY": " k\n"}) == {"Authorization": "Bearer k"}
 
 
 def test_an_argument_cannot_add_a_header() -> None:
-    headers = header_templates({"X-Unit": "{unit}"})
+    headers = parse_header_templates({"X-Unit": "{unit}"})
     with pytest.raises(InvalidArguments):
         check_headers(headers.values(), {"unit": "a\r\nX-Admin: 1"})
 
 
 def test_a_secret_with_a_line_break_is_not_named_by_its_value() -> None:
-    headers = header_templates({"X": "${secret:KEY}"})
+    headers = parse_header_templates({"X": "${secret:KEY}"})
     with pytest.raises(Unreachable) as caught:
-        header_values(headers, {}, {"KEY": "abc\ndef"})
+        fill_headers(headers, {}, {"KEY": "abc\ndef"})
     assert "abc" not in str(caught.value)
     assert not caught.value.sent
 
@@ -121,16 +121,18 @@ def test_a_secret_that_is_not_set_stops_the_call() -> None:
 
 
 def test_a_body_keeps_types_and_leaves_out_what_is_missing() -> None:
-    body = body_template({"n": "{n}", "text": "n={n}", "list": ["{n}", "{gone}"], "gone": "{gone}", "fixed": [1, None]})
-    value = body_value(body, {"n": 3}, {})
+    body = parse_body_template(
+        {"n": "{n}", "text": "n={n}", "list": ["{n}", "{gone}"], "gone": "{gone}", "fixed": [1, None]}
+    )
+    value = fill_body(body, {"n": 3}, {})
     assert value == {"n": 3, "text": "n=3", "list": [3], "fixed": [1, None]}
 
 
 def test_a_body_that_is_one_missing_argument_is_missing() -> None:
-    assert body_value(body_template("{gone}"), {}, {}) is MISSING
+    assert fill_body(parse_body_template("{gone}"), {}, {}) is MISSING
 
 
 def test_an_argument_cannot_break_out_of_a_body() -> None:
     hostile = '", "admin": true, "x": "${secret:KEY} {other}'
-    value = body_value(body_template({"note": "{note}"}), {"note": hostile, "other": 1}, {"KEY": "k"})
+    value = fill_body(parse_body_template({"note": "{note}"}), {"note": hostile, "other": 1}, {"KEY": "k"})
     assert value == {"note": hostile}

@@ -218,7 +218,7 @@ async def test_an_answer_is_read_up_to_a_limit(server: Server) -> None:
         return web.Response(body=b"x" * 1_000)
 
     server.says(much, exactly)
-    async with GuardedHttpClient(allowed=LOOPBACK, most_bytes=1_000) as http_client:
+    async with GuardedHttpClient(allowed=LOOPBACK, max_bytes=1_000) as http_client:
         cut, whole = await get(http_client, server.url), await get(http_client, server.url)
     assert (len(cut.body), cut.cut) == (1_000, True)
     assert (len(whole.body), whole.cut) == (1_000, False)
@@ -229,7 +229,7 @@ async def test_a_compressed_answer_is_not_larger_than_the_limit(server: Server) 
         return web.Response(body=gzip.compress(b"x" * 1_000_000), headers={"Content-Encoding": "gzip"})
 
     server.says(bomb)
-    async with GuardedHttpClient(allowed=LOOPBACK, most_bytes=2_000) as http_client:
+    async with GuardedHttpClient(allowed=LOOPBACK, max_bytes=2_000) as http_client:
         response = await get(http_client, server.url)
     assert (response.body, response.cut) == (b"x" * 2_000, True)
     assert server.seen[0].headers["Accept-Encoding"] == "identity"
