@@ -1,1 +1,1 @@
-"""What an agent may do. Imports nothing of the product: what a tool needs comes through the ports of `context`."""
+"""The tools of agents. This package imports no other package of the product: the app implements its ports."""

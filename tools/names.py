@@ -1,10 +1,10 @@
-"""Names that were meant."""
+"""Suggestions for misspelt names."""
 
 import difflib
 from collections.abc import Iterable
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """What to add to an error about a name that nobody has: the one that it looks like, or nothing."""
+    """Return the end of an error about an unknown name: the most similar of `names` as a question, or an empty text."""
     close = difflib.get_close_matches(name, list(names), 1, 0.5)
     return f": did you mean `{close[0]}`?" if close else ""

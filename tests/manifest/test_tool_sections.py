@@ -74,7 +74,7 @@ def test_a_section_that_is_no_server_is_said(section: dict[str, Any], message: s
         (posting({"type": "object", "properties": []}), ("parameters", "properties"), "not a JSON Schema"),
         (posting(schema() | {"patternProperties": {}}), ("parameters", "patternProperties"), "not supported"),
         (posting(schema(a={"$ref": "https://x.example/"})), ("parameters", "properties", "a", "$ref"), "within"),
-        (posting(schema(a={"$ref": "#/$defs/x"})), ("parameters", "properties", "a", "$ref"), "leads nowhere"),
+        (posting(schema(a={"$ref": "#/$defs/x"})), ("parameters", "properties", "a", "$ref"), "does not exist"),
         (posting(schema(a={"$ref": "#"})), ("parameters", "properties", "a", "properties", "a", "$ref"), "itself"),
         ({"http": {"url": "https://a.example/{id}"}}, ("http",), "`{id}` is not among the parameters"),
         ({"http": {"url": "https://a.example/{idd}"}, "parameters": ID}, ("http",), "did you mean `id`"),

@@ -1,4 +1,4 @@
-"""Tools that are one request to another system."""
+"""Tools that send one HTTP request to another system."""
 
 import asyncio
 import json
@@ -23,11 +23,11 @@ from tools.kinds.templates import (
 from tools.ports import JSON, HttpResponse, ToolContext, Unreachable
 
 RETRY_PAUSE = 0.2
-"""Seconds before the second attempt, about; twice as long before each further one."""
+"""Average seconds before the second attempt. The pause doubles before each further attempt."""
 
 TOO_MANY_REQUESTS = 429
 REFUSED_STATUSES = frozenset({*range(400, 500), 307, 308})
-"""Statuses that say: nothing was done."""
+"""Statuses which mean that the server did nothing."""
 
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 JSON_TYPE = "application/json"
@@ -37,9 +37,10 @@ DEFAULT_HEADERS = {"User-Agent": "recado", "Accept": JSON_TYPE}
 
 @dataclass(frozen=True)
 class HttpPolicy:
-    """How a request is made. `retries` come after the first attempt; `timeout` is for all of them, in seconds.
+    """How a request is sent. `retries` follow the first attempt; `timeout` is in seconds, for all attempts together.
 
-    `write`: it changes something there. `idempotent`: and honours the Idempotency-Key, so it may be sent again.
+    `write`: the request changes something. `idempotent`: the server honours the Idempotency-Key of a write, so that
+    the write may be sent again.
     """
 
     write: bool
@@ -51,7 +52,7 @@ class HttpPolicy:
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """A request with nothing left to fill in."""
+    """A complete request."""
 
     method: str
     url: str
@@ -60,25 +61,25 @@ class HttpRequest:
 
 
 class RequestMaker(Protocol):
-    """Makes requests of a model's arguments."""
+    """Builds requests from a model's arguments."""
 
     @property
     def secrets(self) -> frozenset[str]:
-        """The secrets that the requests hold."""
+        """The names of the secrets that the requests hold."""
         ...
 
     def check(self, arguments: Mapping[str, Any]) -> None:
-        """Raises InvalidArguments for what no request can hold."""
+        """Raise InvalidArguments if a request cannot hold the arguments."""
         ...
 
     def request(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> HttpRequest:
-        """The request. Raises InvalidArguments, Unreachable."""
+        """Return the request for these arguments. Raises InvalidArguments, Unreachable."""
         ...
 
 
 @dataclass(frozen=True)
 class HttpTemplate:
-    """A request with holes. Without a `body`, the arguments that `rest` names are sent as one."""
+    """A request with placeholders. Without a `body`, the arguments in `rest` are sent as a mapping."""
 
     method: str
     url: UrlTemplate
@@ -88,22 +89,22 @@ class HttpTemplate:
 
     @property
     def arguments(self) -> frozenset[str]:
-        """All arguments that it has holes for."""
+        """The names of all arguments that the template uses."""
         texts = [*self.headers.values(), *body_templates(self.body)]
         return self.url.arguments.union(*(text.arguments for text in texts))
 
     @property
     def secrets(self) -> frozenset[str]:
-        """The secrets that it takes."""
+        """The names of the secrets that the template uses."""
         return self.url.secrets.union(*(text.secrets for text in [*self.headers.values(), *body_templates(self.body)]))
 
     def check(self, arguments: Mapping[str, Any]) -> None:
-        """Raises InvalidArguments for what no address and no header can hold."""
+        """Raise InvalidArguments if the address or a header cannot hold the arguments."""
         self.url.address(arguments)
         check_headers(self.headers.values(), arguments)
 
     def request(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> HttpRequest:
-        """The request. Raises InvalidArguments, Unreachable."""
+        """Return the request for these arguments. Raises InvalidArguments, Unreachable."""
         self.check(arguments)
         headers = fill_headers(self.headers, arguments, secrets)
         value: Any = MISSING
@@ -119,19 +120,21 @@ class HttpTemplate:
         )
 
 
-def request_parser(maker: RequestMaker, parsed: Callable[[JSON], dict[str, Any]]) -> Callable[[JSON], dict[str, Any]]:
-    """What parses a model's arguments: checks them first by their schema, then by where they are to go."""
+def request_parser(
+    maker: RequestMaker, parse_by_schema: Callable[[JSON], dict[str, Any]]
+) -> Callable[[JSON], dict[str, Any]]:
+    """Return a parser of arguments that applies the schema's parser first and then the maker's check."""
 
     def parse(arguments: JSON) -> dict[str, Any]:
-        known = parsed(arguments)
-        maker.check(known)
-        return known
+        parsed = parse_by_schema(arguments)
+        maker.check(parsed)
+        return parsed
 
     return parse
 
 
 def request_runner(maker: RequestMaker, policy: HttpPolicy) -> Callable[[ToolContext, Any], Awaitable[JSON]]:
-    """What runs the tool."""
+    """Return the `run` of a tool that sends the maker's request."""
 
     async def run(context: ToolContext, arguments: Any) -> JSON:
         return await send_request(context, maker.request(arguments, context.secrets), policy)
@@ -140,7 +143,7 @@ def request_runner(maker: RequestMaker, policy: HttpPolicy) -> Callable[[ToolCon
 
 
 def request_with_body(method: str, url: str, headers: Mapping[str, str], value: Any) -> HttpRequest:
-    """A request whose body is a form or a text if its Content-Type says so, otherwise JSON."""
+    """Return a request with a body. Its Content-Type selects JSON (the default), a form, or text."""
     kind = next((text for name, text in headers.items() if name.lower() == "content-type"), JSON_TYPE)
     plain = kind.split(";")[0].strip().lower()
     if plain == FORM and isinstance(value, Mapping):
@@ -154,9 +157,10 @@ def request_with_body(method: str, url: str, headers: Mapping[str, str], value: 
 
 
 async def send_request(context: ToolContext, request: HttpRequest, policy: HttpPolicy) -> JSON:
-    """The answer as a model is shown it; a refusal is an answer too.
+    """Send the request and return the result for the model. A refusal by the server is a result, too.
 
-    Raises Unreachable: no answer, or one that does not say what became of a change. Its text holds no secret.
+    Raises Unreachable if no answer arrived, or if the answer does not say whether a write was done. The text of the
+    exception holds no secret.
     """
     named = {name.lower() for name in request.headers}
     defaults = {name: text for name, text in DEFAULT_HEADERS.items() if name.lower() not in named}
@@ -203,8 +207,8 @@ async def _send_with_retries(
 
 
 def _is_settled(status: int, policy: HttpPolicy, *, sent: bool) -> bool:
-    """Whether the answer says what became of the request."""
+    """Return whether the status says if the request was done."""
     if not policy.write:
         return status < 500
-    # A refusal of a second attempt does not say that the first was refused as well.
+    # A refusal of the second attempt does not mean that the first was refused.
     return 200 <= status < 300 or (status in REFUSED_STATUSES and not sent)

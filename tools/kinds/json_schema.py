@@ -1,4 +1,4 @@
-"""JSON Schema as tools use it: plain, without references, and cheap to check whatever a model sends."""
+"""JSON Schema for tools: without references, and with a cost of checking that a model cannot drive up."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -18,10 +18,10 @@ from tools.names import nearest
 from tools.ports import JSON
 
 SchemaPath = tuple[int | str, ...]
-"""Keys and numbers that lead to a value."""
+"""The keys and indexes that lead to a value."""
 
 MAX_VALUES = 4_000
-"""Values of one tool's schema, once its references are replaced."""
+"""Values in the schema of one tool, after its references are replaced."""
 
 MAX_DEPTH = 40
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -57,11 +57,11 @@ KEYWORDS: dict[str, Any] = {
     **{key: {"type": "string"} for key in ("pattern", "format", "title", "description", "$schema", "$comment")},
     **dict.fromkeys(("const", "default", "example", "examples", "deprecated", "readOnly", "writeOnly"), True),
 }
-"""What a schema may say, and how. The standard's own schema says it too, and takes ten times as long."""
+"""The schema of each allowed keyword. Checks with the official meta-schema take ten times longer."""
 
 
 class SchemaProblem(ValueError):
-    """A schema that tools cannot use. `where` leads to what is wrong."""
+    """The schema cannot be used for a tool. `where` is the location of the problem."""
 
     def __init__(self, where: SchemaPath, message: str) -> None:
         super().__init__(message)
@@ -69,10 +69,10 @@ class SchemaProblem(ValueError):
 
 
 class Inliner:
-    """Copies values of a document with every `$ref` replaced by what it names, within the document only.
+    """Copies values of a document and replaces every `$ref` with its target in the same document.
 
-    `open_ended`: a schema that contains itself becomes one that takes anything; otherwise it is a SchemaProblem, as are
-    references that lead nowhere and copies of more than MOST_VALUES.
+    `open_ended`: a schema that contains itself is replaced with one that accepts everything; otherwise it is a
+    SchemaProblem. Unknown targets and copies of more than MAX_VALUES values are SchemaProblems, too.
     """
 
     def __init__(self, document: Any, *, open_ended: bool = False) -> None:
@@ -81,7 +81,7 @@ class Inliner:
         self._left = MAX_VALUES
 
     def copy(self, value: Any, where: SchemaPath = (), following: tuple[str, ...] = ()) -> Any:
-        """The value without references. Raises SchemaProblem."""
+        """Return the value without references. Raises SchemaProblem."""
         self._left -= 1
         if self._left < 0 or len(where) > MAX_DEPTH:
             raise SchemaProblem(where[:1], f"too large: more than {MAX_VALUES} values, or {MAX_DEPTH} levels")
@@ -98,38 +98,38 @@ class Inliner:
         if reference in following:
             if self._open_ended:
                 return {}
-            raise SchemaProblem((*where, "$ref"), "a schema that contains itself cannot be told to a model")
+            raise SchemaProblem((*where, "$ref"), "a schema that contains itself cannot be sent to a model")
         target = self.copy(self._find(reference, where), where, (*following, reference))
         beside = {key: item for key, item in value.items() if key != "$ref"}
         return {**target, **self.copy(beside, where, following)} if isinstance(target, dict) else target
 
     def _find(self, reference: str, where: SchemaPath) -> Any:
         if not reference.startswith("#/") and reference != "#":
-            raise SchemaProblem((*where, "$ref"), f"`{reference}`: references stay within the file, as `#/…`")
+            raise SchemaProblem((*where, "$ref"), f"`{reference}`: a reference must stay within the file, as in `#/…`")
         node = self._document
         for part in reference.split("/")[1:]:
             key = unquote(part).replace("~1", "/").replace("~0", "~")
             try:
                 node = node[int(key)] if isinstance(node, list) else node[key]
             except (KeyError, IndexError, TypeError, ValueError):
-                raise SchemaProblem((*where, "$ref"), f"`{reference}` leads nowhere") from None
+                raise SchemaProblem((*where, "$ref"), f"`{reference}` does not exist") from None
         return node
 
 
 def plain_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A tool's parameters as written by hand, without references. Raises SchemaProblem."""
+    """Check the schema of a tool's parameters, and return it without references. Raises SchemaProblem."""
     plain: dict[str, Any] = Inliner(schema).copy(schema)
     plain.pop("$defs", None)
     plain.pop("definitions", None)
     if plain.get("type") != "object":
-        raise SchemaProblem(("type",) if "type" in plain else (), "parameters are of `type: object`")
+        raise SchemaProblem(("type",) if "type" in plain else (), "parameters must be of `type: object`")
     for where, node in iter_schemas(plain):
         _check(node, where)
     return plain
 
 
 def _check(node: dict[str, Any], where: SchemaPath) -> None:
-    """One schema, without those within it."""
+    """Check one schema, but not the schemas inside it."""
     for keyword in node:
         if keyword in UNSUPPORTED_KEYWORDS:
             raise SchemaProblem((*where, keyword), f"`{keyword}` is not supported: {UNSUPPORTED_KEYWORDS[keyword]}")
@@ -144,7 +144,7 @@ def _check(node: dict[str, Any], where: SchemaPath) -> None:
 
 
 def iter_schemas(node: Any, where: SchemaPath = ()) -> Iterator[tuple[SchemaPath, dict[str, Any]]]:
-    """Every schema within a plain schema and where it is; each before those within it."""
+    """Yield a schema and all schemas inside it, with their locations, outermost first."""
     if not isinstance(node, dict):
         return
     yield where, node
@@ -159,22 +159,22 @@ def iter_schemas(node: Any, where: SchemaPath = ()) -> Iterator[tuple[SchemaPath
 
 
 def pattern_problem(pattern: Any) -> str | None:
-    """Why a pattern cannot be used, if so."""
+    """Return why a pattern cannot be used, or None if it can."""
     try:
         if isinstance(pattern, str):
             _compile_pattern(pattern)
     except SchemaError:
-        return "not a regular expression that can be used here: look-around and back-references are not supported"
+        return "not a supported regular expression: look-around and back-references are not supported"
     return None
 
 
 def arguments_parser(schema: Mapping[str, Any]) -> Callable[[JSON], dict[str, Any]]:
-    """What checks a model's arguments and fills in defaults; it raises InvalidArguments.
+    """Return a function that checks a model's arguments and adds defaults. It raises InvalidArguments.
 
-    Arguments that the schema does not name are refused, unless it says `additionalProperties`.
+    Arguments that the schema does not name are refused, unless it allows `additionalProperties`.
     """
     closed = {**schema, "additionalProperties": schema.get("additionalProperties", False)}
-    # The empty registry: a validator without one fetches what a schema refers to.
+    # With an empty registry the validator never fetches a remote schema.
     validator = _Validator(closed, registry=Registry(), format_checker=_formats())
     properties: Mapping[str, Any] = schema.get("properties", {})
     defaults = {
@@ -187,7 +187,7 @@ def _parse(validator: Any, defaults: Mapping[str, Any], arguments: JSON) -> dict
     complete = {**defaults, **arguments}
     for value in _scalars(complete):
         if isinstance(value, str) and UNSTORABLE.search(value):
-            raise InvalidArguments("a text holds a NUL or half a character")
+            raise InvalidArguments("a text holds a NUL or an unpaired surrogate")
         if isinstance(value, float) and not isfinite(value):
             raise InvalidArguments("a number is not finite")
     errors = []
@@ -219,13 +219,13 @@ def _path(error: ValidationError) -> str:
 
 def _shorten(error: ValidationError) -> str:
     message, half = str(error.message), MAX_PROBLEM_LENGTH // 2
-    # What was given comes first, and what was expected last.
+    # The message begins with the given value and ends with what was expected; both are kept.
     return message if len(message) <= MAX_PROBLEM_LENGTH else f"{message[:half]}…{message[-half:]}"
 
 
 @lru_cache(maxsize=2_000)
 def _compile_pattern(pattern: str) -> SchemaValidator:
-    # Pydantic's engine takes time in proportion to the text; Python's own can be made to take for ever.
+    # The time of Pydantic's engine is linear in the text. Python's `re` can need exponential time.
     return SchemaValidator(core_schema.str_schema(pattern=pattern))
 
 

@@ -1,4 +1,4 @@
-"""Tools of MCP servers. What a model is told of them stands in the tenant's file, so no server can change it later."""
+"""Tools of MCP servers. Their declarations are in the tenant's manifest, so that a server cannot change them later."""
 
 import asyncio
 import importlib
@@ -14,19 +14,19 @@ from tools.ports import JSON, HttpClient, ToolContext, Unreachable
 
 @runtime_checkable
 class McpHttpClient(HttpClient, Protocol):
-    """The way out, as sessions need it. `programs`: whether programs may be started on this machine."""
+    """The HTTP client that MCP sessions need. `programs`: whether programs may be started on this machine."""
 
     @property
     def programs(self) -> bool: ...
 
     async def addresses(self, host: str, port: int) -> Sequence[str]:
-        """The addresses that this host may be called at. Raises OSError."""
+        """Return the addresses of a host. Raises OSError for an unknown host and for a forbidden address."""
         ...
 
 
 @dataclass(frozen=True)
 class McpServer:
-    """Where a server is: a `url`, or a `command` to start it with, which is given `environment`."""
+    """An MCP server: either a `url`, or a `command` that starts it with the variables in `environment`."""
 
     url: str | None = None
     headers: Mapping[str, Template] = field(default_factory=dict)
@@ -35,14 +35,14 @@ class McpServer:
 
     @property
     def secrets(self) -> frozenset[str]:
-        """The secrets that it takes."""
+        """The names of the secrets that the server receives."""
         texts = [*self.headers.values(), *self.environment.values()]
         return frozenset().union(*(text.secrets for text in texts))
 
 
 @dataclass(frozen=True)
 class McpCall:
-    """One call, with nothing left to fill in. `key` names it to the server, if it changes something."""
+    """One complete call. `key` is the idempotency key; a call that only reads has none."""
 
     tool: str
     arguments: Mapping[str, Any]
@@ -55,25 +55,25 @@ class McpCall:
 
 @dataclass(frozen=True)
 class McpAnswer:
-    """What a server answered. `refused`: it said that the call failed."""
+    """The answer of a server. `refused`: the server reported that the call failed."""
 
     value: Any
     refused: bool
 
 
 def mcp_runner(server: McpServer, tool: str, policy: HttpPolicy) -> Callable[[ToolContext, Any], Awaitable[JSON]]:
-    """What runs the tool that the server calls `tool`."""
+    """Return the `run` of a tool; `tool` is its name at the server."""
 
     async def run(context: ToolContext, arguments: Any) -> JSON:
-        return await call(context, server, tool, arguments, policy)
+        return await call_tool(context, server, tool, arguments, policy)
 
     return run
 
 
-async def call(
+async def call_tool(
     context: ToolContext, server: McpServer, tool: str, arguments: Mapping[str, Any], policy: HttpPolicy
 ) -> JSON:
-    """The tool's result as a model is shown it. Raises Unreachable, with a text that holds no secret."""
+    """Call the tool and return the result for the model. Raises Unreachable; its text holds no secret."""
     prepared = _prepare(context, server, tool, arguments, policy)
     try:
         answer = await _call_with_retries(context, prepared, policy)
@@ -91,7 +91,7 @@ def _prepare(
     headers = fill_headers(server.headers, {}, context.secrets)
     environment = fill_headers(server.environment, {}, context.secrets)
     if any("${" in value for value in environment.values()):
-        # The client would put variables of our own environment there.
+        # The MCP client would replace `${NAME}` with variables of our process.
         raise Unreachable("a secret for the program's environment holds `${`", sent=False)
     key = context.key if policy.write else None
     if key is not None:
@@ -103,7 +103,7 @@ async def _call_with_retries(context: ToolContext, prepared: McpCall, policy: Ht
     http_client = context.http_client
     if not isinstance(http_client, McpHttpClient) or (prepared.command and not http_client.programs):
         raise Unreachable("this deployment does not start programs for MCP", sent=False)
-    # By name, and in a thread: the client takes half a second to import, and most tenants never need it.
+    # Imported on first use and in a thread, because the import takes half a second and most tenants have no MCP tools.
     sessions = await asyncio.to_thread(importlib.import_module, "tools.kinds.mcp_session")
     clock = asyncio.get_running_loop().time
     deadline = clock() + policy.timeout
@@ -116,12 +116,12 @@ async def _call_with_retries(context: ToolContext, prepared: McpCall, policy: Ht
         if attempt and left <= 0:
             break
         try:
-            answer: McpAnswer = await sessions.call(http_client, prepared, left)
+            answer: McpAnswer = await sessions.call_in_session(http_client, prepared, left)
         except Unreachable as error:
             sent, reason = sent or error.sent, str(error)
             continue
         if answer.refused and sent and policy.write:
-            # A refusal of a second attempt does not say that the first was refused as well.
+            # A refusal of the second attempt does not mean that the first was refused.
             reason = "the server refused a second attempt"
             continue
         return answer

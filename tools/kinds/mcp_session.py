@@ -1,4 +1,4 @@
-"""One session with an MCP server for one call: over HTTP to addresses that tools may call, or with a program."""
+"""One session with an MCP server for one call, over HTTP to allowed addresses or with a local program."""
 
 import asyncio
 import ssl
@@ -19,7 +19,7 @@ from tools.net.ip_policy import ForbiddenAddress
 from tools.ports import HttpResponse, Unreachable
 
 REFUSED_CODES = frozenset({types.INVALID_REQUEST, types.METHOD_NOT_FOUND, types.INVALID_PARAMS})
-"""Errors that say: nothing was done."""
+"""Error codes which mean that the server did nothing."""
 
 KEY_FIELD = "recado/idempotency-key"
 MAX_REASON_LENGTH = 300
@@ -27,14 +27,17 @@ MAX_REASON_LENGTH = 300
 
 @dataclass
 class _SessionProgress:
-    """How far a call has come. `sent`: the server may have it."""
+    """The progress of a call. `sent`: the server may have received it."""
 
     sent: bool = False
     answer: McpAnswer | None = None
 
 
-async def call(http_client: McpHttpClient, prepared: McpCall, timeout: float) -> McpAnswer:
-    """The server's answer. `timeout` is in seconds; a program may take four more to end. Raises Unreachable."""
+async def call_in_session(http_client: McpHttpClient, prepared: McpCall, timeout: float) -> McpAnswer:
+    """Open a session, make the call and return the answer. Raises Unreachable.
+
+    `timeout` is in seconds. Ending a local program may take four seconds more.
+    """
     progress = _SessionProgress()
     reason = "no answer"
     try:
@@ -45,7 +48,7 @@ async def call(http_client: McpHttpClient, prepared: McpCall, timeout: float) ->
     except TimeoutError:
         reason = "did not answer in time"
     except Exception as error:
-        # The client lets anything through, in groups, from its tasks; all of it means that the session broke.
+        # The client raises many kinds of errors, also in groups. Each of them means that the session failed.
         first = _first_cause(error)
         if progress.sent and isinstance(first, httpx.HTTPStatusError) and first.response.is_client_error:
             progress.answer = McpAnswer(f"HTTP status {first.response.status_code}", refused=True)
@@ -93,7 +96,7 @@ async def _send_call(session: ClientSession, prepared: McpCall) -> McpAnswer:
         {"name": prepared.tool, "arguments": dict(prepared.arguments), "_meta": meta}
     )
     try:
-        # Not `call_tool`: that asks for the list of tools afterwards, and fails on results of calls that were made.
+        # Not `session.call_tool`: it then requests the list of tools, and may fail although the call was made.
         result = await session.send_request(
             types.ClientRequest(types.CallToolRequest(params=parameters)), types.CallToolResult
         )
@@ -118,14 +121,14 @@ def _result_value(result: types.CallToolResult) -> Any:
 
 
 class _GuardedTransport(httpx.AsyncBaseTransport):
-    """Connects to the addresses that were looked at, and to no others; reads at most MOST_BYTES of an answer."""
+    """Connects only to addresses that were checked, and reads at most MAX_BYTES of an answer."""
 
     def __init__(self, http_client: McpHttpClient) -> None:
         self._http_client = http_client
         self._inner = httpx.AsyncHTTPTransport(verify=_tls_context(), trust_env=False)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Sends the request to the first address that answers. Raises OSError, httpx.HTTPError."""
+        """Send the request to the first address that accepts a connection. Raises OSError, httpx.HTTPError."""
         url = request.url
         failure: httpx.TransportError = httpx.ConnectError("the host has no address")
         for address in await self._http_client.addresses(url.host, url.port or (443 if url.scheme == "https" else 80)):
@@ -150,7 +153,7 @@ class _GuardedTransport(httpx.AsyncBaseTransport):
         raise failure
 
     async def aclose(self) -> None:
-        """Closes all connections."""
+        """Close all connections."""
         await self._inner.aclose()
 
 
@@ -160,8 +163,8 @@ class _Limited(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self._response.headers.get("Content-Encoding", "identity") != "identity":
-            # A compressed megabyte can be a gigabyte.
-            raise httpx.ReadError("compressed, which was not asked for")
+            # A compressed megabyte can decompress to a gigabyte.
+            raise httpx.ReadError("the answer is compressed, although the request excludes it")
         read = 0
         async for chunk in self._response.aiter_raw():
             read += len(chunk)
@@ -175,7 +178,7 @@ class _Limited(httpx.AsyncByteStream):
 
 @cache
 def _tls_context() -> ssl.SSLContext:
-    # Made once: it reads all certificates that this machine trusts.
+    # Cached, because it reads all certificates that this machine trusts.
     return ssl.create_default_context()
 
 
@@ -186,7 +189,7 @@ def _first_cause(error: BaseException) -> BaseException:
 
 
 def _reason(error: BaseException) -> str:
-    """Why, in words that hold nothing of the request."""
+    """Return the reason of a failure. It holds no part of the request, which may hold secrets."""
     if isinstance(error, ForbiddenAddress):
         return str(error)
     if isinstance(error, McpError):
@@ -196,5 +199,5 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "did not answer in time"
     if isinstance(error, httpx.TransportError):
-        return "no connection, or one that broke"
-    return "cannot be started or found" if isinstance(error, OSError) else "the session broke"
+        return "no connection, or the connection was lost"
+    return "cannot be started or found" if isinstance(error, OSError) else "the session failed"

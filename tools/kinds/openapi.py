@@ -1,4 +1,4 @@
-"""Tools that are one operation of an OpenAPI 3 document: what a model is told, and the request, come out of it."""
+"""Tools that are one operation of an OpenAPI 3 document, which gives their declaration and their request."""
 
 import json
 import re
@@ -22,7 +22,7 @@ from tools.kinds.templates import (
 from tools.names import nearest
 from tools.net.headers import CONTROL_CHARACTER, RESERVED_HEADERS
 
-HOLE = re.compile(r"\{([^{}]*)\}")
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 METHODS = ("get", "post", "put", "patch", "delete")
 VERSION = re.compile(r"3\.[0-2](\.\d+)?")
 KEPT_KEYWORDS = frozenset(
@@ -57,19 +57,19 @@ KEPT_KEYWORDS = frozenset(
         "uniqueItems",
     }
 )
-"""Keywords of a schema that models are told and arguments are checked against."""
+"""Keywords of a schema that are kept: they are sent to models, and arguments are checked against them."""
 
 BODY = "body"
 MAX_DESCRIPTION_LENGTH = 1_000
 
 
 class OpenApiProblem(ValueError):
-    """A document, or an operation of it, that cannot be a tool. The message says why."""
+    """A document or one of its operations cannot be a tool. The message says why."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of the request. `argument`: what the model calls it."""
+    """One parameter of the request. `argument` is its name for the model; `place` is the value of `in`."""
 
     argument: str
     name: str
@@ -80,7 +80,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation, ready to be told to a model and to be called."""
+    """One operation, with what a declaration and a request need."""
 
     method: str
     server: str
@@ -93,18 +93,18 @@ class Operation:
 
     @property
     def secrets(self) -> frozenset[str]:
-        """The secrets that its headers hold."""
+        """The names of the secrets that its headers use."""
         return frozenset().union(*(text.secrets for text in self.headers.values()))
 
     def check(self, arguments: Mapping[str, Any]) -> None:
-        """Raises InvalidArguments for what no address and no header can hold."""
+        """Raise InvalidArguments if the address or a header cannot hold the arguments."""
         self._address(arguments)
         for parameter in self.parameters:
             if parameter.place == "header" and CONTROL_CHARACTER.search(as_text(arguments.get(parameter.argument, ""))):
-                raise InvalidArguments(f"{parameter.argument}: one line, without control characters")
+                raise InvalidArguments(f"{parameter.argument}: must be one line without control characters")
 
     def request(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> HttpRequest:
-        """The request. Raises InvalidArguments, Unreachable."""
+        """Return the request for these arguments. Raises InvalidArguments, Unreachable."""
         self.check(arguments)
         given = {p: arguments[p.argument] for p in self.parameters if arguments.get(p.argument) is not None}
         filled = {p.name: _serialize(p, value) for p, value in given.items() if p.place == "header"}
@@ -120,61 +120,62 @@ class Operation:
         called = {parameter.name: parameter.argument for parameter in self.parameters if parameter.place == "path"}
         path = "".join(
             quote_segment(arguments.get(called[piece])) if number % 2 else quote_literal(piece)
-            for number, piece in enumerate(HOLE.split(self.path))
+            for number, piece in enumerate(PLACEHOLDER.split(self.path))
         )
         if any(part in (".", "..") for part in path.split("/")):
-            raise InvalidArguments("an address does not go up")
+            raise InvalidArguments("an address must not contain the segments `.` and `..`")
         return self.server + path
 
 
 def find_operation(
     document: Any, operation_id: str, server: str | None = None, headers: Mapping[str, Template] | None = None
 ) -> Operation:
-    """The operation of that id. `server` replaces the document's; `headers` are sent with it, and no model sets them.
+    """Return the operation with this id. Raises OpenApiProblem.
 
-    Optional parameters that cannot be sent (cookies, nested objects in a query) are not offered. Raises OpenApiProblem.
+    `server` replaces the server of the document. `headers` are sent with each request; models cannot set them.
+    Optional parameters that cannot be sent (cookies, nested objects in a query) are omitted.
     """
     if not isinstance(document, Mapping) or not VERSION.fullmatch(str(document.get("openapi", ""))):
         raise OpenApiProblem("not an OpenAPI document of version 3")
-    method, path, item, found = _locate(document, operation_id)
+    method, path, path_item, operation = _locate(document, operation_id)
     headers = headers or {}
     fixed = frozenset(name.lower() for name in headers)
     try:
-        described = list(_parameters(Inliner(document, open_ended=True), item, found, fixed))
-        body = _body(document, found) if method.upper() in WITH_BODY else None
-        parameters, schema = _arguments(described, body)
+        entries = list(_parameters(Inliner(document, open_ended=True), path_item, operation, fixed))
+        body = _body(document, operation) if method.upper() in WITH_BODY else None
+        parameters, schema = _arguments(entries, body)
         schema = plain_schema(schema)
-        where = _server(document, item, found) if server is None else _checked_server(server)
+        address = _server(document, path_item, operation) if server is None else _checked_server(server)
     except SchemaProblem as problem:
         raise OpenApiProblem(f"`{operation_id}`: {problem}") from None
     except (AttributeError, TypeError, KeyError):
-        # The documents are other people's: what has not the shape that OpenAPI asks for shows here.
-        raise OpenApiProblem(f"`{operation_id}` is not described as OpenAPI asks for") from None
-    holes = HOLE.findall(path)
-    if not path.startswith("/") or sorted(holes) != sorted(p.name for p in parameters if p.place == "path"):
-        raise OpenApiProblem(f"`{operation_id}`: the path {path} and its parameters do not fit")
-    text = str(found.get("description") or found.get("summary") or operation_id)[:MAX_DESCRIPTION_LENGTH]
-    kind = body[0] if body else None
-    return Operation(method.upper(), where, path, text, schema, parameters, kind, headers)
+        # Documents are not validated as a whole. One that does not follow OpenAPI fails here.
+        raise OpenApiProblem(f"`{operation_id}` is not valid OpenAPI") from None
+    placeholders = PLACEHOLDER.findall(path)
+    if not path.startswith("/") or sorted(placeholders) != sorted(p.name for p in parameters if p.place == "path"):
+        raise OpenApiProblem(f"`{operation_id}`: the path {path} and the path parameters do not match")
+    text = str(operation.get("description") or operation.get("summary") or operation_id)[:MAX_DESCRIPTION_LENGTH]
+    body_type = body[0] if body else None
+    return Operation(method.upper(), address, path, text, schema, parameters, body_type, headers)
 
 
 def _locate(document: Mapping[str, Any], operation_id: str) -> tuple[str, str, Mapping[str, Any], Mapping[str, Any]]:
     names: list[str] = []
     paths = document.get("paths")
-    for path, item in (paths if isinstance(paths, Mapping) else {}).items():
+    for path, path_item in (paths if isinstance(paths, Mapping) else {}).items():
         for method in METHODS:
-            candidate = item.get(method) if isinstance(item, Mapping) else None
+            candidate = path_item.get(method) if isinstance(path_item, Mapping) else None
             if isinstance(candidate, Mapping) and "operationId" in candidate:
                 if candidate["operationId"] == operation_id:
-                    return method, str(path), item, candidate
+                    return method, str(path), path_item, candidate
                 names.append(str(candidate["operationId"]))
     raise OpenApiProblem(f"there is no operation `{operation_id}`{nearest(operation_id, names)}")
 
 
 def _parameters(
-    inliner: Inliner, item: Mapping[str, Any], found: Mapping[str, Any], fixed: frozenset[str]
+    inliner: Inliner, path_item: Mapping[str, Any], operation: Mapping[str, Any], fixed: frozenset[str]
 ) -> Iterator[dict[str, Any]]:
-    listed = [inliner.copy(entry) for source in (item, found) for entry in source.get("parameters") or ()]
+    listed = [inliner.copy(entry) for source in (path_item, operation) for entry in source.get("parameters") or ()]
     named = {(entry["name"], entry["in"]): entry for entry in listed if isinstance(entry, dict) and _is_named(entry)}
     for (name, place), entry in named.items():
         if place == "header" and (
@@ -209,30 +210,34 @@ def _schema_of(entry: Mapping[str, Any]) -> dict[str, Any]:
     return schema if isinstance(schema, dict) else {}
 
 
-def _body(document: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, dict[str, Any], bool] | None:
-    """Content type, schema, and whether it is required."""
-    body = Inliner(document, open_ended=True).copy(found.get("requestBody"))
+def _body(document: Mapping[str, Any], operation: Mapping[str, Any]) -> tuple[str, dict[str, Any], bool] | None:
+    """Return content type, schema, and whether the body is required."""
+    body = Inliner(document, open_ended=True).copy(operation.get("requestBody"))
     if not isinstance(body, dict):
         return None
     content = body.get("content")
-    kinds = {str(kind): media for kind, media in (content if isinstance(content, dict) else {}).items()}
-    chosen = next((kind for kind in kinds if kind.split(";")[0].strip().endswith("json")), None)
-    chosen = chosen or next((kind for kind in kinds if kind.split(";")[0].strip() == FORM), None)
-    if chosen is None and not kinds:
+    media_types = {str(name): media for name, media in (content if isinstance(content, dict) else {}).items()}
+    chosen = next((name for name in media_types if name.split(";")[0].strip().endswith("json")), None)
+    chosen = chosen or next((name for name in media_types if name.split(";")[0].strip() == FORM), None)
+    if chosen is None and not media_types:
         return None
     if chosen is None:
-        raise OpenApiProblem(f"its body is {', '.join(kinds)}; tools send {JSON_TYPE} or {FORM}")
-    return chosen, _schema_of(kinds[chosen] if isinstance(kinds[chosen], dict) else {}), body.get("required") is True
+        raise OpenApiProblem(f"its body is {', '.join(media_types)}; tools send {JSON_TYPE} or {FORM}")
+    return (
+        chosen,
+        _schema_of(media_types[chosen] if isinstance(media_types[chosen], dict) else {}),
+        body.get("required") is True,
+    )
 
 
 def _arguments(
-    described: list[dict[str, Any]], body: tuple[str, dict[str, Any], bool] | None
+    entries: list[dict[str, Any]], body: tuple[str, dict[str, Any], bool] | None
 ) -> tuple[tuple[Parameter, ...], dict[str, Any]]:
     properties: dict[str, Any] = {}
     required: list[str] = []
     parameters: list[Parameter] = []
     taken = {BODY} if body else set()
-    for entry in described:
+    for entry in entries:
         argument = _argument_name(entry, taken)
         taken.add(argument)
         exploded = entry.get("explode", entry["in"] == "query") is True
@@ -249,7 +254,7 @@ def _arguments(
 
 
 def _argument_name(entry: Mapping[str, Any], taken: set[str]) -> str:
-    """A name that every model provider takes, and that no other parameter has."""
+    """Return a unique name that every model provider accepts."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", entry["name"]).strip("_")[:50] or entry["in"]
     name = f"{entry['in']}_{name}" if name in taken else name
     number = 2
@@ -259,7 +264,7 @@ def _argument_name(entry: Mapping[str, Any], taken: set[str]) -> str:
 
 
 def _convert(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema of OpenAPI 3.0 or 3.1 as JSON Schema, with what requests and models need of it."""
+    """Convert a schema of OpenAPI 3.0 or 3.1 to JSON Schema, with only the keywords that are kept."""
     copy: dict[str, Any] = json.loads(json.dumps(schema))
     for _, node in iter_schemas(copy):
         _to_json_schema(node)
@@ -292,8 +297,8 @@ def _to_json_schema(node: dict[str, Any]) -> None:
             node["enum"] = [*node["enum"], None]
 
 
-def _server(document: Mapping[str, Any], item: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    for source in (found, item, document):
+def _server(document: Mapping[str, Any], path_item: Mapping[str, Any], operation: Mapping[str, Any]) -> str:
+    for source in (operation, path_item, document):
         servers = source.get("servers")
         if isinstance(servers, list) and servers and isinstance(servers[0], Mapping):
             url = str(servers[0].get("url", ""))
@@ -309,7 +314,7 @@ def _checked_server(url: str) -> str:
     except TemplateProblem as problem:
         raise OpenApiProblem(f"the server `{url}`: {problem}; write `server:`") from None
     if template.arguments or template.query:
-        raise OpenApiProblem(f"the server `{url}` has holes or a query; write `server:`")
+        raise OpenApiProblem(f"the server `{url}` has placeholders or a query; write `server:`")
     return template.address({}).rstrip("/")
 
 

@@ -1,4 +1,4 @@
-"""What a model is shown of another system's answer: the part that was selected, not too long, and without secrets."""
+"""Renders the answer of another system for a model: the selected part, truncated, and with secrets redacted."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tools.ports import HttpResponse
 
 MAX_DEPTH = 60
 MAX_ERROR_LENGTH = 2_000
-"""Characters of another system's explanation."""
+"""Characters of another system's error text."""
 
 SELECTION = re.compile(r"(/[^\s]*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)")
 REDACTED = "[secret]"
@@ -21,23 +21,26 @@ REDACTED = "[secret]"
 
 @dataclass(frozen=True)
 class ResultRendering:
-    """`select`: a dotted path (`data.items.0`) or a JSON pointer (`/data/items/0`). `limit`: characters of JSON."""
+    """How an answer is rendered.
+
+    `select`: a dotted path (`data.items.0`) or a JSON pointer (`/data/items/0`). `limit`: characters of JSON.
+    """
 
     select: str | None = None
     limit: int = 8_000
 
     def render(self, value: Any, secrets: Mapping[str, str], notes: tuple[str, ...] = ()) -> dict[str, Any]:
-        """The result, with a note on what was left out."""
-        found, value = _select(value, self.select)
-        if not found:
+        """Return the result for the model, with a note if a part was left out."""
+        exists, value = _select(value, self.select)
+        if not exists:
             return {"result": None, "note": f"the answer has nothing at {self.select}"}
-        shown, note = truncate(redact(value, secrets), self.limit)
+        result, note = truncate(redact(value, secrets), self.limit)
         notes = (*notes, note) if note else notes
-        return {"result": shown} | ({"note": "; ".join(notes)} if notes else {})
+        return {"result": result} | ({"note": "; ".join(notes)} if notes else {})
 
 
 def decode_body(response: HttpResponse) -> Any:
-    """The answer's body: a JSON value if it is one, otherwise its text; None if there is none."""
+    """Return the body as a JSON value if it is one, otherwise as text. An empty body is None."""
     if not response.body.strip():
         return None
     if "json" in response.content_type.lower() or response.body.lstrip()[:1] in (b"{", b"["):
@@ -50,15 +53,15 @@ def decode_body(response: HttpResponse) -> Any:
 
 
 def render_refusal(response: HttpResponse, secrets: Mapping[str, str]) -> dict[str, Any]:
-    """How the other side said no."""
+    """Return the result for the model when the other system refused the request."""
     error, note = truncate(redact(decode_body(response), secrets), MAX_ERROR_LENGTH)
     return {"status": response.status, "error": error} | ({"note": note} if note else {})
 
 
 def redact(value: Any, secrets: Mapping[str, str]) -> Any:
-    """The value with every appearance of a secret taken out, as it is or as addresses and JSON write it.
+    """Return the value with every occurrence of a secret replaced, also in URL and JSON encodings.
 
-    NUL characters go too: no table holds them.
+    NUL characters are removed, because Postgres cannot store them.
     """
     forms = {form for secret in secrets.values() for form in _encodings(secret)}
     pattern = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))) if forms else None
@@ -66,7 +69,7 @@ def redact(value: Any, secrets: Mapping[str, str]) -> Any:
 
 
 def truncate(value: Any, limit: int) -> tuple[Any, str | None]:
-    """As much of the value as has `limit` characters, and a note if that is not all of it."""
+    """Return the first `limit` characters of the value, and a note if it was longer. A list keeps whole items."""
     text = value if isinstance(value, str) else _json(value)
     if len(text) <= limit:
         return value, None
@@ -121,8 +124,8 @@ def _select(value: Any, select: str | None) -> tuple[bool, Any]:
 
 def _encodings(secret: str) -> set[str]:
     plain = {secret, secret.strip()}
-    written = {form for text in plain for form in (text, quote(text, safe=""), quote(text), quote_plus(text))}
-    return {form for text in written for form in (text, json.dumps(text)[1:-1], _json(text)[1:-1]) if form}
+    encoded = {form for text in plain for form in (text, quote(text, safe=""), quote(text), quote_plus(text))}
+    return {form for text in encoded for form in (text, json.dumps(text)[1:-1], _json(text)[1:-1]) if form}
 
 
 def _redact(value: Any, pattern: re.Pattern[str] | None) -> Any:

@@ -1,4 +1,4 @@
-"""Texts with holes: `{argument}` for a model's argument, `${secret:NAME}` for a secret. `{{` and `}}` are braces."""
+"""Texts with placeholders: `{argument}` for an argument, `${secret:NAME}` for a secret, `{{` and `}}` for braces."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from tools.base import InvalidArguments
 from tools.net.headers import CONTROL_CHARACTER, HEADER_NAME, RESERVED_HEADERS
 from tools.ports import Unreachable
 
-HOLE = re.compile(r"\$\{secret:(?P<secret>[^{}]*)\}|\$\{|(?P<brace>\{\{|\}\})|\{(?P<argument>[^{}]*)\}|[{}]")
+PLACEHOLDER = re.compile(r"\$\{secret:(?P<secret>[^{}]*)\}|\$\{|(?P<brace>\{\{|\}\})|\{(?P<argument>[^{}]*)\}|[{}]")
 ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 SECRET = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 ADDRESS = re.compile(
@@ -21,45 +21,45 @@ MISSING = object()
 
 
 class TemplateProblem(ValueError):
-    """A text that is not a template. The message says why."""
+    """The text is not a valid template. The message says why."""
 
 
 @dataclass(frozen=True)
 class Argument:
-    """A hole for an argument."""
+    """A placeholder for an argument."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Secret:
-    """A hole for a secret."""
+    """A placeholder for a secret."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Template:
-    """A text and its holes, in order."""
+    """The literal texts and placeholders of a template, in order."""
 
     parts: tuple[str | Argument | Secret, ...]
 
     @property
     def arguments(self) -> frozenset[str]:
-        """The arguments that it takes."""
+        """The names of the arguments that the template uses."""
         return frozenset(part.name for part in self.parts if isinstance(part, Argument))
 
     @property
     def secrets(self) -> frozenset[str]:
-        """The secrets that it takes."""
+        """The names of the secrets that the template uses."""
         return frozenset(part.name for part in self.parts if isinstance(part, Secret))
 
     def text(
         self, arguments: Mapping[str, Any], secrets: Mapping[str, str], quote_value: Callable[[str], str] = str
     ) -> str | None:
-        """The whole text, or None if an argument is missing. `quote_value` is applied to what fills the holes.
+        """Return the text with its placeholders filled, or None if an argument is missing.
 
-        Raises Unreachable if a secret is not set.
+        `quote_value` is applied to each filled value. Raises Unreachable if a secret is not set.
         """
         if any(arguments.get(name) is None for name in self.arguments):
             return None
@@ -73,7 +73,7 @@ class Template:
         )
 
     def value(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> Any:
-        """The text; or, of a template that is one argument and nothing else, that argument; or MISSING."""
+        """Return the text, or MISSING. A template that is a single argument gives that argument with its type."""
         if len(self.parts) == 1 and isinstance(self.parts[0], Argument):
             return arguments.get(self.parts[0].name, MISSING)
         text = self.text(arguments, secrets)
@@ -81,42 +81,42 @@ class Template:
 
 
 def parse_template(text: str) -> Template:
-    """The template that a text is. Raises TemplateProblem."""
+    """Parse a text. Raises TemplateProblem."""
     parts: list[str | Argument | Secret] = []
     end = 0
-    for hole in HOLE.finditer(text):
-        parts.append(text[end : hole.start()])
-        parts.append(_hole(hole))
-        end = hole.end()
+    for match in PLACEHOLDER.finditer(text):
+        parts.append(text[end : match.start()])
+        parts.append(_parse_placeholder(match))
+        end = match.end()
     parts.append(text[end:])
     return Template(tuple(part for part in parts if part != ""))
 
 
-def _hole(hole: re.Match[str]) -> str | Argument | Secret:
-    if hole["brace"] is not None:
-        return str(hole["brace"][0])
-    if hole["secret"] is not None:
-        if SECRET.fullmatch(hole["secret"]):
-            return Secret(hole["secret"])
-        raise TemplateProblem(f"`{hole[0]}`: secrets have names such as API_KEY")
-    if hole["argument"] is not None:
-        if ARGUMENT.fullmatch(hole["argument"]):
-            return Argument(hole["argument"])
-        raise TemplateProblem(f"`{hole[0]}` is not the name of a parameter; braces are written {{{{ and }}}}")
+def _parse_placeholder(match: re.Match[str]) -> str | Argument | Secret:
+    if match["brace"] is not None:
+        return str(match["brace"][0])
+    if match["secret"] is not None:
+        if SECRET.fullmatch(match["secret"]):
+            return Secret(match["secret"])
+        raise TemplateProblem(f"`{match[0]}`: secrets have names such as API_KEY")
+    if match["argument"] is not None:
+        if ARGUMENT.fullmatch(match["argument"]):
+            return Argument(match["argument"])
+        raise TemplateProblem(f"`{match[0]}` is not the name of a parameter; braces are written {{{{ and }}}}")
     raise TemplateProblem(
-        "expected `${secret:NAME}`" if hole[0] == "${" else "a brace without its pair; write {{ or }} for braces"
+        "expected `${secret:NAME}`" if match[0] == "${" else "a brace without its pair; write {{ or }} for braces"
     )
 
 
 def secret_value(secrets: Mapping[str, str], name: str) -> str:
-    """The secret's value, without the line's end that pasting leaves. Raises Unreachable."""
+    """Return the value of a secret without surrounding white space. Raises Unreachable if it is not set."""
     if name not in secrets:
         raise Unreachable(f"the secret {name} is not set", sent=False)
     return secrets[name].strip()
 
 
 def as_text(value: Any) -> str:
-    """A value as it stands in a text: lists joined with commas, mappings as JSON."""
+    """Return a value as text: lists joined with commas, mappings as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
@@ -125,9 +125,9 @@ def as_text(value: Any) -> str:
 
 
 def quote_segment(value: Any) -> str:
-    """A value as (a part of) one segment of a path. Raises InvalidArguments for what could lead elsewhere."""
+    """Percent-encode a value for one segment of a path. Raises InvalidArguments if it could change the path."""
     text = "" if value is None else as_text(value)
-    # Quoted slashes are still slashes to servers that decode a path before they look at it.
+    # Some servers decode a path before they split it, so an encoded slash is not safe.
     if not text or "/" in text or "\\" in text or CONTROL_CHARACTER.search(text):
         raise InvalidArguments(f"{text[:100]!r} cannot be part of an address: no slashes, and not empty")
     return quote(text, safe="")
@@ -140,7 +140,7 @@ def quote_literal(text: str) -> str:
 
 @dataclass(frozen=True)
 class UrlTemplate:
-    """An address whose host is fixed, with holes in the path's segments and in the query's values."""
+    """An address with a fixed host, and placeholders in segments of the path and in values of the query."""
 
     origin: str
     path: tuple[Template, ...]
@@ -148,32 +148,32 @@ class UrlTemplate:
 
     @property
     def path_arguments(self) -> frozenset[str]:
-        """Arguments without which there is no address."""
+        """The arguments in the path. Without them there is no address."""
         return frozenset().union(*(part.arguments for part in self.path))
 
     @property
     def arguments(self) -> frozenset[str]:
-        """All arguments that it takes."""
+        """The names of all arguments that the address uses."""
         return self.path_arguments.union(*(value.arguments for _, value in self.query))
 
     @property
     def secrets(self) -> frozenset[str]:
-        """The secrets that it takes."""
+        """The names of the secrets that the template uses."""
         return frozenset().union(*(value.secrets for _, value in self.query))
 
     def address(self, arguments: Mapping[str, Any]) -> str:
-        """Without the query. Raises InvalidArguments."""
+        """Return the address without the query. Raises InvalidArguments."""
         return self.origin + "".join(f"/{_filled(part, arguments)}" for part in self.path)
 
     def text(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> str:
-        """The whole; values of the query whose argument is missing are left out."""
+        """Return the whole address. Values of the query whose argument is missing are omitted."""
         pairs = ((name, value.text(arguments, secrets, _query_value)) for name, value in self.query)
         query = "&".join(f"{quote_literal(name)}={value}" for name, value in pairs if value is not None)
         return self.address(arguments) + (f"?{query}" if query else "")
 
 
 def parse_url_template(text: str) -> UrlTemplate:
-    """The template that an address is. Raises TemplateProblem."""
+    """Parse an address. Raises TemplateProblem."""
     match = ADDRESS.fullmatch(text)
     if match is None or CONTROL_CHARACTER.search(text) or "\\" in text or " " in text:
         raise TemplateProblem(
@@ -182,9 +182,9 @@ def parse_url_template(text: str) -> UrlTemplate:
         )
     path = tuple(parse_template(part) for part in (match[2] or "/")[1:].split("/"))
     if any(part.secrets for part in path):
-        raise TemplateProblem("a secret may stand in the query, in headers and in the body, not in the path")
+        raise TemplateProblem("a secret is allowed in the query, in headers and in the body, but not in the path")
     if any("".join(str(piece) for piece in part.parts) in (".", "..") for part in path):
-        raise TemplateProblem("an address without `.` and `..`")
+        raise TemplateProblem("an address must not contain the segments `.` and `..`")
     query = tuple(_pair(pair) for pair in (match[3] or "")[1:].split("&") if pair)
     return UrlTemplate(match[1], path, query)
 
@@ -192,7 +192,7 @@ def parse_url_template(text: str) -> UrlTemplate:
 def _pair(pair: str) -> tuple[str, Template]:
     name, _, value = pair.partition("=")
     if "{" in name or "}" in name or not name:
-        raise TemplateProblem(f"`{pair}`: holes stand on the right of a `=`")
+        raise TemplateProblem(f"`{pair}`: placeholders are only allowed on the right of a `=`")
     parts = parse_template(value).parts
     return name, Template(tuple(quote_literal(part) if isinstance(part, str) else part for part in parts))
 
@@ -213,7 +213,7 @@ def _query_value(text: str) -> str:
 
 
 def parse_header_templates(headers: Mapping[str, str]) -> dict[str, Template]:
-    """Headers with holes. Raises TemplateProblem."""
+    """Parse the values of headers. Raises TemplateProblem, also for headers that a tool must not set."""
     for name in headers:
         if not HEADER_NAME.fullmatch(name) or name.lower() in RESERVED_HEADERS:
             raise TemplateProblem(f"`{name}` is not a header that a tool may set")
@@ -223,27 +223,27 @@ def parse_header_templates(headers: Mapping[str, str]) -> dict[str, Template]:
 def fill_headers(
     headers: Mapping[str, Template], arguments: Mapping[str, Any], secrets: Mapping[str, str]
 ) -> dict[str, str]:
-    """Headers with their holes filled; those whose argument is missing are left out. Raises Unreachable."""
+    """Fill the placeholders of headers. Headers whose argument is missing are omitted. Raises Unreachable."""
     filled = {name: text.text(arguments, secrets) for name, text in headers.items()}
     for name, value in filled.items():
         if value is not None and CONTROL_CHARACTER.search(value):
-            raise Unreachable(f"what the header {name} should hold has control characters", sent=False)
+            raise Unreachable(f"the value of the header {name} has control characters", sent=False)
     return {name: value for name, value in filled.items() if value is not None}
 
 
 def check_headers(headers: Iterable[Template], arguments: Mapping[str, Any]) -> None:
-    """Raises InvalidArguments for arguments that no header can hold."""
+    """Raise InvalidArguments if a header cannot hold the arguments."""
     for name in frozenset().union(*(text.arguments for text in headers)):
         if CONTROL_CHARACTER.search(as_text(arguments.get(name, ""))):
-            raise InvalidArguments(f"{name}: one line, without control characters")
+            raise InvalidArguments(f"{name}: must be one line without control characters")
 
 
 Body = Template | dict[str, Any] | list[Any] | int | float | bool | None
-"""A JSON value whose texts are templates."""
+"""A JSON value in which each text is a template."""
 
 
 def parse_body_template(value: Any) -> Body:
-    """The template that a body is. Raises TemplateProblem."""
+    """Parse each text of a body. Raises TemplateProblem."""
     if isinstance(value, str):
         return parse_template(value)
     if isinstance(value, Mapping):
@@ -252,11 +252,11 @@ def parse_body_template(value: Any) -> Body:
         return [parse_body_template(item) for item in value]
     if value is None or isinstance(value, int | float):
         return value
-    raise TemplateProblem("a body is made of texts, numbers, lists and mappings")
+    raise TemplateProblem("a body holds texts, numbers, lists and mappings")
 
 
 def body_templates(body: Body) -> list[Template]:
-    """The templates within a body."""
+    """Return the templates in a body."""
     if isinstance(body, Template):
         return [body]
     items = body.values() if isinstance(body, dict) else body if isinstance(body, list) else ()
@@ -264,7 +264,7 @@ def body_templates(body: Body) -> list[Template]:
 
 
 def fill_body(body: Body, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> Any:
-    """The body with its holes filled; what an argument is missing for is left out, or MISSING if that is all of it."""
+    """Fill the placeholders of a body. Parts whose argument is missing are omitted; MISSING if nothing is left."""
     if isinstance(body, Template):
         return body.value(arguments, secrets)
     if isinstance(body, dict):

@@ -1,4 +1,4 @@
-"""The way out to other systems: looks at every address before anything is sent to it, and reads only so much."""
+"""The HTTP client of tools: it checks the address of every connection, and limits what it reads."""
 
 import asyncio
 import socket
@@ -20,25 +20,26 @@ MAX_BYTES = 1_000_000
 MAX_REDIRECTS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 CROSS_HOST_HEADERS = frozenset({"accept", "accept-language", "user-agent"})
-"""Headers that another host may see after a redirect: any other may hold a secret."""
+"""Headers that are kept after a redirect to another host. Any other header may hold a secret."""
 
 CHUNK = 64 * 1024
 
 
 @dataclass
 class _RequestProgress:
-    """How far a request has come. `sent`: something may have been; `connected`: there was a connection for this hop."""
+    """The progress of a request. `sent`: the server may have received it. `connected`: this hop had a connection."""
 
     sent: bool = False
     connected: bool = False
 
 
 class GuardedHttpClient:
-    """Calls public addresses, and those within `allowed`, over http and https.
+    """Sends requests to public addresses and to networks in `allowed`, over http and https.
 
-    A name counts for nothing: what is looked at is the address that a socket is about to be connected to. Proxies,
-    cookies and passwords of the environment are not used. `programs`: whether tools may start programs on this machine
-    (MCP servers over stdio). Needs a running event loop, and to be closed.
+    The check is made on the address that a socket is about to connect to, so a DNS name cannot bypass it.
+    Proxies, cookies and passwords of the environment are not used.
+    `programs`: whether tools may start programs on this machine (MCP servers over stdio).
+    Create it inside a running event loop, and close it.
     """
 
     def __init__(
@@ -57,8 +58,9 @@ class GuardedHttpClient:
         trace.on_connection_create_start.append(_on_connecting)
         trace.on_connection_create_end.append(_on_connected)
         self._session = aiohttp.ClientSession(
-            # A connection that is used again may be closed just when a write is sent, and nobody could say whether it
-            # arrived. No limit here: the turns in flight are bounded, and one tenant's slow server stops no other's.
+            # A reused connection may be closed while a write is sent; then it is unknown whether the write arrived.
+            # No limit on connections: the number of turns is bounded, and a limit would let one tenant's slow server
+            # delay other tenants.
             connector=aiohttp.TCPConnector(
                 resolver=self._resolver, socket_factory=self._create_socket, force_close=True, limit=0
             ),
@@ -78,29 +80,29 @@ class GuardedHttpClient:
         await self.close()
 
     async def close(self) -> None:
-        """Closes all connections."""
+        """Close all connections."""
         await self._session.close()
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """The addresses that this host may be called at. Raises OSError: unknown, or ForbiddenAddress."""
+        """Return the addresses of a host. Raises OSError if it is unknown and ForbiddenAddress if one is forbidden."""
         entries = [] if is_literal(host) else await self._resolver.resolve(host, port, socket.AF_UNSPEC)
-        found = [entry["host"] for entry in entries] or [host]
-        for address in found:
+        resolved = [entry["host"] for entry in entries] or [host]
+        for address in resolved:
             check_address(address, self._allowed)
-        return found
+        return resolved
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, timeout: float
     ) -> HttpResponse:
-        """One request, with at most MOST_REDIRECTS redirects of a GET; `timeout` is for all of it, in seconds.
+        """Send one request; a GET follows at most MAX_REDIRECTS redirects. Raises Unreachable.
 
-        Raises Unreachable.
+        `timeout` is in seconds, for the request and its redirects together.
         """
         target = _parse_target(url)
         if not all(
             HEADER_NAME.fullmatch(name) and not CONTROL_CHARACTER.search(value) for name, value in headers.items()
         ):
-            raise Unreachable("a header that no request can hold", sent=False)
+            raise Unreachable("invalid header", sent=False)
         progress = _RequestProgress()
         try:
             async with asyncio.timeout(timeout):
@@ -149,7 +151,7 @@ class GuardedHttpClient:
                 if len(read) > self._max_bytes:
                     return bytes(read[: self._max_bytes]), True
         except (aiohttp.ClientError, OSError):
-            # The status has come: whoever asked for a change knows what became of it, even if the rest is lost.
+            # The status was received. It says whether a write succeeded, so a lost body is no failure.
             if whole:
                 raise
             return bytes(read), True
@@ -162,9 +164,9 @@ class GuardedHttpClient:
 
 
 async def _on_connecting(_: aiohttp.ClientSession, context: Any, __: Any) -> None:
-    # On its own, aiohttp sends PUT and DELETE a second time when the first connection broke.
+    # aiohttp repeats PUT and DELETE by itself after a lost connection. A write must not be sent twice.
     if context.trace_request_ctx.connected:
-        raise aiohttp.ClientConnectionError("once is enough")
+        raise aiohttp.ClientConnectionError("no automatic retry")
 
 
 async def _on_connected(_: aiohttp.ClientSession, context: Any, __: Any) -> None:
@@ -178,9 +180,9 @@ def _parse_target(text: str, *, sent: bool = False) -> URL:
     except ValueError:
         named = False
     if not named or not text.isascii() or any(character <= " " or character in '\\"<>' for character in text):
-        raise Unreachable("what should be called is not an address of http or https", sent=sent)
+        raise Unreachable("not an address of http or https", sent=sent)
     if url.user is not None or url.password is not None:
-        raise Unreachable("an address with a user or a password is not called", sent=sent)
+        raise Unreachable("an address must not hold a user or a password", sent=sent)
     return url.with_fragment(None)
 
 
@@ -188,11 +190,11 @@ def _join(base: URL, location: str) -> str:
     try:
         return str(base.join(URL(location)))
     except ValueError:
-        raise Unreachable(f"{base.host} redirects to what is not an address", sent=True) from None
+        raise Unreachable(f"{base.host} redirects to an invalid address", sent=True) from None
 
 
 def _reason(error: Exception) -> str:
-    """Why, in words that hold nothing of the request."""
+    """Return the reason of a failure. It holds no part of the request, which may hold secrets."""
     cause = getattr(error, "os_error", error)
     if isinstance(cause, ForbiddenAddress):
         return str(cause)
@@ -202,11 +204,11 @@ def _reason(error: Exception) -> str:
         return "no trustworthy TLS connection"
     if isinstance(error, aiohttp.ClientConnectorError):
         return "no connection"
-    return "the connection broke, or what came was not HTTP"
+    return "the connection was lost, or the answer was not HTTP"
 
 
 def _inflate(data: bytes, limit: int, cut: bool) -> tuple[bytes, bool]:
-    """Decompressed, but no more than `most` bytes; what cannot be decompressed stays as it is."""
+    """Decompress at most `limit` bytes. Data that cannot be decompressed is returned unchanged."""
     try:
         stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
         plain = stream.decompress(data, limit)

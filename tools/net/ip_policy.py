@@ -1,4 +1,4 @@
-"""Which addresses of the network tools may call: public ones, and what the deployment allows beyond."""
+"""The IP addresses that tools may call: public ones, and the networks that the deployment allows."""
 
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -8,18 +8,21 @@ Address = IPv4Address | IPv6Address
 
 NAT64 = ip_network("64:ff9b::/96")
 INTERNAL_NETWORKS = (ip_network("168.63.129.16/32"), ip_network("192.0.0.0/24"), ip_network("192.88.99.0/24"))
-"""Public by their number, at least to some versions of Python: hosts' agents at Azure and Oracle, relays to IPv6."""
+"""Networks that some versions of Python call public: host agents at Azure and Oracle, and relays to IPv6."""
 
 
 class ForbiddenAddress(OSError):
-    """Tools may not call this address. The text does not name it, so that nobody can map a network with it."""
+    """Tools may not call this address. The text does not name it, so that errors cannot be used to map a network."""
 
     def __init__(self) -> None:
         super().__init__("its address is not one that tools may call")
 
 
 def check_address(address: str, allowed: Sequence[Network] = ()) -> None:
-    """Raises ForbiddenAddress for anything but a public unicast address, in whatever way it is wrapped."""
+    """Raise ForbiddenAddress unless the address is a public unicast address or is in an allowed network.
+
+    IPv4 addresses that are embedded in IPv6 addresses are checked, too.
+    """
     try:
         outer = ip_address(address)
     except ValueError:
@@ -29,7 +32,7 @@ def check_address(address: str, allowed: Sequence[Network] = ()) -> None:
 
 
 def is_literal(host: str) -> bool:
-    """Whether the host is an address already, and no name."""
+    """Return whether the host is an IP address and not a name."""
     try:
         return bool(ip_address(host))
     except ValueError:
@@ -52,7 +55,7 @@ def _is_public(address: Address) -> bool:
 
 
 def _embedded_addresses(address: Address) -> Iterator[Address]:
-    """The addresses that a packet to this one ends up at."""
+    """Yield the addresses that receive a packet for this one."""
     if not isinstance(address, IPv6Address):
         yield address
     elif address.ipv4_mapped is not None:

@@ -91,7 +91,7 @@ async def test_a_form_is_sent_if_the_content_type_says_so(server: Server, http_c
         ({"id": "a", "admin": True}, "'admin' was unexpected"),
         ({"id": "../a"}, "cannot be part of an address"),
         ({"id": "a", "note": "\x00"}, "NUL"),
-        ({"id": "a", "note": "\ud800"}, "half a character"),
+        ({"id": "a", "note": "\ud800"}, "unpaired surrogate"),
     ],
 )
 def test_bad_arguments_are_told_to_the_model_before_anything_is_sent(arguments: JSON, reason: str) -> None:

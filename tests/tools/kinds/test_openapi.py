@@ -99,11 +99,11 @@ def test_a_schema_that_contains_itself_ends() -> None:
         ("getOrdr", "there is no operation `getOrdr`: did you mean `getOrder`"),
         ("upload", "its body is multipart/form-data"),
         ("bomb", "too large"),
-        ("elsewhere", "references stay within the file"),
-        ("nowhere", "`#/components/schemas/Gone` leads nowhere"),
+        ("elsewhere", "a reference must stay within the file"),
+        ("nowhere", "`#/components/schemas/Gone` does not exist"),
         ("login", "`session` is required, and is sent as a cookie"),
-        ("odd", "do not fit"),
-        ("broken", "is not described as OpenAPI asks for"),
+        ("odd", "do not match"),
+        ("broken", "is not valid OpenAPI"),
     ],
 )
 def test_what_cannot_be_a_tool_is_said(operation_id: str, message: str) -> None:
