@@ -1,4 +1,4 @@
-"""Where tools run in Studio: those that read. The others say that they are switched off."""
+"""The tool runner of Studio. It runs tools that read; calls of other tools return that they are disabled."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -13,21 +13,21 @@ from app.knowledge.service import VersionKnowledge
 from manifest.loader import Loaded
 from tools.ports import JSON, Effect, HttpClient, LocalPorts, ToolCall, ToolContext, ToolFailed, Unreachable
 
-NOBODY = UUID(int=0)
+NO_ID = UUID(int=0)
 
 
 class ReadOnlyRunner:
-    """Fulfils the graph's tool port without changing anything."""
+    """A ToolRunner that changes nothing."""
 
     def __init__(self, settings: Settings, tenant_id: UUID, loaded: Loaded, http_client: HttpClient) -> None:
         self._settings = settings
-        self._booker = Booker(tenant_id, contact_id=NOBODY, conversation_id=NOBODY)
+        self._booker = Booker(tenant_id, contact_id=NO_ID, conversation_id=NO_ID)
         self._loaded = loaded
         self._assistant = loaded.assistant
         self._http_client = http_client
 
     async def read(self, effect: Effect) -> JSON:
-        """Runs a tool that changes nothing."""
+        """Run a tool that changes nothing."""
         async with self._database() as db, db.statement(self._booker.tenant_id) as tx:
             now, assistant = utc_now(), self._assistant
             appointments = TenantAppointments(tx, self._booker, assistant.calendars, assistant.timezone, now)
@@ -36,11 +36,11 @@ class ReadOnlyRunner:
             return await effect(ToolContext(now, assistant.timezone, self._http_client, ports))
 
     async def write_once(self, call: ToolCall, effect: Effect) -> JSON:
-        """Does not run the tool, and says so."""
-        return {"status": f"{call.name} changes something, and is switched off in Studio"}
+        """Return that the tool is disabled."""
+        return {"status": f"{call.name} changes something, so it is disabled in Studio"}
 
     async def read_remote(self, call: ToolCall, effect: Effect) -> JSON:
-        """Asks another system, with the tenant's secrets if RECADO_SECRET_KEY is set."""
+        """Run a tool that reads from another system. It gets the tenant's secrets if RECADO_SECRET_KEY is set."""
         secrets: Mapping[str, str] = {}
         if call.secrets and self._settings.secret_key:
             async with self._database() as db:
@@ -57,7 +57,7 @@ class ReadOnlyRunner:
             raise ToolFailed(str(error), model_message=str(error)) from None
 
     async def write_remote(self, call: ToolCall, effect: Effect, *, idempotent: bool) -> JSON:
-        """Does not run the tool, and says so."""
+        """Return that the tool is disabled."""
         return await self.write_once(call, effect)
 
     def _database(self) -> Database:

@@ -274,7 +274,7 @@ async def test_a_turn_may_be_tried_and_books_nothing(platform: Platform) -> None
     assert state.next == ()
     results = {each.name: each.text for each in state.values["messages"] if isinstance(each, ToolMessage)}
     assert '"id": "sala@' in results["find_slots"], "what changes nothing is run"
-    assert "book_slot changes something, and is switched off in Studio" in results["book_slot"]
+    assert "book_slot changes something, so it is disabled in Studio" in results["book_slot"]
     assert await platform.row(CHANGED) == before
     await drain(platform)
     assert await platform.delivered() == ["eco: oi"], "what is tried in Studio is said to nobody"

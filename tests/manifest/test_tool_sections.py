@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from manifest.tool_sections import McpServerSection, ToolProblem, ToolSection
-from tests.tools.fake_ports import tool
+from tests.tools.fake_ports import tool_from_yaml
 from tools.base import InvalidArguments
 
 HTTP = {"url": "https://a.example/orders"}
@@ -97,9 +97,9 @@ def test_a_section_that_is_no_server_is_said(section: dict[str, Any], message: s
 def test_what_cannot_be_made_is_said_with_its_place(
     section: dict[str, Any], location: tuple[str, ...], message: str
 ) -> None:
-    with pytest.raises(ToolProblem, match=message.replace("{", r"\{").replace("}", r"\}")) as caught:
-        tool(section, mcp={"school": {"url": "https://school.example/mcp"}})
-    assert caught.value.location == location
+    with pytest.raises(ToolProblem, match=message.replace("{", r"\{").replace("}", r"\}")) as raised:
+        tool_from_yaml(section, mcp={"school": {"url": "https://school.example/mcp"}})
+    assert raised.value.location == location
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_what_cannot_be_made_is_said_with_its_place(
     ],
 )
 def test_a_server_that_cannot_be_called_is_said_with_its_place(server: dict[str, Any], path: str) -> None:
-    with pytest.raises(ToolProblem, match=f"`mcp.school.{path}`") as caught:
-        tool({"mcp": {"server": "school", "tool": "x"}}, mcp={"school": server})
-    assert caught.value.location == ("mcp", "server")
+    with pytest.raises(ToolProblem, match=f"`mcp.school.{path}`") as raised:
+        tool_from_yaml({"mcp": {"server": "school", "tool": "x"}}, mcp={"school": server})
+    assert raised.value.location == ("mcp", "server")
 
 
 @pytest.mark.parametrize(
@@ -129,13 +129,15 @@ def test_a_server_that_cannot_be_called_is_said_with_its_place(server: dict[str,
     ],
 )
 def test_only_what_is_sent_with_get_reads_unless_the_tenant_says_so(section: dict[str, Any], effects: str) -> None:
-    made = tool(section, mcp={"school": {"url": "https://school.example/mcp"}})
-    assert made.effects == effects
+    tool = tool_from_yaml(section, mcp={"school": {"url": "https://school.example/mcp"}})
+    assert tool.effects == effects
 
 
 def test_references_within_the_parameters_are_replaced() -> None:
-    made = tool(posting(schema(a={"$ref": "#/$defs/x", "description": "A."}) | {"$defs": {"x": {"type": "integer"}}}))
-    assert made.parameters == schema(a={"type": "integer", "description": "A."})
+    tool = tool_from_yaml(
+        posting(schema(a={"$ref": "#/$defs/x", "description": "A."}) | {"$defs": {"x": {"type": "integer"}}})
+    )
+    assert tool.parameters == schema(a={"type": "integer", "description": "A."})
 
 
 def test_arguments_are_checked_by_the_whole_schema() -> None:
@@ -145,9 +147,9 @@ def test_arguments_are_checked_by_the_whole_schema() -> None:
         people={"type": "array", "items": schema(name={"type": "string"}), "maxItems": 1},
         size={"enum": ["S", "M"], "default": "M"},
     )
-    made = tool(posting(parameters))
+    tool = tool_from_yaml(posting(parameters))
     good = {"day": "2026-02-28", "code": "AB", "people": [{"name": "Ana"}]}
-    assert made.parse(good) == {**good, "size": "M"}
+    assert tool.parse(good) == {**good, "size": "M"}
     for wrong, reason in (
         ({"day": "2026-02-31"}, "day: .* is not a 'date'"),
         ({"code": "ABC"}, "code: 'ABC' does not match"),
@@ -156,13 +158,13 @@ def test_arguments_are_checked_by_the_whole_schema() -> None:
         ({"code": float("nan")}, "not finite"),
     ):
         with pytest.raises(InvalidArguments, match=reason):
-            made.parse(good | wrong)
+            tool.parse(good | wrong)
 
 
 def test_a_pattern_takes_no_longer_for_a_text_that_was_made_to_stall_it() -> None:
-    made = tool(posting(schema(a={"type": "string", "pattern": "^(a+)+$"})))
+    tool = tool_from_yaml(posting(schema(a={"type": "string", "pattern": "^(a+)+$"})))
     with pytest.raises(InvalidArguments, match="does not match"):
-        made.parse({"a": "a" * 5_000 + "b"})
+        tool.parse({"a": "a" * 5_000 + "b"})
 
 
 def test_a_package_brings_a_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,11 +175,11 @@ def test_a_package_brings_a_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     points = "slots = acme_tools:TOOL\nodd = acme_tools:NOT_A_TOOL\ngone = acme_tools:GONE\n"
     (info / "entry_points.txt").write_text(f"[recado.tools]\n{points}")
     monkeypatch.syspath_prepend(tmp_path)
-    made = tool({"python": "slots", "approval": "required"})
-    assert (made.name, made.description, made.effects, made.approval) == ("t", "A tool.", "read", True)
+    tool = tool_from_yaml({"python": "slots", "approval": "required"})
+    assert (tool.name, tool.description, tool.effects, tool.approval) == ("t", "A tool.", "read", True)
     for name, message in (("slot", "did you mean `slots`"), ("odd", "is not a Tool"), ("gone", "does not load")):
         with pytest.raises(ToolProblem, match=message):
-            tool({"python": name})
+            tool_from_yaml({"python": name})
     sys.modules.pop("acme_tools")
 
 

@@ -55,14 +55,14 @@ async def run_locally(tool: Tool, ports: LocalPorts, **arguments: Any) -> Any:
     return await tool.run(context, tool.parse(arguments))
 
 
-class Names(AbstractResolver):
-    """A resolver that knows only what it was told."""
+class StaticResolver(AbstractResolver):
+    """A DNS resolver with a fixed table. A `_` in a keyword is a dot of the name."""
 
     def __init__(self, **addresses: list[str]) -> None:
-        self.addresses = {name.replace("_", "."): found for name, found in addresses.items()}
+        self.addresses = {name.replace("_", "."): values for name, values in addresses.items()}
 
     async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
-        """The addresses of a name. Raises OSError."""
+        """Return the addresses of a name. Raises OSError."""
         if host not in self.addresses:
             raise OSError(None, "no such name")
         return [
@@ -71,28 +71,28 @@ class Names(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""
 
 
-def context(http_client: HttpClient, secrets: Mapping[str, str] = SECRETS) -> ToolContext:
-    """A tool call's context."""
+def make_context(http_client: HttpClient, secrets: Mapping[str, str] = SECRETS) -> ToolContext:
+    """Return the context of a remote call."""
     now = datetime(2026, 3, 3, 1, 30, tzinfo=UTC)
     return ToolContext(now, ZoneInfo("UTC"), http_client, key="call-1", secrets=secrets)
 
 
-def tool(
+def tool_from_yaml(
     section: Mapping[str, Any],
     files: Mapping[str, str] | None = None,
     mcp: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Tool:
-    """The tool that a section of YAML makes."""
+    """Return the tool that a section of YAML defines."""
     servers = {name: McpServerSection.model_validate(server) for name, server in (mcp or {}).items()}
     return make_tool("t", ToolSection.model_validate({"description": "A tool.", **section}), servers, files or {})
 
 
 @dataclass
-class Seen:
-    """One request as the server saw it."""
+class RecordedRequest:
+    """A request that the server received."""
 
     method: str
     path: str
@@ -101,20 +101,22 @@ class Seen:
 
 
 @dataclass
-class Server:
-    """A server on 127.0.0.1. `answers` are given in turn, and the last one for ever."""
+class RecordingServer:
+    """A server on 127.0.0.1 that records its requests. It uses `answers` in turn, and repeats the last one."""
 
     url: str = ""
-    seen: list[Seen] = field(default_factory=list)
+    requests: list[RecordedRequest] = field(default_factory=list)
     answers: list[Callable[[web.Request], Awaitable[web.StreamResponse]]] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Remembers the request, and answers."""
-        self.seen.append(Seen(request.method, request.raw_path, dict(request.headers), await request.read()))
+        """Record the request and answer it."""
+        self.requests.append(
+            RecordedRequest(request.method, request.raw_path, dict(request.headers), await request.read())
+        )
         return await (self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])(request)
 
-    def says(self, *answers: Any) -> None:
-        """Each answer: a JSON value, a status and a JSON value, or a handler."""
+    def answer_with(self, *answers: Any) -> None:
+        """Set the answers. Each is a JSON value, a pair of status and JSON value, or a handler."""
         self.answers = [answer if callable(answer) else _answer(answer) for answer in answers]
 
 
@@ -127,17 +129,17 @@ def _answer(answer: Any) -> Callable[[web.Request], Awaitable[web.StreamResponse
     return handle
 
 
-async def breaks(request: web.Request) -> web.StreamResponse:
-    """Closes the connection without an answer."""
+async def abort_connection(request: web.Request) -> web.StreamResponse:
+    """Close the connection without an answer."""
     assert request.transport is not None
     request.transport.abort()
     return web.Response()
 
 
 @asynccontextmanager
-async def running_server() -> AsyncIterator[Server]:
-    """A server that runs."""
-    server = Server()
+async def run_server() -> AsyncIterator[RecordingServer]:
+    """Run a server on a free port."""
+    server = RecordingServer()
     application = web.Application(client_max_size=10_000_000)
     application.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(application, shutdown_timeout=0.1, handler_cancellation=True)

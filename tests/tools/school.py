@@ -1,4 +1,4 @@
-"""An MCP server: over stdio as a program, over HTTP as an application."""
+"""An MCP server. It runs as a program over stdio, or as an ASGI application over HTTP."""
 
 import os
 from typing import Any
@@ -6,21 +6,21 @@ from typing import Any
 from mcp.server.fastmcp import Context, FastMCP
 from mcp.server.transport_security import TransportSecuritySettings
 
-# Behind a name that is not loopback's, the SDK would refuse what comes.
+# The SDK would refuse requests whose Host header is not a loopback name.
 SCHOOL = FastMCP("school", transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False))
 CALLS: list[tuple[str, Any]] = []
 
 
 @SCHOOL.tool()
 def find_class(year: int) -> dict[str, Any]:
-    """Finds a class."""
+    """Find a class."""
     CALLS.append(("find_class", year))
     return {"year": year, "room": "B2"}
 
 
 @SCHOOL.tool()
 def enrol(name: str, ctx: Context[Any, Any, Any]) -> str:
-    """Enrols a pupil, and says how it was called."""
+    """Enrol a pupil, and return the metadata of the call."""
     meta = ctx.request_context.meta
     headers = getattr(ctx.request_context.request, "headers", {})
     CALLS.append(("enrol", name))
@@ -29,25 +29,25 @@ def enrol(name: str, ctx: Context[Any, Any, Any]) -> str:
 
 @SCHOOL.tool()
 def environment() -> str:
-    """What the program was given."""
+    """Return the variables of the environment whose names hold KEY or URL, and PASS."""
     return ";".join(sorted(name for name in os.environ if "KEY" in name or "URL" in name)) + os.environ.get("PASS", "")
 
 
 @SCHOOL.tool()
 def fail() -> str:
-    """Fails."""
+    """Fail."""
     raise ValueError("the school is closed")
 
 
 @SCHOOL.tool()
 def crash() -> str:
-    """Ends the program."""
+    """End the program at once."""
     os._exit(1)
 
 
 @SCHOOL.tool()
 def much() -> str:
-    """More than anyone wants to read."""
+    """Return more than the client reads."""
     return "x" * 2_000_000
 
 

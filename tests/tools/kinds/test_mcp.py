@@ -1,4 +1,4 @@
-"""Tools of MCP servers, over stdio and HTTP, with servers of the MCP SDK."""
+"""Tools of MCP servers over stdio and HTTP. The servers are real ones of the MCP SDK."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ import uvicorn
 from aiohttp import web
 
 from tests.tools import school
-from tests.tools.fake_ports import LOOPBACK, Names, Server, context, running_server, tool
+from tests.tools.fake_ports import LOOPBACK, RecordingServer, StaticResolver, make_context, run_server, tool_from_yaml
 from tools.base import Tool
 from tools.net.guarded_http import GuardedHttpClient
 from tools.ports import JSON, Unreachable
@@ -24,7 +24,7 @@ YEAR = {"type": "object", "properties": {"year": {"type": "integer"}}, "required
 
 @pytest.fixture(scope="module")
 async def address() -> AsyncIterator[str]:
-    """The school over HTTP."""
+    """Yield the URL of the school over HTTP."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(school.SCHOOL.streamable_http_app(), log_config=None, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
@@ -36,143 +36,141 @@ async def address() -> AsyncIterator[str]:
 
 @pytest.fixture
 async def programs() -> AsyncIterator[GuardedHttpClient]:
-    """A deployment that lets tenants start programs."""
+    """Yield a client of a deployment that lets tenants start programs."""
     async with GuardedHttpClient(allowed=LOOPBACK, programs=True) as way:
         yield way
 
 
 def school_tool(server: dict[str, Any], name: str, parameters: JSON | None = None, **changes: Any) -> Tool:
-    """A tool of the school."""
+    """Return a tool of the school."""
     section = {"mcp": {"server": "school", "tool": name}, "parameters": parameters or {"type": "object"}, **changes}
-    return tool(section, mcp={"school": server})
+    return tool_from_yaml(section, mcp={"school": server})
 
 
-async def run(
-    made: Tool, http_client: GuardedHttpClient, secrets: dict[str, str] | None = None, **arguments: Any
+async def run_tool(
+    tool: Tool, http_client: GuardedHttpClient, secrets: dict[str, str] | None = None, **arguments: Any
 ) -> JSON:
-    """The tool's answer."""
-    return await made.run(context(http_client, secrets or {}), made.parse(arguments))
+    """Return the result of the tool."""
+    return await tool.run(make_context(http_client, secrets or {}), tool.parse(arguments))
 
 
-async def test_a_read_over_http(address: str, http_client: GuardedHttpClient) -> None:
-    made = school_tool({"url": address}, "find_class", YEAR, effects="read", result="room")
-    assert (made.name, made.effects, made.remote) == ("t", "read", True)
-    assert await run(made, http_client, year=3) == {"result": "B2"}
+async def test_a_read_over_http_returns_the_selected_result(address: str, http_client: GuardedHttpClient) -> None:
+    tool = school_tool({"url": address}, "find_class", YEAR, effects="read", result="room")
+    assert (tool.name, tool.effects, tool.remote) == ("t", "read", True)
+    assert await run_tool(tool, http_client, year=3) == {"result": "B2"}
 
 
-async def test_a_write_over_http_is_keyed_and_its_headers_hold_secrets(
-    address: str, http_client: GuardedHttpClient
-) -> None:
+async def test_a_write_over_http_has_a_key_and_secret_headers(address: str, http_client: GuardedHttpClient) -> None:
     server = {"url": address, "headers": {"Authorization": "Bearer ${secret:SCHOOL}"}}
     name = {"type": "object", "properties": {"name": {"type": "string"}}}
-    made = school_tool(server, "enrol", name)
-    assert (made.effects, made.idempotent, made.secrets) == ("write", False, frozenset({"SCHOOL"}))
-    answer = await run(made, http_client, {"SCHOOL": "k3y"}, name="Ana")
+    tool = school_tool(server, "enrol", name)
+    assert (tool.effects, tool.idempotent, tool.secrets) == ("write", False, frozenset({"SCHOOL"}))
+    answer = await run_tool(tool, http_client, {"SCHOOL": "k3y"}, name="Ana")
     assert answer == {"result": "Ana; call-1; Bearer [secret]"}
 
 
-async def test_a_tool_over_stdio(programs: GuardedHttpClient) -> None:
-    assert await run(school_tool(PROGRAM, "find_class", YEAR), programs, year=3) == {
+async def test_a_tool_over_stdio_returns_its_result(programs: GuardedHttpClient) -> None:
+    assert await run_tool(school_tool(PROGRAM, "find_class", YEAR), programs, year=3) == {
         "result": {"year": 3, "room": "B2"}
     }
 
 
-async def test_a_program_gets_its_own_environment_and_not_ours(
+async def test_a_program_does_not_get_our_environment(
     programs: GuardedHttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "ours")
-    made = school_tool(PROGRAM | {"env": {"PASS": "a${secret:PASS}"}}, "environment")
-    assert await run(made, programs, {"PASS": "w0rd"}) == {"result": "a[secret]"}
-    with pytest.raises(Unreachable) as caught:
-        await run(made, programs, {"PASS": "${DATABASE_URL}"})
-    assert not caught.value.sent
+    tool = school_tool(PROGRAM | {"env": {"PASS": "a${secret:PASS}"}}, "environment")
+    assert await run_tool(tool, programs, {"PASS": "w0rd"}) == {"result": "a[secret]"}
+    with pytest.raises(Unreachable) as raised:
+        await run_tool(tool, programs, {"PASS": "${DATABASE_URL}"})
+    assert not raised.value.sent
 
 
-async def test_no_program_is_started_unless_the_deployment_allows_it(http_client: GuardedHttpClient) -> None:
-    with pytest.raises(Unreachable, match="does not start programs") as caught:
-        await run(school_tool(PROGRAM, "find_class", YEAR), http_client, year=3)
-    assert not caught.value.sent
+async def test_a_program_needs_the_permission_of_the_deployment(http_client: GuardedHttpClient) -> None:
+    with pytest.raises(Unreachable, match="does not start programs") as raised:
+        await run_tool(school_tool(PROGRAM, "find_class", YEAR), http_client, year=3)
+    assert not raised.value.sent
 
 
-async def test_a_program_that_is_not_there_was_told_nothing(programs: GuardedHttpClient) -> None:
-    with pytest.raises(Unreachable, match="cannot be started") as caught:
-        await run(school_tool({"command": ["/nonexistent/school"]}, "fail"), programs)
-    assert not caught.value.sent
+async def test_a_missing_program_counts_as_not_sent(programs: GuardedHttpClient) -> None:
+    with pytest.raises(Unreachable, match="cannot be started") as raised:
+        await run_tool(school_tool({"command": ["/nonexistent/school"]}, "fail"), programs)
+    assert not raised.value.sent
 
 
-async def test_a_program_that_ends_in_the_middle_of_a_write_leaves_it_unknown(programs: GuardedHttpClient) -> None:
-    with pytest.raises(Unreachable) as caught:
-        await run(school_tool(PROGRAM, "crash"), programs)
-    assert caught.value.sent
+async def test_a_program_that_crashes_may_have_done_the_write(programs: GuardedHttpClient) -> None:
+    with pytest.raises(Unreachable) as raised:
+        await run_tool(school_tool(PROGRAM, "crash"), programs)
+    assert raised.value.sent
 
 
 @pytest.mark.parametrize(("name", "reason"), [("fail", "the school is closed"), ("gone", "Unknown tool: gone")])
-async def test_a_refusal_is_an_answer(address: str, http_client: GuardedHttpClient, name: str, reason: str) -> None:
-    answer = await run(school_tool({"url": address}, name), http_client)
+async def test_a_refusal_is_a_result(address: str, http_client: GuardedHttpClient, name: str, reason: str) -> None:
+    answer = await run_tool(school_tool({"url": address}, name), http_client)
     assert reason in answer["error"]
 
 
-async def test_arguments_that_the_tenant_did_not_declare_do_not_reach_the_server(address: str) -> None:
-    made = school_tool({"url": address}, "find_class", YEAR)
+async def test_undeclared_arguments_do_not_reach_the_server(address: str) -> None:
+    tool = school_tool({"url": address}, "find_class", YEAR)
     with pytest.raises(Exception, match="unexpected"):
-        made.parse({"year": 3, "admin": True})
+        tool.parse({"year": 3, "admin": True})
 
 
-async def test_an_answer_that_is_too_long_is_not_read(address: str, http_client: GuardedHttpClient) -> None:
-    with pytest.raises(Unreachable) as caught:
-        await run(school_tool({"url": address}, "much", effects="read", retries=0, timeout="5s"), http_client)
-    assert caught.value.sent
+async def test_an_answer_that_is_too_long_is_refused(address: str, http_client: GuardedHttpClient) -> None:
+    with pytest.raises(Unreachable) as raised:
+        await run_tool(school_tool({"url": address}, "much", effects="read", retries=0, timeout="5s"), http_client)
+    assert raised.value.sent
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "inside.example", "2130706433", "localhost", "[::ffff:127.0.0.1]"])
-async def test_no_server_inside_is_called(address: str, name: str) -> None:
-    names = Names(inside_example=["127.0.0.1"], localhost=["127.0.0.1"])
+async def test_a_server_at_an_internal_address_is_refused(address: str, name: str) -> None:
+    names = StaticResolver(inside_example=["127.0.0.1"], localhost=["127.0.0.1"])
     async with GuardedHttpClient(resolver=names) as strict:
-        made = school_tool({"url": address.replace("127.0.0.1", name)}, "find_class", YEAR, effects="read", retries=0)
+        tool = school_tool({"url": address.replace("127.0.0.1", name)}, "find_class", YEAR, effects="read", retries=0)
         school.CALLS.clear()
-        with pytest.raises(Unreachable) as caught:
-            await run(made, strict, year=3)
-    assert not caught.value.sent
+        with pytest.raises(Unreachable) as raised:
+            await run_tool(tool, strict, year=3)
+    assert not raised.value.sent
     assert school.CALLS == []
 
 
-async def test_a_name_is_called_at_the_address_that_was_looked_at(address: str) -> None:
-    names = Names(school_example=["127.0.0.1"])
+async def test_a_name_is_connected_at_its_checked_address(address: str) -> None:
+    names = StaticResolver(school_example=["127.0.0.1"])
     async with GuardedHttpClient(allowed=[ip_network("127.0.0.1/32")], resolver=names) as http_client:
-        made = school_tool({"url": address.replace("127.0.0.1", "school.example")}, "find_class", YEAR)
-        assert (await run(made, http_client, year=3))["result"]["year"] == 3
+        tool = school_tool({"url": address.replace("127.0.0.1", "school.example")}, "find_class", YEAR)
+        assert (await run_tool(tool, http_client, year=3))["result"]["year"] == 3
 
 
-async def test_a_redirect_elsewhere_is_not_followed(server: Server, http_client: GuardedHttpClient) -> None:
-    async with running_server() as other:
-        other.says({})
+async def test_a_redirect_to_another_host_is_not_followed(
+    server: RecordingServer, http_client: GuardedHttpClient
+) -> None:
+    async with run_server() as other:
+        other.answer_with({})
 
         async def redirect(_: web.Request) -> web.StreamResponse:
             return web.Response(status=307, headers={"Location": other.url})
 
-        server.says(redirect)
-        made = school_tool({"url": server.url, "headers": {"Authorization": "${secret:K}"}}, "fail")
+        server.answer_with(redirect)
+        tool = school_tool({"url": server.url, "headers": {"Authorization": "${secret:K}"}}, "fail")
         with pytest.raises(Unreachable, match="HTTP status 307"):
-            await run(made, http_client, {"K": "k3y"})
-        assert other.seen == []
+            await run_tool(tool, http_client, {"K": "k3y"})
+        assert other.requests == []
 
 
-async def test_a_server_that_says_nothing_ends_with_the_time(server: Server, http_client: GuardedHttpClient) -> None:
+async def test_a_server_that_does_not_answer_times_out(server: RecordingServer, http_client: GuardedHttpClient) -> None:
     async def never(_: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()
         return web.Response()
 
-    server.says(never)
-    with pytest.raises(Unreachable, match="in time") as caught:
-        await run(school_tool({"url": server.url}, "fail", timeout="500ms"), http_client)
-    assert not caught.value.sent, "the session never began"
+    server.answer_with(never)
+    with pytest.raises(Unreachable, match="in time") as raised:
+        await run_tool(school_tool({"url": server.url}, "fail", timeout="500ms"), http_client)
+    assert not raised.value.sent, "the session never began"
 
 
-async def test_a_server_that_refuses_the_session_was_told_nothing(
-    server: Server, http_client: GuardedHttpClient
-) -> None:
-    server.says((401, {}))
-    with pytest.raises(Unreachable, match="HTTP status 401") as caught:
-        await run(school_tool({"url": server.url}, "fail"), http_client)
-    assert not caught.value.sent
-    assert len(server.seen) == 1
+async def test_a_refused_session_counts_as_not_sent(server: RecordingServer, http_client: GuardedHttpClient) -> None:
+    server.answer_with((401, {}))
+    with pytest.raises(Unreachable, match="HTTP status 401") as raised:
+        await run_tool(school_tool({"url": server.url}, "fail"), http_client)
+    assert not raised.value.sent
+    assert len(server.requests) == 1

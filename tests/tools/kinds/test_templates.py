@@ -1,4 +1,4 @@
-"""Holes in addresses, headers and bodies."""
+"""Placeholders in addresses, headers and bodies."""
 
 from typing import Any
 
@@ -38,12 +38,12 @@ def test_an_argument_stays_within_its_segment_of_the_path(id_: Any, path: str) -
 
 
 @pytest.mark.parametrize("id_", ["", ".", "..", "../admin", "a/b", "a\\b", "a\nb", "\x00", None])
-def test_an_argument_that_could_lead_elsewhere_is_refused(id_: str | None) -> None:
+def test_an_argument_that_could_change_the_path_is_refused(id_: str | None) -> None:
     with pytest.raises(InvalidArguments):
         URL.address({"id": id_})
 
 
-def test_two_arguments_do_not_make_two_dots_together() -> None:
+def test_two_arguments_cannot_form_two_dots() -> None:
     with pytest.raises(InvalidArguments):
         parse_url_template("https://a.example/{a}{b}/x").address({"a": ".", "b": "."})
 
@@ -74,28 +74,28 @@ def test_an_argument_cannot_add_to_the_query() -> None:
         "https://a.example/x\n",
     ],
 )
-def test_an_address_whose_host_or_shape_could_change_is_no_template(url: str) -> None:
+def test_an_address_whose_host_could_change_is_refused(url: str) -> None:
     with pytest.raises(TemplateProblem):
         parse_url_template(url)
 
 
 @pytest.mark.parametrize("text", ["${secret:lower}", "${KEY}", "$${", "{", "}", "{a b}", "{}", "${secret:}"])
-def test_what_is_neither_argument_nor_secret_is_said(text: str) -> None:
+def test_an_invalid_placeholder_is_refused(text: str) -> None:
     with pytest.raises(TemplateProblem):
         parse_template(text)
 
 
-def test_braces_are_written_twice() -> None:
+def test_a_doubled_brace_is_a_brace() -> None:
     assert parse_template("{{{a}}} $5").text({"a": 1}, {}) == "{1} $5"
 
 
 @pytest.mark.parametrize("name", ["Host", "content-length", "Idempotency-Key", "X Y", "X:", ""])
-def test_headers_that_say_how_a_request_travels_are_not_the_tenants(name: str) -> None:
+def test_reserved_headers_cannot_be_set(name: str) -> None:
     with pytest.raises(TemplateProblem):
         parse_header_templates({name: "x"})
 
 
-def test_a_header_holds_a_secret_and_is_left_out_without_its_argument() -> None:
+def test_a_header_without_its_argument_is_omitted() -> None:
     headers = parse_header_templates({"Authorization": "Bearer ${secret:KEY}", "X-Unit": "{unit}"})
     assert fill_headers(headers, {}, {"KEY": " k\n"}) == {"Authorization": "Bearer k"}
 
@@ -106,21 +106,21 @@ def test_an_argument_cannot_add_a_header() -> None:
         check_headers(headers.values(), {"unit": "a\r\nX-Admin: 1"})
 
 
-def test_a_secret_with_a_line_break_is_not_named_by_its_value() -> None:
+def test_a_secret_with_a_line_break_is_not_in_the_error() -> None:
     headers = parse_header_templates({"X": "${secret:KEY}"})
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(Unreachable) as raised:
         fill_headers(headers, {}, {"KEY": "abc\ndef"})
-    assert "abc" not in str(caught.value)
-    assert not caught.value.sent
+    assert "abc" not in str(raised.value)
+    assert not raised.value.sent
 
 
 def test_a_secret_that_is_not_set_stops_the_call() -> None:
-    with pytest.raises(Unreachable, match="KEY is not set") as caught:
+    with pytest.raises(Unreachable, match="KEY is not set") as raised:
         URL.text({"id": "1"}, {})
-    assert not caught.value.sent
+    assert not raised.value.sent
 
 
-def test_a_body_keeps_types_and_leaves_out_what_is_missing() -> None:
+def test_a_body_keeps_types_and_omits_missing_arguments() -> None:
     body = parse_body_template(
         {"n": "{n}", "text": "n={n}", "list": ["{n}", "{gone}"], "gone": "{gone}", "fixed": [1, None]}
     )
