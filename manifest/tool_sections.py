@@ -254,7 +254,9 @@ def _http_tool(name: str, section: ToolSection, http: HttpSection, schema: dict[
         where = ("parameters", "properties", min(rest))
         raise ToolProblem(where, f"`{{{min(rest)}}}` is not used: write it in the url, a header or the body")
     policy = _policy(section, reads=http.method == "GET")
-    return _request_tool(name, section, section.description or "", schema, policy, replace(made, rest=frozenset(rest)))
+    return _request_tool(
+        name, section, section.description or "", schema, policy, replace(made, body_arguments=frozenset(rest))
+    )
 
 
 def _openapi_tool(name: str, section: ToolSection, openapi: OpenApiSection, files: Mapping[str, str]) -> Tool:

@@ -79,13 +79,13 @@ class RequestMaker(Protocol):
 
 @dataclass(frozen=True)
 class HttpTemplate:
-    """A request with placeholders. Without a `body`, the arguments in `rest` are sent as a mapping."""
+    """A request with placeholders. Without a `body`, the arguments in `body_arguments` are sent as a mapping."""
 
     method: str
     url: UrlTemplate
     headers: Mapping[str, Template]
     body: Body = None
-    rest: frozenset[str] = frozenset()
+    body_arguments: frozenset[str] = frozenset()
 
     @property
     def arguments(self) -> frozenset[str]:
@@ -110,9 +110,9 @@ class HttpTemplate:
         value: Any = MISSING
         if self.body is not None:
             value = fill_body(self.body, arguments, secrets)
-        elif self.rest:
-            value = {name: item for name, item in arguments.items() if name in self.rest}
-        url = self.url.text(arguments, secrets)
+        elif self.body_arguments:
+            value = {name: item for name, item in arguments.items() if name in self.body_arguments}
+        url = self.url.fill(arguments, secrets)
         return (
             HttpRequest(self.method, url, headers)
             if value is MISSING
@@ -144,16 +144,16 @@ def request_runner(maker: RequestMaker, policy: HttpPolicy) -> Callable[[ToolCon
 
 def request_with_body(method: str, url: str, headers: Mapping[str, str], value: Any) -> HttpRequest:
     """Return a request with a body. Its Content-Type selects JSON (the default), a form, or text."""
-    kind = next((text for name, text in headers.items() if name.lower() == "content-type"), JSON_TYPE)
-    plain = kind.split(";")[0].strip().lower()
-    if plain == FORM and isinstance(value, Mapping):
+    content_type = next((text for name, text in headers.items() if name.lower() == "content-type"), JSON_TYPE)
+    media_type = content_type.split(";")[0].strip().lower()
+    if media_type == FORM and isinstance(value, Mapping):
         body = urlencode([(name, as_text(item)) for name, item in value.items() if item is not None])
-    elif plain.endswith("json"):
+    elif media_type.endswith("json"):
         body = json.dumps(value, ensure_ascii=False, allow_nan=False)
     else:
         body = as_text(value)
     others = {name: text for name, text in headers.items() if name.lower() != "content-type"}
-    return HttpRequest(method, url, {**others, "Content-Type": kind}, body.encode())
+    return HttpRequest(method, url, {**others, "Content-Type": content_type}, body.encode())
 
 
 async def send_request(context: ToolContext, request: HttpRequest, policy: HttpPolicy) -> JSON:
@@ -198,11 +198,11 @@ async def _send_with_retries(
             sent, reason = sent or error.sent, str(error)
             continue
         if not _is_settled(response.status, policy, sent=sent):
-            sent, reason = True, f"the other side answered with status {response.status}"
+            sent, reason = True, f"the server answered with status {response.status}"
         elif response.status != TOO_MANY_REQUESTS or attempt == retries:
             return response
         else:
-            reason = "the other side wants fewer requests"
+            reason = "the server limits the rate of requests"
     raise Unreachable(reason, sent=sent)
 
 

@@ -25,6 +25,8 @@ MAX_VALUES = 4_000
 
 MAX_DEPTH = 40
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+"""Characters that Postgres cannot store as text."""
+
 CHECKED_FORMATS = ("date", "date-time", "email", "ipv4", "ipv6", "uuid")
 MAX_PROBLEMS = 5
 MAX_PROBLEM_LENGTH = 300
@@ -34,7 +36,7 @@ UNSUPPORTED_KEYWORDS = {
     "$anchor": "use `$ref` with a path, such as `#/$defs/address`",
     "$id": "leave it out: schemas are not looked up",
 }
-
+"""Keywords that are refused, and what to write instead."""
 
 ONE_SCHEMA = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
 LISTED_SCHEMAS = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -80,7 +82,7 @@ class Inliner:
         self._open_ended = open_ended
         self._left = MAX_VALUES
 
-    def copy(self, value: Any, where: SchemaPath = (), following: tuple[str, ...] = ()) -> Any:
+    def copy(self, value: Any, where: SchemaPath = (), open_references: tuple[str, ...] = ()) -> Any:
         """Return the value without references. Raises SchemaProblem."""
         self._left -= 1
         if self._left < 0 or len(where) > MAX_DEPTH:
@@ -88,22 +90,24 @@ class Inliner:
         if isinstance(value, Mapping):
             reference = value.get("$ref")
             if isinstance(reference, str):
-                return self._resolve(value, reference, where, following)
-            return {str(key): self.copy(item, (*where, key), following) for key, item in value.items()}
+                return self._resolve(value, reference, where, open_references)
+            return {str(key): self.copy(item, (*where, key), open_references) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return [self.copy(item, (*where, number), following) for number, item in enumerate(value)]
+            return [self.copy(item, (*where, number), open_references) for number, item in enumerate(value)]
         return value if value is None or isinstance(value, str | int | float) else str(value)
 
-    def _resolve(self, value: Mapping[str, Any], reference: str, where: SchemaPath, following: tuple[str, ...]) -> Any:
-        if reference in following:
+    def _resolve(
+        self, value: Mapping[str, Any], reference: str, where: SchemaPath, open_references: tuple[str, ...]
+    ) -> Any:
+        if reference in open_references:
             if self._open_ended:
                 return {}
             raise SchemaProblem((*where, "$ref"), "a schema that contains itself cannot be sent to a model")
-        target = self.copy(self._find(reference, where), where, (*following, reference))
-        beside = {key: item for key, item in value.items() if key != "$ref"}
-        return {**target, **self.copy(beside, where, following)} if isinstance(target, dict) else target
+        target = self.copy(self._look_up(reference, where), where, (*open_references, reference))
+        siblings = {key: item for key, item in value.items() if key != "$ref"}
+        return {**target, **self.copy(siblings, where, open_references)} if isinstance(target, dict) else target
 
-    def _find(self, reference: str, where: SchemaPath) -> Any:
+    def _look_up(self, reference: str, where: SchemaPath) -> Any:
         if not reference.startswith("#/") and reference != "#":
             raise SchemaProblem((*where, "$ref"), f"`{reference}`: a reference must stay within the file, as in `#/…`")
         node = self._document

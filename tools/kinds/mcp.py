@@ -74,9 +74,9 @@ async def call_tool(
     context: ToolContext, server: McpServer, tool: str, arguments: Mapping[str, Any], policy: HttpPolicy
 ) -> JSON:
     """Call the tool and return the result for the model. Raises Unreachable; its text holds no secret."""
-    prepared = _prepare(context, server, tool, arguments, policy)
+    mcp_call = _build_call(context, server, tool, arguments, policy)
     try:
-        answer = await _call_with_retries(context, prepared, policy)
+        answer = await _call_with_retries(context, mcp_call, policy)
     except Unreachable as error:
         raise Unreachable(redact(str(error), context.secrets), sent=error.sent) from None
     if answer.refused:
@@ -85,7 +85,7 @@ async def call_tool(
     return policy.rendering.render(answer.value, context.secrets)
 
 
-def _prepare(
+def _build_call(
     context: ToolContext, server: McpServer, tool: str, arguments: Mapping[str, Any], policy: HttpPolicy
 ) -> McpCall:
     headers = fill_headers(server.headers, {}, context.secrets)
@@ -99,9 +99,9 @@ def _prepare(
     return McpCall(tool, arguments, key, server.url, headers, server.command, environment)
 
 
-async def _call_with_retries(context: ToolContext, prepared: McpCall, policy: HttpPolicy) -> McpAnswer:
+async def _call_with_retries(context: ToolContext, mcp_call: McpCall, policy: HttpPolicy) -> McpAnswer:
     http_client = context.http_client
-    if not isinstance(http_client, McpHttpClient) or (prepared.command and not http_client.programs):
+    if not isinstance(http_client, McpHttpClient) or (mcp_call.command and not http_client.programs):
         raise Unreachable("this deployment does not start programs for MCP", sent=False)
     # Imported on first use and in a thread, because the import takes half a second and most tenants have no MCP tools.
     sessions = await asyncio.to_thread(importlib.import_module, "tools.kinds.mcp_session")
@@ -116,7 +116,7 @@ async def _call_with_retries(context: ToolContext, prepared: McpCall, policy: Ht
         if attempt and left <= 0:
             break
         try:
-            answer: McpAnswer = await sessions.call_in_session(http_client, prepared, left)
+            answer: McpAnswer = await sessions.call_in_session(http_client, mcp_call, left)
         except Unreachable as error:
             sent, reason = sent or error.sent, str(error)
             continue

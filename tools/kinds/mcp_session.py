@@ -33,7 +33,7 @@ class _SessionProgress:
     answer: McpAnswer | None = None
 
 
-async def call_in_session(http_client: McpHttpClient, prepared: McpCall, timeout: float) -> McpAnswer:
+async def call_in_session(http_client: McpHttpClient, mcp_call: McpCall, timeout: float) -> McpAnswer:
     """Open a session, make the call and return the answer. Raises Unreachable.
 
     `timeout` is in seconds. Ending a local program may take four seconds more.
@@ -41,29 +41,29 @@ async def call_in_session(http_client: McpHttpClient, prepared: McpCall, timeout
     progress = _SessionProgress()
     reason = "no answer"
     try:
-        async with asyncio.timeout(timeout), _open_session(http_client, prepared, timeout) as session:
+        async with asyncio.timeout(timeout), _open_session(http_client, mcp_call, timeout) as session:
             await session.initialize()
             progress.sent = True
-            progress.answer = await _send_call(session, prepared)
+            progress.answer = await _send_call(session, mcp_call)
     except TimeoutError:
         reason = "did not answer in time"
     except Exception as error:
         # The client raises many kinds of errors, also in groups. Each of them means that the session failed.
-        first = _first_cause(error)
-        if progress.sent and isinstance(first, httpx.HTTPStatusError) and first.response.is_client_error:
-            progress.answer = McpAnswer(f"HTTP status {first.response.status_code}", refused=True)
-        reason = _reason(first)
+        cause = _first_cause(error)
+        if progress.sent and isinstance(cause, httpx.HTTPStatusError) and cause.response.is_client_error:
+            progress.answer = McpAnswer(f"HTTP status {cause.response.status_code}", refused=True)
+        reason = _reason(cause)
     if progress.answer is None:
         raise Unreachable(f"the MCP server: {reason}", sent=progress.sent)
     return progress.answer
 
 
 def _open_session(
-    http_client: McpHttpClient, prepared: McpCall, timeout: float
+    http_client: McpHttpClient, mcp_call: McpCall, timeout: float
 ) -> AbstractAsyncContextManager[ClientSession]:
-    if prepared.url is None:
-        program, *arguments = prepared.command
-        environment = dict(prepared.environment)
+    if mcp_call.url is None:
+        program, *arguments = mcp_call.command
+        environment = dict(mcp_call.environment)
         return create_session({"transport": "stdio", "command": program, "args": arguments, "env": environment})
 
     def client(
@@ -81,8 +81,8 @@ def _open_session(
     return create_session(
         {
             "transport": "streamable_http",
-            "url": prepared.url,
-            "headers": dict(prepared.headers),
+            "url": mcp_call.url,
+            "headers": dict(mcp_call.headers),
             "timeout": timeout,
             "sse_read_timeout": timeout,
             "httpx_client_factory": client,
@@ -90,10 +90,10 @@ def _open_session(
     )
 
 
-async def _send_call(session: ClientSession, prepared: McpCall) -> McpAnswer:
-    meta = types.RequestParams.Meta.model_validate({KEY_FIELD: prepared.key}) if prepared.key is not None else None
+async def _send_call(session: ClientSession, mcp_call: McpCall) -> McpAnswer:
+    meta = types.RequestParams.Meta.model_validate({KEY_FIELD: mcp_call.key}) if mcp_call.key is not None else None
     parameters = types.CallToolRequestParams.model_validate(
-        {"name": prepared.tool, "arguments": dict(prepared.arguments), "_meta": meta}
+        {"name": mcp_call.tool, "arguments": dict(mcp_call.arguments), "_meta": meta}
     )
     try:
         # Not `session.call_tool`: it then requests the list of tools, and may fail although the call was made.

@@ -17,7 +17,10 @@ SECRET = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 ADDRESS = re.compile(
     r"(https?://[A-Za-z0-9.-]+(?::\d{1,5})?|https?://\[[0-9A-Fa-f:.]+\](?::\d{1,5})?)(/[^?#]*)?(\?[^#]*)?"
 )
+"""Groups: origin, path, query."""
+
 MISSING = object()
+"""The result of a template whose argument is missing. None is not used, because it is a valid JSON value."""
 
 
 class TemplateProblem(ValueError):
@@ -54,7 +57,7 @@ class Template:
         """The names of the secrets that the template uses."""
         return frozenset(part.name for part in self.parts if isinstance(part, Secret))
 
-    def text(
+    def fill(
         self, arguments: Mapping[str, Any], secrets: Mapping[str, str], quote_value: Callable[[str], str] = str
     ) -> str | None:
         """Return the text with its placeholders filled, or None if an argument is missing.
@@ -72,11 +75,11 @@ class Template:
             for part in self.parts
         )
 
-    def value(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> Any:
+    def fill_value(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> Any:
         """Return the text, or MISSING. A template that is a single argument gives that argument with its type."""
         if len(self.parts) == 1 and isinstance(self.parts[0], Argument):
             return arguments.get(self.parts[0].name, MISSING)
-        text = self.text(arguments, secrets)
+        text = self.fill(arguments, secrets)
         return MISSING if text is None else text
 
 
@@ -165,9 +168,9 @@ class UrlTemplate:
         """Return the address without the query. Raises InvalidArguments."""
         return self.origin + "".join(f"/{_filled(part, arguments)}" for part in self.path)
 
-    def text(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> str:
+    def fill(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> str:
         """Return the whole address. Values of the query whose argument is missing are omitted."""
-        pairs = ((name, value.text(arguments, secrets, _query_value)) for name, value in self.query)
+        pairs = ((name, value.fill(arguments, secrets, _query_value)) for name, value in self.query)
         query = "&".join(f"{quote_literal(name)}={value}" for name, value in pairs if value is not None)
         return self.address(arguments) + (f"?{query}" if query else "")
 
@@ -224,7 +227,7 @@ def fill_headers(
     headers: Mapping[str, Template], arguments: Mapping[str, Any], secrets: Mapping[str, str]
 ) -> dict[str, str]:
     """Fill the placeholders of headers. Headers whose argument is missing are omitted. Raises Unreachable."""
-    filled = {name: text.text(arguments, secrets) for name, text in headers.items()}
+    filled = {name: text.fill(arguments, secrets) for name, text in headers.items()}
     for name, value in filled.items():
         if value is not None and CONTROL_CHARACTER.search(value):
             raise Unreachable(f"the value of the header {name} has control characters", sent=False)
@@ -266,7 +269,7 @@ def body_templates(body: Body) -> list[Template]:
 def fill_body(body: Body, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> Any:
     """Fill the placeholders of a body. Parts whose argument is missing are omitted; MISSING if nothing is left."""
     if isinstance(body, Template):
-        return body.value(arguments, secrets)
+        return body.fill_value(arguments, secrets)
     if isinstance(body, dict):
         filled = {key: fill_body(item, arguments, secrets) for key, item in body.items()}
         return {key: item for key, item in filled.items() if item is not MISSING}

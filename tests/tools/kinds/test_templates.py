@@ -34,7 +34,7 @@ URL = parse_url_template("https://api.example.com/orders/{id}?q={word}&key=${sec
     ],
 )
 def test_an_argument_stays_within_its_segment_of_the_path(id_: Any, path: str) -> None:
-    assert URL.text({"id": id_}, {"KEY": "k"}) == f"https://api.example.com/orders/{path}?key=k"
+    assert URL.fill({"id": id_}, {"KEY": "k"}) == f"https://api.example.com/orders/{path}?key=k"
 
 
 @pytest.mark.parametrize("id_", ["", ".", "..", "../admin", "a/b", "a\\b", "a\nb", "\x00", None])
@@ -49,7 +49,7 @@ def test_two_arguments_cannot_form_two_dots() -> None:
 
 
 def test_an_argument_cannot_add_to_the_query() -> None:
-    url = URL.text({"id": "1", "word": "a&admin=1#x +"}, {"KEY": "k&e=y"})
+    url = URL.fill({"id": "1", "word": "a&admin=1#x +"}, {"KEY": "k&e=y"})
     assert url == "https://api.example.com/orders/1?q=a%26admin%3D1%23x%20%2B&key=k%26e%3Dy"
 
 
@@ -86,7 +86,7 @@ def test_an_invalid_placeholder_is_refused(text: str) -> None:
 
 
 def test_a_doubled_brace_is_a_brace() -> None:
-    assert parse_template("{{{a}}} $5").text({"a": 1}, {}) == "{1} $5"
+    assert parse_template("{{{a}}} $5").fill({"a": 1}, {}) == "{1} $5"
 
 
 @pytest.mark.parametrize("name", ["Host", "content-length", "Idempotency-Key", "X Y", "X:", ""])
@@ -116,7 +116,7 @@ def test_a_secret_with_a_line_break_is_not_in_the_error() -> None:
 
 def test_a_secret_that_is_not_set_stops_the_call() -> None:
     with pytest.raises(Unreachable, match="KEY is not set") as raised:
-        URL.text({"id": "1"}, {})
+        URL.fill({"id": "1"}, {})
     assert not raised.value.sent
 
 
