@@ -10,10 +10,9 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from app.errors import ConfigurationError
+from graphs.providers import PROVIDERS
 
 Network = IPv4Network | IPv6Network
-
-PROVIDERS = ("openai", "groq", "google")
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def _networks(text: str, problems: list[str]) -> tuple[Network, ...]:
 
 def _providers(env: Mapping[str, str]) -> dict[str, ModelProvider]:
     return {
-        name: ModelProvider(env[f"{name.upper()}_API_KEY"], env.get(f"{name.upper()}_BASE_URL") or None)
-        for name in PROVIDERS
-        if env.get(f"{name.upper()}_API_KEY")
+        name: ModelProvider(env[provider.key_variable], env.get(provider.url_variable) or None)
+        for name, provider in PROVIDERS.items()
+        if env.get(provider.key_variable)
     }

@@ -13,7 +13,6 @@ import migrations
 from app.assistants import service as assistants
 from app.channels.base import Credentials
 from app.clock import utc_now
-from app.config import PROVIDERS
 from app.crypto import SecretBox, new_secret_key
 from app.db import Database, Role
 from app.identity import service as identity
@@ -22,6 +21,7 @@ from bench import usage
 from bench.traffic import WEBHOOK, Number
 from devkit import embedded
 from devkit.embedded.process import free_port
+from graphs.providers import PROVIDERS
 from manifest.folder import load_folder
 from manifest.loader import MAIN, load
 
@@ -134,7 +134,7 @@ async def system(folder: Path, plan: Plan) -> AsyncIterator[System]:
 
 def _hidden() -> set[str]:
     # Keys of real providers must not lead anywhere, and without byte code every start would compile again.
-    return {"PYTHONDONTWRITEBYTECODE", *(f"{provider.upper()}_API_KEY" for provider in PROVIDERS)}
+    return {"PYTHONDONTWRITEBYTECODE", *(provider.key_variable for provider in PROVIDERS.values())}
 
 
 def _start_servers(stack: AsyncExitStack, made: System) -> None:

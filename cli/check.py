@@ -9,9 +9,10 @@ import click
 import redis
 
 from app import db
-from app.config import HELP, PROVIDERS, Settings
+from app.config import HELP, Settings
 from app.crypto import SecretBox, new_secret_key
 from app.errors import ConfigurationError
+from graphs.providers import PROVIDERS
 
 Finding = tuple[bool, str, str]
 """Whether it is well, what was looked at, and what was found or how to mend it."""
@@ -45,7 +46,7 @@ def _findings(environ: Mapping[str, str]) -> Iterator[Finding]:
             yield _of(_key_problem(value), name, "usable")
         else:
             yield _of(_settings_problem(environ), name, value)
-    keys = [f"{provider.upper()}_API_KEY" for provider in PROVIDERS]
+    keys = [provider.key_variable for provider in PROVIDERS.values()]
     found = [key for key in keys if environ.get(key)]
     yield bool(found), "model provider", ", ".join(found) or f"none: set one of {', '.join(keys)}"
 

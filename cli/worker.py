@@ -9,6 +9,7 @@ from app import worker
 from app.errors import ConfigurationError
 from app.supervisor import Supervisor
 from cli import environment
+from graphs.providers import PROVIDERS
 
 
 @click.command()
@@ -18,7 +19,8 @@ def command(processes: int, child: bool) -> None:
     """Run turns: answer the messages that come in."""
     settings = environment.process_settings(worker.REQUIRED_ENV)
     if not settings.providers:
-        raise ConfigurationError("no model provider: set OPENAI_API_KEY, GROQ_API_KEY or GOOGLE_API_KEY")
+        keys = ", ".join(provider.key_variable for provider in PROVIDERS.values())
+        raise ConfigurationError(f"no model provider: set one of {keys}")
     if processes == 1 or child:
         uvloop.run(worker.run(settings, announce=True))
         return

@@ -24,7 +24,6 @@ import migrations
 from app.assistants import service as assistants
 from app.channels.base import Credentials
 from app.clock import utc_now
-from app.config import PROVIDERS
 from app.crypto import SecretBox, new_secret_key
 from app.db import Database, Role
 from app.errors import RecadoError
@@ -34,13 +33,15 @@ from app.supervisor import Child
 from devkit import embedded
 from devkit.simulators import ports
 from graphs.config import Assistant
+from graphs.providers import PROVIDERS
 from manifest.folder import load_folder
 from manifest.loader import InvalidAssistant, Loaded, load
 
 SMOKE_CONTACT = "whatsapp:+5511990000001"
 SMOKE_TEXT = "Olá! Quanto custa uma limpeza?"
 SMOKE_WITHIN = 60.0
-MODELS = {"openai": "gpt-5-mini", "groq": "llama-3.3-70b-versatile", "google": "gemini-2.5-flash"}
+SIMULATED_PROVIDERS = ("openai", "groq")
+"""The providers that the simulated model stands for: enough for every tenant of the demo, with a fallback each."""
 
 PORTS = {"api": 8000, "twilio": 4010, "model": 4020, **ports.PORTS}
 """Where the parts usually are."""
@@ -150,7 +151,7 @@ def system(data: Path, tenants: Sequence[Tenant], say: Callable[[str], None]) ->
         environment = _servers(stack, data, say)
         for migration in migrations.apply(environment["DATABASE_URL"]):
             say(f"applied {migration.name}")
-        provider = next((p for p in PROVIDERS if environment.get(f"{p.upper()}_API_KEY")), None)
+        provider = next((name for name, row in PROVIDERS.items() if environment.get(row.key_variable)), None)
         addresses = {name: _address(name) for name in PORTS}
         api, twilio, model = addresses["api"], addresses["twilio"], None if provider else addresses["model"]
         tokens = {name: _kept(data / f"{name}-token", _new_token) for name in ("twilio", "shop", "school")}
@@ -240,13 +241,10 @@ def _new_token() -> str:
 
 
 def _simulated(model: str) -> dict[str, str]:
-    """Two providers at the simulated model: enough for every tenant, and for each to fall back."""
-    return {
-        "OPENAI_API_KEY": "simulated",
-        "OPENAI_BASE_URL": f"{model}/v1",
-        "GROQ_API_KEY": "simulated",
-        "GROQ_BASE_URL": model,
-    }
+    """Return the settings that make workers call the simulated model."""
+    providers = [PROVIDERS[name] for name in SIMULATED_PROVIDERS]
+    keys = {provider.key_variable: "simulated" for provider in providers}
+    return keys | {provider.url_variable: f"{model}{provider.simulator_path()}" for provider in providers}
 
 
 def _scripts(tenants: Sequence[Tenant]) -> list[str]:
@@ -286,10 +284,11 @@ async def _publish(
 
 def fitted(tenant: Tenant, environment: Mapping[str, str], addresses: Mapping[str, str]) -> Loaded:
     """The tenant's assistant, with the providers that there are keys for, and the parts where they really listen."""
-    keys = [provider for provider in PROVIDERS if environment.get(f"{provider.upper()}_API_KEY")]
+    usable = [provider for provider in PROVIDERS.values() if environment.get(provider.key_variable)]
+    names = {provider.name for provider in usable}
 
     def reachable(choice: re.Match[str]) -> str:
-        return choice[0] if choice[1] in keys else f"provider: {keys[0]}, model: {MODELS[keys[0]]}"
+        return choice[0] if choice[1] in names else f"provider: {usable[0].name}, model: {usable[0].demo_model}"
 
     files = dict(load_folder(tenant.path).files)
     for name, text in files.items():

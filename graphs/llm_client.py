@@ -1,7 +1,6 @@
 """Calls to language models: one after another until one answers, within time limits and bounded retries."""
 
 import asyncio
-import importlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from langchain_core.runnables import Runnable
 from graphs.circuit_breaker import Breaker, LocalBreaker
 from graphs.config import ModelSpec, Price
 from graphs.history import fitted, name_of, reduced
+from graphs.providers import PROVIDERS
 from graphs.providers.errors import ModelFailure, failure, unusable
 from graphs.state import Usage
 
@@ -113,7 +113,7 @@ class Models:
     async def close(self) -> None:
         """Closes the clients' connections."""
         for spec, client in self._clients.items():
-            await _provider(spec.provider).close(client)
+            await PROVIDERS[spec.provider].module.close(client)
         self._clients.clear()
 
     async def _first_round(
@@ -157,7 +157,7 @@ class Models:
             log.warning("model call failed", provider=spec.provider, model=spec.model, reason=str(failed))
             candidate.failure = failed
             candidate.ready = self.clock() + _wait(candidate.tries, failed)
-            if failed.sick and (failed.kind != "timeout" or spec.timeout >= SHORT_TIMEOUT):
+            if failed.counts and (failed.kind != "timeout" or spec.timeout >= SHORT_TIMEOUT):
                 await self.breaker.failed(spec.provider)
             elif failed.answered:
                 await self.breaker.succeeded(spec.provider)
@@ -198,9 +198,9 @@ class Models:
         if client is None:
             access = self.access.get(spec.provider)
             if access is None:
-                key = f"{spec.provider.upper()}_API_KEY"
+                key = PROVIDERS[spec.provider].key_variable
                 raise ModelFailure(f"no key for {spec.provider}: set {key}", retryable=False, kind="access")
-            client = _provider(spec.provider).build(spec, access.api_key, access.base_url)
+            client = PROVIDERS[spec.provider].module.build(spec, access.api_key, access.base_url)
             self._clients[spec] = client
         return client
 
@@ -208,7 +208,7 @@ class Models:
 def preload(providers: Sequence[str]) -> None:
     """Imports the providers' packages, which takes a second or two, before the first turn needs them."""
     for provider in providers:
-        _provider(provider)
+        _ = PROVIDERS[provider].module
 
 
 def priced(usage: Usage, prices: Mapping[str, Price], agent: str | None) -> Usage:
@@ -220,11 +220,6 @@ def priced(usage: Usage, prices: Mapping[str, Price], agent: str | None) -> Usag
         amount = (asked * price.input + given * price.output) / 1_000_000
         cost = f"{amount.normalize():f} {price.currency}"
     return {**usage, "agent": agent, "cost": cost}
-
-
-def _provider(name: str) -> Any:
-    # By name, so that a process imports only the providers it was given keys for.
-    return importlib.import_module(f"graphs.providers.{name}")
 
 
 def _wait(tries: int, failed: ModelFailure) -> float:

@@ -3,7 +3,10 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticKnownError
+
+from graphs.providers import PROVIDERS
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -34,6 +37,17 @@ Count = Annotated[int, BeforeValidator(_count)]
 NAME = r"^[a-z][a-z0-9_]{0,39}$"
 Name = Annotated[str, Field(pattern=NAME)]
 Text = Annotated[str, Field(min_length=1, max_length=1600)]
+
+
+def _provider(value: str) -> str:
+    if value not in PROVIDERS:
+        names = [repr(name) for name in PROVIDERS]
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(names[:-1])} or {names[-1]}"})
+    return value
+
+
+ProviderName = Annotated[str, AfterValidator(_provider), Field(json_schema_extra={"enum": list(PROVIDERS)})]
+"""The name of a provider in the table."""
 
 
 class Section(BaseModel):

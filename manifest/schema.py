@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from graphs.patterns import Pattern
-from manifest.fields import Count, Duration, Name, Section, Text
+from graphs.providers import PROVIDERS
+from manifest.fields import Count, Duration, Name, ProviderName, Section, Text
 from manifest.flow_sections import FlowSection
 from manifest.tool_sections import McpServerSection, ToolSection
 
@@ -55,7 +56,7 @@ def _hours(value: Any) -> Any:
 class ModelChoice(Section):
     """A model of a provider."""
 
-    provider: Literal["openai", "groq", "google"]
+    provider: ProviderName
     model: Annotated[str, Field(min_length=1, max_length=100)]
     timeout: Annotated[Duration, Field(ge=1, le=60)] = 20.0
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -77,7 +78,7 @@ class ModelChoices(Section):
     fallbacks: Annotated[
         tuple[ModelChoice, ...], Field(max_length=5, description="Asked in this order when the default fails.")
     ] = ()
-    prices: dict[Annotated[str, Field(pattern=r"^(openai|groq|google)/.+$")], PriceSection] = Field(
+    prices: dict[Annotated[str, Field(pattern=rf"^({'|'.join(PROVIDERS)})/.+$")], PriceSection] = Field(
         default_factory=dict, description="By provider/model, such as `openai/gpt-5-mini`: for the turns' cost."
     )
 

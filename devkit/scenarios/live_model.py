@@ -10,20 +10,15 @@ from typing import Any
 
 from aiohttp import web
 
-from app.config import PROVIDERS, ModelProvider
+from app.config import ModelProvider
 from devkit.scenarios.model import Model
 from devkit.scenarios.transcript import Transcript
-from devkit.simulators.llm.chat import Answer, Rejected, Wire
+from devkit.simulators.llm.chat import Answer, Rejected
 from devkit.simulators.llm.journal import Entry
 from devkit.simulators.llm.script import Library
-from devkit.simulators.llm.server import GEMINI, GROQ, MAX_BODY, OPENAI, Options, Simulator
+from devkit.simulators.llm.server import MAX_BODY, WIRES, Options, Simulator
+from graphs.providers import PROVIDERS
 
-UPSTREAM = {
-    "openai": "https://api.openai.com/v1",
-    "groq": "https://api.groq.com",
-    "google": "https://generativelanguage.googleapis.com",
-}
-WIRES: dict[str, Wire] = {"openai": OPENAI, "groq": GROQ, "google": GEMINI}
 PASSED_ON = ("authorization", "x-goog-api-key", "content-type", "accept")
 LONGEST_CALL = 90.0
 """Real seconds for one answer. The product's own limit is virtual, and time stands still meanwhile."""
@@ -31,7 +26,7 @@ LONGEST_CALL = 90.0
 
 def known_keys() -> dict[str, str]:
     """The providers' keys in the environment."""
-    found = {name: os.environ.get(f"{name.upper()}_API_KEY", "") for name in PROVIDERS}
+    found = {name: os.environ.get(provider.key_variable, "") for name, provider in PROVIDERS.items()}
     return {name: key for name, key in found.items() if key}
 
 
@@ -67,7 +62,8 @@ class LiveModel(Model):
 
 
 def _passed_on(name: str, path: str, request: web.Request, body: bytes) -> urllib.request.Request:
-    base = os.environ.get(f"{name.upper()}_BASE_URL") or UPSTREAM[name]
+    provider = PROVIDERS[name]
+    base = os.environ.get(provider.url_variable) or provider.default_url
     query = f"?{request.query_string}" if request.query_string else ""
     headers = {key: value for key, value in request.headers.items() if key.lower() in PASSED_ON}
     return urllib.request.Request(f"{base}/{path}{query}", body, headers)
@@ -89,7 +85,7 @@ def _note(entry: Entry, path: str, asked: bytes, body: bytes) -> None:
     try:
         chat = wire.read(asked, path.rpartition("/")[2])
         said: Any = json.loads(body)
-        if entry.provider == "google":
+        if PROVIDERS[entry.provider].dialect == "gemini":
             turn: dict[str, Any] = {"contents": [said["candidates"][0]["content"]]}
         else:
             turn = {"messages": [said["choices"][0]["message"]]}

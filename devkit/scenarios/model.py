@@ -15,13 +15,11 @@ from devkit.simulators.llm.faults import Faults, read_plan
 from devkit.simulators.llm.loading import load_files
 from devkit.simulators.llm.script import Library, ScriptError
 from devkit.simulators.llm.server import Options, Simulator
+from graphs.providers import PROVIDERS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Request = Mapping[str, Any]
 """One entry of the server's log."""
-
-PATHS = {"openai": "/v1", "groq": "", "google": ""}
-"""Where each provider's paths begin at the simulated server."""
 
 
 class Model:
@@ -99,7 +97,10 @@ class ScriptedModel(Model):
 
     def access(self, port: int) -> Mapping[str, ModelProvider]:
         """Any key is good enough."""
-        return {name: ModelProvider("scripted", f"http://127.0.0.1:{port}{path}") for name, path in PATHS.items()}
+        return {
+            name: ModelProvider("scripted", f"http://127.0.0.1:{port}{provider.simulator_path()}")
+            for name, provider in PROVIDERS.items()
+        }
 
     def misbehave(self, provider: str, fault: int | str, times: int) -> None:
         """The next `times` requests to a provider go wrong."""

@@ -184,7 +184,7 @@ class Runner:
 
     def _break(self, step: Step) -> None:
         if step.provider is not None and isinstance(self.stage.model, ScriptedModel):
-            provider, fault = step.provider.at
+            provider, fault = step.provider.provider, step.provider.fault
             self.transcript.add(provider, f"will fail {step.provider.times} times: {fault}")
             self.stage.model.misbehave(provider, fault, step.provider.times)
         elif step.twilio is not None:

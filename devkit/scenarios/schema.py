@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from app.telemetry import Milestone
+from graphs.providers import PROVIDERS
 from manifest.fields import Duration, Name, Section, Text
 
 MODEL = "model"
@@ -166,23 +167,19 @@ class Decided(Section):
 
 
 class ProviderFault(Section):
-    """What goes wrong at the model's provider, from now on, `times` requests long."""
+    """A fault of a model provider for its next `times` requests, written as `{openai: 429, times: 2}`."""
 
-    openai: Literal[429, 500, 503, "timeout", "drop", "garbage", "empty"] | None = None
-    groq: Literal[429, 500, 503, "timeout", "drop", "garbage", "empty"] | None = None
-    google: Literal[429, 500, 503, "timeout", "drop", "garbage", "empty"] | None = None
+    provider: str
+    fault: Literal[429, 500, 503, "timeout", "drop", "garbage", "empty"]
     times: Annotated[int, Field(ge=1, le=100)] = 1
 
-    @model_validator(mode="after")
-    def _names_one(self) -> "ProviderFault":
-        if len(self.model_fields_set & {"openai", "groq", "google"}) != 1:
-            raise ValueError("expected one of `openai`, `groq`, `google`")
-        return self
-
-    @property
-    def at(self) -> tuple[str, int | str]:
-        """The provider and its fault."""
-        return next((name, fault) for name in ("openai", "groq", "google") if (fault := getattr(self, name)))
+    @model_validator(mode="before")
+    @classmethod
+    def _read_provider(cls, value: Any) -> Any:
+        names = [key for key in value if key != "times"] if isinstance(value, dict) else []
+        if len(names) != 1 or names[0] not in PROVIDERS:
+            raise ValueError(f"expected one of {', '.join(f'`{name}`' for name in PROVIDERS)}")
+        return {"provider": names[0], "fault": value[names[0]], **{k: v for k, v in value.items() if k == "times"}}
 
 
 class TwilioFault(Section):

@@ -20,6 +20,7 @@ from devkit.scenarios.model import Model, ScriptedModel
 from devkit.scenarios.playback import Runner
 from devkit.scenarios.report import Outcome, Report
 from devkit.scenarios.transcript import Transcript
+from graphs.providers import PROVIDERS
 from manifest.folder import load_folder
 from manifest.loader import Loaded
 
@@ -84,7 +85,9 @@ def _starts(scenario: Scenario, assistant: Loaded) -> datetime:
 def _require_key(assistant: Loaded) -> None:
     provider = assistant.assistant.models[0].provider
     if provider not in known_keys():
-        raise RecadoError(f"--live needs {provider.upper()}_API_KEY: the assistant's first model is {provider}'s")
+        raise RecadoError(
+            f"--live needs {PROVIDERS[provider].key_variable}: the assistant's first model is {provider}'s"
+        )
 
 
 def _log_to(transcript: Transcript) -> None:

@@ -1,23 +1,20 @@
-"""What went wrong with a model call, in one form for all providers.
+"""Classify the failures of model calls, in one form for all providers.
 
-The providers' clients let through their own errors, LangChain's, those of three HTTP libraries, and whatever they
-stumble over in an answer that is none. None of their packages is imported here: a process has only those that it has
-keys for.
+The providers' clients raise their own errors, LangChain's, those of three HTTP libraries, and errors of parsing. No
+provider's package is imported here: a process imports only those that it has keys for.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from json import JSONDecodeError
-from typing import Any, Literal
+from typing import Any
 
 from langchain_core.exceptions import ModelAPIError, ModelConnectionError, ModelError, ModelTimeoutError
 from langchain_core.messages import AIMessage
 
-Kind = Literal["limit", "timeout", "unavailable", "access", "request", "answer"]
-"""`limit`: too many requests; `unavailable`: down, or not speaking its own protocol; `access`: not with this key, or no
-such model; `request`: the provider does not take it; `answer`: it answered nothing that can be used."""
+from graphs.providers import ERROR_CODES, PROVIDERS, FailureKind
 
-FINAL_STATUSES: Mapping[int, Kind] = {
+FINAL_STATUSES: Mapping[int, FailureKind] = {
     400: "request",
     401: "access",
     402: "access",
@@ -30,9 +27,7 @@ FINAL_STATUSES: Mapping[int, Kind] = {
 """HTTP statuses that the same request would get again."""
 
 LIMIT_STATUSES = {425, 429, 498}
-NETWORK_LIBRARIES = {"aiohttp", "groq", "httpcore", "httpx", "httpx2", "openai"}
-QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached"}
-"""What OpenAI says with a 429 that no waiting ends."""
+NETWORK_LIBRARIES = {"aiohttp", "httpcore", "httpx", "httpx2"} | {provider.sdk for provider in PROVIDERS.values()}
 
 RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 BLOCKED = {
@@ -49,9 +44,10 @@ CUT = {"length", "max_tokens"}
 
 
 class ModelFailure(Exception):
-    """No usable answer. `retryable`: another try may give one, not before `retry_after` seconds if that is known.
+    """A call without a usable answer.
 
-    `sick`: it speaks against the provider as a whole, and not only against this model, key or request.
+    `retryable`: another call may succeed, not before `retry_after` seconds if that is known. `counts`: the failure
+    counts against the provider in the circuit breaker, not only against this model, key or request.
     """
 
     def __init__(
@@ -60,59 +56,56 @@ class ModelFailure(Exception):
         *,
         retryable: bool,
         retry_after: float | None = None,
-        kind: Kind = "answer",
-        sick: bool = False,
+        kind: FailureKind = "answer",
+        counts: bool = False,
     ) -> None:
         super().__init__(reason)
         self.retryable = retryable
         self.retry_after = retry_after
         self.kind = kind
-        self.sick = sick
+        self.counts = counts
 
     @property
     def answered(self) -> bool:
-        """Whether the provider is there, for all that it gave no answer."""
+        """Whether the provider responded, although not with a usable answer."""
         return self.kind in ("access", "request", "answer")
 
 
 def failure(error: Exception) -> ModelFailure:
-    """The failure that a client's error means. Its text is the error's type and status, and nothing that it carried."""
+    """Return the failure for a client's error. Its text holds the error's type and status only."""
     if isinstance(error, ModelFailure):
         return error
     status, code, retry_after = _first(_status, error), _first(_code, error), _first(_retry_after, error)
     kind = _kind(error, status)
     retryable = status not in FINAL_STATUSES and not (isinstance(error, ModelError) and not error.is_retryable)
-    if code == "tool_use_failed":
-        # Groq's 400 for a call that its own model wrote badly: the next one may be better.
-        kind, retryable = "answer", True
-    elif code in QUOTA_CODES:
-        retryable = False
+    if meaning := ERROR_CODES.get(code or ""):
+        kind, retryable = meaning.kind or kind, meaning.retryable
     return ModelFailure(
         f"{type(error).__name__} {status or ''}".strip(),
         retryable=retryable,
         retry_after=retry_after,
         kind=kind,
-        sick=status == 401 or (kind in ("limit", "timeout", "unavailable") and _known(error, status)),
+        counts=status == 401 or (kind in ("limit", "timeout", "unavailable") and _known(error, status)),
     )
 
 
 def unusable(message: AIMessage) -> ModelFailure | None:
-    """Why there is nothing in the message to go on with; None if there is."""
+    """Return why the message cannot be used, or None if it can."""
     calls = message.tool_calls
     well_formed = all(call["name"] and call["id"] and isinstance(call["args"], dict) for call in calls)
     if well_formed and not message.invalid_tool_calls and (calls or message.text.strip(" \t\r\n\x00")):
         return None
-    told = message.response_metadata
-    finish = str(told.get("finish_reason", "")).lower()
-    if finish in BLOCKED or told.get("prompt_feedback") or message.additional_kwargs.get("refusal"):
+    metadata = message.response_metadata
+    finish = str(metadata.get("finish_reason", "")).lower()
+    if finish in BLOCKED or metadata.get("prompt_feedback") or message.additional_kwargs.get("refusal"):
         return ModelFailure("the provider blocked the answer", retryable=False)
     if finish in CUT:
-        return ModelFailure("the answer was cut before anything was said", retryable=False)
+        return ModelFailure("the answer was cut before any text", retryable=False)
     return ModelFailure("nonsense", retryable=True)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, and those that it came from: it is often one of these that knows the details."""
+    """Yield the error and its causes. The details are often in a cause."""
     while error is not None:
         yield error
         error = error.__cause__
@@ -122,7 +115,7 @@ def _first[T](look: Callable[[BaseException], T | None], error: Exception) -> T 
     return next((found for inner in _chain(error) if (found := look(inner)) is not None), None)
 
 
-def _kind(error: Exception, status: int | None) -> Kind:
+def _kind(error: Exception, status: int | None) -> FailureKind:
     if status is not None and status in FINAL_STATUSES:
         return FINAL_STATUSES[status]
     if status in LIMIT_STATUSES:
@@ -136,13 +129,13 @@ def _kind(error: Exception, status: int | None) -> Kind:
 
 def _timed_out(error: Exception) -> bool:
     if any(type(inner).__name__ == "ServerDisconnectedError" for inner in _chain(error)):
-        # OpenAI's client calls it a timeout, too, when the server hangs up.
+        # OpenAI's client also raises a timeout when the server closes the connection.
         return False
     return isinstance(error, TimeoutError) or any("Timeout" in kind.__name__ for kind in type(error).__mro__)
 
 
 def _known(error: Exception, status: int | None) -> bool:
-    """Whether it is surely the provider's or the network's: what we cannot tell may be an odd request of one tenant."""
+    """Return whether the provider or the network failed. Other errors may be caused by one tenant's request."""
     known = TimeoutError | OSError | JSONDecodeError | ModelAPIError | ModelConnectionError | ModelTimeoutError
     return (
         status is not None
@@ -165,16 +158,16 @@ def _code(error: BaseException) -> str | None:
 
 def _retry_after(error: BaseException) -> float | None:
     headers: Mapping[str, str] = getattr(getattr(error, "response", None), "headers", None) or {}
-    told = headers.get("retry-after") or _retry_delay(getattr(error, "details", None))
+    delay = headers.get("retry-after") or _retry_delay(getattr(error, "details", None))
     try:
-        seconds = float(told or "")
+        seconds = float(delay or "")
     except ValueError:
         return None
     return seconds if 0 <= seconds < math.inf else None
 
 
 def _retry_delay(details: Any) -> str | None:
-    """Gemini's way to ask for a wait: `17s` in the error's details."""
+    """Return the wait in the details of a Gemini error, such as `17s`, without its unit."""
     try:
         infos = (info for info in details["error"]["details"] if info.get("@type") == RETRY_INFO)
         return next((str(info["retryDelay"]).removesuffix("s") for info in infos), None)

@@ -132,7 +132,7 @@ async def test_a_call_that_is_cut_at_the_limit_is_not_asked_for_again(
     provider: str, model: Models, model_server: Server
 ) -> None:
     error = await failure(model, spec(provider), "too long a call")
-    assert (str(error), error.retryable) == ("the answer was cut before anything was said", False)
+    assert (str(error), error.retryable) == ("the answer was cut before any text", False)
     assert len(await asked(model_server)) == 1
 
 

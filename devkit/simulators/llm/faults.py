@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass
 
 from devkit.simulators.llm.chat import Fault
+from graphs.providers import PROVIDERS
 
-_PROVIDERS = ("openai", "groq", "google")
 _FAULTS: dict[str, Fault] = {
     "p_429": 429,
     "p_500": 500,
@@ -59,8 +59,8 @@ def read_plan(document: object, latency_ms: float) -> Plan:
 
 def _check(key: str, value: object) -> None:
     if key == "only_provider":
-        if value is not None and value not in _PROVIDERS:
-            raise ValueError(f"only_provider must be one of {', '.join(_PROVIDERS)}")
+        if value is not None and value not in PROVIDERS:
+            raise ValueError(f"only_provider must be one of {', '.join(PROVIDERS)}")
         return
     if key in ("seed", "count"):
         whole = isinstance(value, int) and not isinstance(value, bool)

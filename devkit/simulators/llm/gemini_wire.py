@@ -23,7 +23,10 @@ _ROLES = {"user": "user", "model": "assistant", "function": "user"}
 
 
 class GeminiWire:
-    provider = "google"
+    """Gemini's format."""
+
+    def __init__(self, provider: str) -> None:
+        self.provider = provider
 
     def read(self, body: bytes, target: str) -> Chat:
         model, _, method = target.rpartition(":")

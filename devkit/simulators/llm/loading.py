@@ -16,12 +16,12 @@ from devkit.simulators.llm.chat import BREAKING, SPOILING, Fault
 from devkit.simulators.llm.script import Conditions, Rule, Script, ScriptError
 from devkit.simulators.llm.templates import compiled
 from devkit.simulators.llm.turn import VARIABLES
+from graphs.providers import PROVIDERS
 
 _SCRIPT = ("name", "match", "rules")
 _RULE = ("when", "say", "call", "json", "fail", "delay_ms", "times")
 _WHEN = ("structured", "user", "system", "model", "provider", "tool", "result_of")
 _CALL = ("name", "arguments")
-_PROVIDERS = ("openai", "groq", "google")
 _KNOWN = frozenset(VARIABLES) | {"result", "m"}
 
 type _Kind = Literal["text", "number", "truth", "mapping", "list"]
@@ -211,8 +211,8 @@ def _conditions(rule: _Section) -> Conditions:
         return Conditions(structured=_expects_structured(rule))
     when = _Section(rule.node["when"], rule.source, rule.line_of("when"), f"{rule.path}.when", _WHEN)
     provider = when.text("provider")
-    if provider and provider not in _PROVIDERS:
-        when.fail(f"provider must be one of {', '.join(_PROVIDERS)}", "provider")
+    if provider and provider not in PROVIDERS:
+        when.fail(f"provider must be one of {', '.join(PROVIDERS)}", "provider")
     structured = bool(when.get("structured", "truth")) if "structured" in when else _expects_structured(rule)
     return Conditions(
         structured=structured,

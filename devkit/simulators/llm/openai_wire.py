@@ -8,6 +8,7 @@ from typing import Any
 from devkit.simulators.llm import codec
 from devkit.simulators.llm.chat import Answer, Chat, Message, Rejected, ToolCall, prompt_tokens, unique
 from devkit.simulators.llm.codec import Document
+from graphs.providers import PROVIDERS
 
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 _MEDIA = {"image_url": "[image]", "input_audio": "[audio]", "file": "[file]"}
@@ -20,9 +21,9 @@ _CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_excee
 class OpenAIWire:
     """OpenAI's format, or Groq's."""
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str, *, groq: bool = False) -> None:
         self.provider = provider
-        self._groq = provider == "groq"
+        self._groq = groq
 
     def read(self, body: bytes, target: str) -> Chat:
         payload = _payload(body)
@@ -251,7 +252,9 @@ def _finish(chat: Chat, answer: Answer) -> str:
     if answer.finish == "length":
         return "length"
     # OpenAI ends a call of the one tool it was told to use with stop.
-    return "tool_calls" if answer.calls and not (chat.forced and chat.provider == "openai") else "stop"
+    return (
+        "tool_calls" if answer.calls and not (chat.forced and PROVIDERS[chat.provider].dialect == "openai") else "stop"
+    )
 
 
 def _written(call: ToolCall, answer: Answer) -> Document:

@@ -1,7 +1,7 @@
 """The endpoints of the providers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,13 +15,20 @@ from devkit.simulators.llm.journal import ABANDONED, DROPPED, Entry, Journal
 from devkit.simulators.llm.openai_wire import OpenAIWire
 from devkit.simulators.llm.script import Library, Rule
 from devkit.simulators.llm.turn import Turn
+from graphs.providers import PROVIDERS, Provider
 
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 type Answering = Callable[[Wire, web.Request, bytes, Entry], Awaitable[web.StreamResponse]]
 
-OPENAI = OpenAIWire("openai")
-GROQ = OpenAIWire("groq")
-GEMINI = GeminiWire()
+
+def make_wire(provider: Provider) -> Wire:
+    """Return the wire format of a provider's API."""
+    if provider.dialect == "gemini":
+        return GeminiWire(provider.name)
+    return OpenAIWire(provider.name, groq=provider.dialect == "groq")
+
+
+WIRES: Mapping[str, Wire] = {name: make_wire(provider) for name, provider in PROVIDERS.items()}
 
 MAX_BODY = 64 * 1024 * 1024
 
@@ -76,12 +83,12 @@ class Simulator:
     def application(self) -> web.Application:
         application = web.Application(client_max_size=MAX_BODY)
         routes = application.router
-        routes.add_post("/v1/chat/completions", self._handler(OPENAI, self._complete))
-        routes.add_post("/openai/v1/chat/completions", self._handler(GROQ, self._complete))
-        routes.add_post("/v1beta/models/{target}", self._handler(GEMINI, self._complete))
-        routes.add_post("/v1/embeddings", self._handler(OPENAI, self._embed))
-        routes.add_get("/v1/models", partial(self._models, OPENAI))
-        routes.add_get("/openai/v1/models", partial(self._models, GROQ))
+        for name, wire in WIRES.items():
+            base = _api_base(PROVIDERS[name])
+            routes.add_post(_chat_path(PROVIDERS[name]), self._handler(wire, self._complete))
+            if PROVIDERS[name].dialect != "gemini":
+                routes.add_get(f"{base}/models", partial(self._models, wire))
+        routes.add_post("/v1/embeddings", self._handler(WIRES["openai"], self._embed))
         routes.add_route("*", "/{path:.*}", self._unknown)
         return application
 
@@ -108,7 +115,7 @@ class Simulator:
         return handle
 
     def _authorise(self, wire: Wire, request: web.Request) -> None:
-        if wire is GEMINI:
+        if isinstance(wire, GeminiWire):
             given = request.headers.get("x-goog-api-key") or request.query.get("key", "")
         else:
             scheme, _, given = request.headers.get("Authorization", "").partition(" ")
@@ -147,7 +154,7 @@ class Simulator:
 
     def _read(self, wire: Wire, request: web.Request, body: bytes) -> Chat:
         target = request.match_info.get("target", "")
-        if wire is GEMINI and not target.endswith((":generateContent", ":streamGenerateContent")):
+        if isinstance(wire, GeminiWire) and not target.endswith((":generateContent", ":streamGenerateContent")):
             raise Rejected(404, f"The method {target} does not exist.")
         try:
             return wire.read(body, target)
@@ -179,15 +186,15 @@ class Simulator:
         raise _Dropped
 
     def _deliver(self, wire: Wire, request: web.Request, chat: Chat, answer: Answer) -> web.StreamResponse:
-        limits = _GROQ_LIMITS if wire is GROQ else {}
+        limits = _limits(wire)
         if not chat.stream:
             return _response(wire.reply(chat, answer), _JSON, limits)
-        if wire is GEMINI and request.query.get("alt") != "sse":
-            return _response(GEMINI.array(chat, answer), _JSON)
+        if isinstance(wire, GeminiWire) and request.query.get("alt") != "sse":
+            return _response(wire.array(chat, answer), _JSON)
         return _response(wire.events(chat, answer), _SSE, limits)
 
     def _failure(self, wire: Wire, error: Rejected) -> web.Response:
-        headers = _GROQ_LIMITS if wire is GROQ else {}
+        headers = _limits(wire)
         if error.status == 429:
             headers = {**headers, "retry-after": f"{self.faults.plan.retry_after_s:g}"}
         return _response(wire.error(error), _JSON, headers, error.status)
@@ -214,14 +221,28 @@ class Simulator:
             self._authorise(wire, request)
         except Rejected as error:
             return self._failure(wire, error)
-        names = _MODELS[wire.provider]
+        names = _MODELS.get(wire.provider, (PROVIDERS[wire.provider].demo_model,))
         data = [{"id": name, "object": "model", "created": 1735689600, "owned_by": wire.provider} for name in names]
         return _response(codec.dumps({"object": "list", "data": data}), _JSON)
 
     async def _unknown(self, request: web.Request) -> web.StreamResponse:
         path = request.path
-        wire: Wire = GROQ if path.startswith("/openai/") else GEMINI if path.startswith("/v1beta/") else OPENAI
+        served = [name for name, row in PROVIDERS.items() if path.startswith(f"/{_api_base(row).split('/')[1]}/")]
+        wire = WIRES[served[0] if served else "openai"]
         return self._failure(wire, Rejected(404, f"The simulator does not serve {request.method} {path}."))
+
+
+def _chat_path(provider: Provider) -> str:
+    return f"{provider.simulator_path()}{provider.chat_path}"
+
+
+def _api_base(provider: Provider) -> str:
+    """Return the path below which the provider's API is served."""
+    return _chat_path(provider).removesuffix("/chat/completions").removesuffix("/models/{target}")
+
+
+def _limits(wire: Wire) -> dict[str, str]:
+    return _GROQ_LIMITS if PROVIDERS[wire.provider].dialect == "groq" else {}
 
 
 def _breaks(fault: Fault | None) -> bool:
