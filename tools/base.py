@@ -63,7 +63,10 @@ def builtin_tool(
     *,
     needs: frozenset[Need] = frozenset(),
 ) -> Tool:
-    """Return a local tool whose parameters are the fields of a pydantic model."""
+    """Return a local tool whose parameters are the fields of a pydantic model.
+
+    Models read the docstring of the pydantic model and the descriptions of its fields.
+    """
     schema = arguments.model_json_schema()
     schema.pop("title", None)
     return Tool(name, description, schema, effects, run, partial(_validate, arguments), needs=needs)

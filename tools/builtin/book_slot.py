@@ -1,9 +1,9 @@
-"""The tool book_slot."""
+"""book_slot: books an appointment for the contact."""
 
 from pydantic import BaseModel, Field
 
 from tools.base import builtin_tool
-from tools.builtin.find_slots import describe
+from tools.builtin.find_slots import render_slot
 from tools.ports import JSON, Need, SlotUnavailable, ToolContext
 
 
@@ -20,7 +20,7 @@ async def book_slot(context: ToolContext, arguments: BookSlot) -> JSON:
         slot = await context.appointments.book(arguments.slot_id, arguments.patient)
     except SlotUnavailable as error:
         return {"booked": False, "reason": str(error)}
-    return {"booked": True, "slot": describe(slot), "patient": arguments.patient}
+    return {"booked": True, "slot": render_slot(slot), "patient": arguments.patient}
 
 
 TOOL = builtin_tool(

@@ -1,4 +1,4 @@
-"""The tool find_slots."""
+"""find_slots: finds free appointment times."""
 
 from datetime import date, timedelta
 
@@ -19,7 +19,7 @@ class FindSlots(BaseModel):
     days: int = Field(default=7, ge=1, le=31, description="How many days to look at.")
 
 
-def describe(slot: Slot) -> dict[str, str]:
+def render_slot(slot: Slot) -> dict[str, str]:
     """Return the slot as the model reads it. `starts_at` is the tenant's local time."""
     return {"id": slot.id, "calendar": slot.calendar, "starts_at": slot.starts_at.strftime("%Y-%m-%d %H:%M")}
 
@@ -29,7 +29,7 @@ async def find_slots(context: ToolContext, arguments: FindSlots) -> JSON:
     today = context.now.astimezone(context.timezone).date()
     first = min(max(arguments.first_day or today, today), today + HORIZON)
     slots = await context.appointments.free_slots(first, arguments.days, MAX_SLOTS)
-    return {"slots": [describe(slot) for slot in slots]}
+    return {"slots": [render_slot(slot) for slot in slots]}
 
 
 TOOL = builtin_tool(

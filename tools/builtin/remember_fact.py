@@ -1,4 +1,4 @@
-"""The tool remember_fact."""
+"""remember_fact: stores a fact about the contact for later conversations."""
 
 from pydantic import BaseModel, Field
 

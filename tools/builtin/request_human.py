@@ -1,4 +1,4 @@
-"""The tool request_human."""
+"""request_human: hands the conversation to an operator."""
 
 from pydantic import BaseModel, Field
 

@@ -1,4 +1,4 @@
-"""The tool search_knowledge."""
+"""search_knowledge: searches the knowledge files of the tenant."""
 
 from pydantic import BaseModel, Field
 

@@ -69,7 +69,11 @@ class OpenApiProblem(ValueError):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of the request. `argument` is its name for the model; `place` is the value of `in`."""
+    """One parameter of the request.
+
+    `argument` is its name for the model; `place` is the value of `in`. `exploded`: a list is sent as one pair for each
+    item. `as_json`: the value is sent as JSON text.
+    """
 
     argument: str
     name: str
@@ -273,18 +277,21 @@ def _convert(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _to_json_schema(node: dict[str, Any]) -> None:
     nullable = node.get("nullable") is True
-    for bound, edge in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-        if isinstance(node.get(edge), bool):
-            limit = node.pop(bound) if node[edge] and bound in node else None
-            del node[edge]
+    # In OpenAPI 3.0 an exclusive bound is a boolean next to the bound; in JSON Schema it is the bound itself.
+    for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if isinstance(node.get(exclusive), bool):
+            limit = node.pop(bound) if node[exclusive] and bound in node else None
+            del node[exclusive]
             if limit is not None:
-                node[edge] = limit
-    if isinstance(node.get("properties"), dict):
-        readable = [
-            name for name, item in node["properties"].items() if isinstance(item, dict) and item.get("readOnly") is True
+                node[exclusive] = limit
+    properties = node.get("properties")
+    if isinstance(properties, dict):
+        # The server sets these; a request must not contain them.
+        read_only = [
+            name for name, item in properties.items() if isinstance(item, dict) and item.get("readOnly") is True
         ]
-        node["properties"] = {name: item for name, item in node["properties"].items() if name not in readable}
-        node["required"] = [name for name in node.get("required") or () if name not in readable]
+        node["properties"] = {name: item for name, item in properties.items() if name not in read_only}
+        node["required"] = [name for name in node.get("required") or () if name not in read_only]
     if node.get("format") not in CHECKED_FORMATS:
         node.pop("format", None)
     if pattern_problem(node.get("pattern")) is not None:

@@ -15,7 +15,7 @@ class ForbiddenAddress(OSError):
     """Tools may not call this address. The text does not name it, so that errors cannot be used to map a network."""
 
     def __init__(self) -> None:
-        super().__init__("its address is not one that tools may call")
+        super().__init__("tools may not call its address")
 
 
 def check_address(address: str, allowed: Sequence[Network] = ()) -> None:
