@@ -10,7 +10,8 @@ from email.utils import formatdate
 from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
-from bench.traffic import Number, Parameters, Poster, signed
+from bench.traffic import Parameters, Poster, signed
+from devkit.stack import Number
 
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 

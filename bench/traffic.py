@@ -2,27 +2,17 @@
 
 import time
 import uuid
-from dataclasses import dataclass, field
 from urllib.parse import quote_plus, urlsplit
 
 from devkit.simulators.twilio.signing import sign
 from devkit.simulators.twilio.wire import Answer, Broken, Unreachable, Wire
+from devkit.stack import WEBHOOK_PATH, Number
 
-WEBHOOK = "/api/v1/twilio/webhook"
 STATUS = "/api/v1/twilio/status"
 ANSWER_WITHIN = 15.0
 """Seconds that Twilio waits for a webhook's answer."""
 
 Parameters = list[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class Number:
-    """A tenant's number: what a webhook names and signs with."""
-
-    account_sid: str
-    auth_token: str = field(repr=False)
-    address: str = ""
 
 
 def contact_address(number: int) -> str:
@@ -84,7 +74,7 @@ class Poster:
     def webhook(self, number: Number, contact: str, body: str, sid: str | None = None) -> bytes:
         """A contact's message as a signed request."""
         parameters = message(number, contact, body, sid or new_sid())
-        return signed(self.base_url, WEBHOOK, parameters, number.auth_token)
+        return signed(self.base_url, WEBHOOK_PATH, parameters, number.auth_token)
 
     async def post(self, request: bytes) -> Answer:
         """The answer. Raises Unreachable or Broken."""

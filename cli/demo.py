@@ -20,7 +20,7 @@ def command(folders: tuple[Path, ...], data: Path | None, only_smoke: bool) -> N
     With OPENAI_API_KEY, GROQ_API_KEY or GOOGLE_API_KEY set, the real model answers; Twilio stays simulated.
     """
     folder = data or Path(platformdirs.user_data_dir("recado", appauthor=False)) / "demo"
-    with demo.system(folder.resolve(), [*demo.TENANTS, *demo.guests(folders)], click.echo) as running:
+    with demo.run(folder.resolve(), [*demo.TENANTS, *demo.own_tenants(folders)], click.echo) as running:
         if only_smoke:
             demo.smoke(running, click.echo)
         else:

@@ -1,4 +1,4 @@
-"""The whole system on one machine: embedded servers, simulated Twilio, and, without a key, a simulated model."""
+"""Run the whole system on one machine: embedded servers, a simulated Twilio and, without a key, a simulated model."""
 
 import asyncio
 import json
@@ -7,13 +7,13 @@ import re
 import secrets
 import signal
 import socket
-import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,108 +21,101 @@ from typing import Any
 import click
 
 import migrations
-from app.assistants import service as assistants
-from app.channels.base import Credentials
 from app.clock import utc_now
-from app.crypto import SecretBox, new_secret_key
+from app.crypto import new_secret_key
 from app.db import Database, Role
 from app.errors import RecadoError
-from app.identity import secrets as tenant_secrets
-from app.identity import service as identity
-from app.supervisor import Child
-from devkit import embedded
+from devkit import stack
 from devkit.simulators import ports
+from devkit.stack import LOOPBACK, Number, Stack, TenantSetup
 from graphs.config import Assistant
 from graphs.providers import PROVIDERS
 from manifest.folder import load_folder
 from manifest.loader import InvalidAssistant, Loaded, load
 
-SMOKE_CONTACT = "whatsapp:+5511990000001"
 SMOKE_TEXT = "Olá! Quanto custa uma limpeza?"
-SMOKE_WITHIN = 60.0
+SMOKE_TIMEOUT = 60.0
+"""Seconds that the reply to the smoke message may take."""
+
 SIMULATED_PROVIDERS = ("openai", "groq")
-"""The providers that the simulated model stands for: enough for every tenant of the demo, with a fallback each."""
+"""The providers that the simulated model stands for: all that the demo's tenants name."""
 
 PORTS = {"api": 8000, "twilio": 4010, "model": 4020, **ports.PORTS}
-"""Where the parts usually are."""
+"""The preferred port of each part. A part whose port is taken gets a free one."""
 
-TOOLS_REACH = "127.0.0.0/8"
-"""All that the demo's tenants need beyond the internet: the shop and the school."""
+MAX_OWN_TENANTS = 10
 
-MOST_GUESTS = 10
-
-CHOICE = re.compile(r"provider: (\w+), model: [\w./-]+")
+MODEL_CHOICE = re.compile(r"provider: (\w+), model: [\w./-]+")
 
 
 @dataclass(frozen=True)
-class Tenant:
-    """A tenant of the demo: its folder, its number, and what one may write to it.
+class DemoTenant:
+    """A tenant of the demo.
 
-    `part`: where its tools work, if they work anywhere; `known_as`: the secret that they find its token in. `folder`
-    is given for a tenant that is not ours.
+    `suggestions` are messages that the phone page offers. `tool_server` is the simulated server that its tools call,
+    with the token that the tools find in the secret named `credential`. `folder` is given for a tenant of the user's own.
     """
 
     slug: str
     account_sid: str
     address: str
-    suggestions: tuple[str, ...]
-    part: str | None = None
-    known_as: str = ""
+    suggestions: tuple[str, ...] = ()
+    tool_server: str | None = None
+    credential: str = ""
     folder: Path | None = None
 
     @property
     def path(self) -> Path:
-        """Its folder."""
+        """The folder of its manifest."""
         return self.folder or Path(str(resources.files("tenants") / self.slug))
 
     @property
     def script(self) -> Path | None:
-        """What the simulated model says for it."""
-        ours = Path(str(resources.files("devkit.simulators"))) / "scripts" / f"{self.slug}.yaml"
-        path = ours if self.folder is None else self.folder / "scenarios" / "model.yaml"
+        """The script that the simulated model follows for it."""
+        shipped = Path(str(resources.files("devkit.simulators"))) / "scripts" / f"{self.slug}.yaml"
+        path = shipped if self.folder is None else self.folder / "scenarios" / "model.yaml"
         return path if path.exists() else None
 
 
-CLINIC = Tenant(
+CLINIC = DemoTenant(
     "clinica-sorriso",
     "AC" + "0" * 31 + "1",
     "whatsapp:+551140001234",
     ("Quero marcar uma consulta", "Quanto custa uma limpeza?", "Quero falar com um atendente"),
 )
-SHOP = Tenant(
+SHOP = DemoTenant(
     "loja-aurora",
     "AC" + "0" * 31 + "2",
     "whatsapp:+552130005678",
     ("Onde está o pedido 1002?", "Quero devolver o pedido 1001, ficou pequeno", "Vocês têm vestido de linho?"),
-    part="shop",
-    known_as="LOJA_TOKEN",
+    tool_server="shop",
+    credential="LOJA_TOKEN",
 )
-SCHOOL = Tenant(
+SCHOOL = DemoTenant(
     "escola-horizonte",
     "AC" + "0" * 31 + "3",
     "whatsapp:+554135009012",
     ("Quero matricular minha filha", "Quais turmas têm vaga?", "Do you have places for a six year old?"),
-    part="school",
-    known_as="ESCOLA_TOKEN",
+    tool_server="school",
+    credential="ESCOLA_TOKEN",
 )
 TENANTS = (CLINIC, SHOP, SCHOOL)
 
 
-def guests(folders: Sequence[Path]) -> list[Tenant]:
-    """Tenants of the caller's own, each with a number. Raises RecadoError when one is not valid."""
-    if len(folders) > MOST_GUESTS:
-        raise RecadoError(f"the demo has {MOST_GUESTS} numbers for tenants of your own")
+def own_tenants(folders: Sequence[Path]) -> list[DemoTenant]:
+    """Return tenants for the user's own folders, with a number each. Raises RecadoError when one is not valid."""
+    if len(folders) > MAX_OWN_TENANTS:
+        raise RecadoError(f"the demo has {MAX_OWN_TENANTS} numbers for tenants of your own")
     for folder in folders:
         try:
             load_folder(folder)
         except InvalidAssistant as error:
             raise RecadoError("\n".join(f"{folder}/{problem}" for problem in error.problems)) from None
     return [
-        Tenant(
+        DemoTenant(
             folder.resolve().name,
             "AC" + "1" * 30 + f"{number:02}",
             f"whatsapp:+55114000900{number}",
-            (),
             folder=folder.resolve(),
         )
         for number, folder in enumerate(folders)
@@ -130,90 +123,56 @@ def guests(folders: Sequence[Path]) -> list[Tenant]:
 
 
 @dataclass(frozen=True)
-class Running:
-    """Where everything is, and the tenants' assistants by slug."""
+class RunningDemo:
+    """A running demo. `provider` is the real model's provider; None when the model is simulated."""
 
-    api: str
-    twilio: str
-    model: str | None
-    provider: str
+    stack: Stack
+    provider: str | None
     assistants: Mapping[str, Assistant]
-    environment: Mapping[str, str] = field(repr=False)
-    logs: Path
-    children: Sequence[Child]
 
 
 @contextmanager
-def system(data: Path, tenants: Sequence[Tenant], say: Callable[[str], None]) -> Iterator[Running]:
-    """The running system; ends with the block. Raises RecadoError when a part does not start."""
-    with ExitStack() as stack:
+def run(data: Path, tenants: Sequence[DemoTenant], say: Callable[[str], None]) -> Iterator[RunningDemo]:
+    """Run the demo during the block, with its data in a folder. Raises RecadoError when a part does not start."""
+    with ExitStack() as exit_stack:
         started = time.monotonic()
-        environment = _servers(stack, data, say)
-        for migration in migrations.apply(environment["DATABASE_URL"]):
+        system = exit_stack.enter_context(_start_servers(data, say))
+        for migration in migrations.apply(system.servers.database_url):
             say(f"applied {migration.name}")
-        provider = next((name for name, row in PROVIDERS.items() if environment.get(row.key_variable)), None)
-        addresses = {name: _address(name) for name in PORTS}
-        api, twilio, model = addresses["api"], addresses["twilio"], None if provider else addresses["model"]
-        tokens = {name: _kept(data / f"{name}-token", _new_token) for name in ("twilio", "shop", "school")}
-        environment |= {
-            "RECADO_PUBLIC_URL": api,
-            "RECADO_TWILIO_API_URL": twilio,
-            "RECADO_SECRET_KEY": _kept(data / "secret-key", new_secret_key),
-            "RECADO_ALLOWED_NETWORKS": TOOLS_REACH,
-        }
-        if model is not None:
-            environment |= _simulated(model)
-        logs = data / "logs"
-        children: list[Child] = []
-
-        def start(name: str, *command: str) -> None:
-            child = Child(name, [sys.executable, "-m", *command], environment, logs / f"{name}.log")
-            child.start()
-            children.append(child)
-            stack.callback(child.stop)
-
-        if model is not None:
-            start("model", "devkit.simulators.llm", *_listen(model), *_scripts(tenants))
-        for name in ("shop", "school"):
-            start(name, f"devkit.simulators.{name}", *_listen(addresses[name]), "--token", tokens[name])
-        published = asyncio.run(_publish(environment, tenants, addresses, tokens))
-        numbers = [_number(tenant, published[tenant.slug].name, api, tokens["twilio"]) for tenant in tenants]
-        start("twilio", "devkit.simulators.twilio", *_listen(twilio), *numbers)
-        start("api", "cli", "api", *_listen(api))
-        start("worker", "cli", "worker")
-        start("scheduler", "cli", "scheduler")
-        for child in children:
-            child.wait_until_ready()
+        provider = next((name for name, row in PROVIDERS.items() if os.environ.get(row.key_variable)), None)
+        if provider is None:
+            system.environment |= stack.simulated_environment(system.addresses["model"], SIMULATED_PROVIDERS)
+        tokens = {name: _kept(data / f"{name}-token", _new_token) for name in ("twilio", *ports.PORTS)}
+        setups = [_setup(tenant, system, tokens) for tenant in tenants]
+        if provider is None:
+            system.add_model([tenant.script for tenant in tenants if tenant.script])
+        for name in ports.PORTS:
+            system.add_tool_server(name, tokens[name])
+        system.add_twilio([setup.number for setup in setups])
+        system.add_recado()
+        asyncio.run(_publish(system, setups))
+        exit_stack.callback(system.stop)
+        system.start()
         say(f"everything is up after {time.monotonic() - started:.1f} s")
-        yield Running(api, twilio, model, provider or "openai", published, environment, logs, children)
+        yield RunningDemo(system, provider, {setup.slug: setup.manifest.assistant for setup in setups})
         say("ending")
 
 
-def _servers(stack: ExitStack, data: Path, say: Callable[[str], None]) -> dict[str, str]:
-    environment = dict(os.environ)
-    given = environment.get("DATABASE_URL"), environment.get("REDIS_URL")
-    if all(given):
-        say("using DATABASE_URL and REDIS_URL")
-    else:
-        say(f"starting Postgres and Valkey in {data}")
-        try:
-            if not given[0]:
-                postgres = embedded.Postgres(data)
-                stack.callback(postgres.stop)
-                postgres.start()
-                environment["DATABASE_URL"] = postgres.url
-            if not given[1]:
-                valkey = embedded.Valkey(data)
-                stack.callback(valkey.stop)
-                valkey.start()
-                environment["REDIS_URL"] = valkey.url
-        except embedded.EmbeddedError as error:
-            raise RecadoError(str(error)) from None
-    return environment
+@contextmanager
+def _start_servers(data: Path, say: Callable[[str], None]) -> Iterator[Stack]:
+    given = os.environ.get("DATABASE_URL"), os.environ.get("REDIS_URL")
+    say("using DATABASE_URL and REDIS_URL" if all(given) else f"starting Postgres and Valkey in {data}")
+    with stack.run_servers(data, database_url=given[0] or None, redis_url=given[1] or None) as servers:
+        environment = {
+            **os.environ,
+            "RECADO_SECRET_KEY": _kept(data / "secret-key", new_secret_key),
+            "RECADO_ALLOWED_NETWORKS": LOOPBACK,
+        }
+        yield Stack(data, servers, environment, {name: _address(name) for name in PORTS})
 
 
 def _address(name: str) -> str:
-    """The part's usual address, or a free one when something else listens there."""
+    """Return the URL of a part, with its preferred port if that is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -223,12 +182,8 @@ def _address(name: str) -> str:
         return f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
-def _listen(address: str) -> tuple[str, ...]:
-    return ("--host", "127.0.0.1", "--port", address.rpartition(":")[2])
-
-
 def _kept(path: Path, make: Callable[[], str]) -> str:
-    """A secret of this demo, made once and kept in its folder."""
+    """Return the secret in a file of the demo's data, which is made once."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
@@ -240,54 +195,26 @@ def _new_token() -> str:
     return secrets.token_hex(16)
 
 
-def _simulated(model: str) -> dict[str, str]:
-    """Return the settings that make workers call the simulated model."""
-    providers = [PROVIDERS[name] for name in SIMULATED_PROVIDERS]
-    keys = {provider.key_variable: "simulated" for provider in providers}
-    return keys | {provider.url_variable: f"{model}{provider.simulator_path()}" for provider in providers}
+def _setup(tenant: DemoTenant, system: Stack, tokens: Mapping[str, str]) -> TenantSetup:
+    manifest = adapt(tenant, system.environment, system.addresses)
+    name = manifest.assistant.name
+    number = Number(tenant.account_sid, tokens["twilio"], tenant.address, name, tenant.suggestions)
+    token = {tenant.credential: tokens[tenant.tool_server]} if tenant.tool_server else {}
+    return TenantSetup(tenant.slug, manifest, number, token)
 
 
-def _scripts(tenants: Sequence[Tenant]) -> list[str]:
-    return [argument for tenant in tenants if tenant.script for argument in ("--script", str(tenant.script))]
+async def _publish(system: Stack, setups: Sequence[TenantSetup]) -> None:
+    async with Database(system.servers.database_url, role=Role.SYSTEM, size=1) as database:
+        for setup in setups:
+            await stack.set_up_tenant(database, system.environment["RECADO_SECRET_KEY"], setup, utc_now)
 
 
-def _number(tenant: Tenant, name: str, api: str, token: str) -> str:
-    number = {
-        "account_sid": tenant.account_sid,
-        "auth_token": token,
-        "address": tenant.address,
-        "webhook_url": f"{api}/api/v1/twilio/webhook#rc=3&rp=ct,rt,5xx&rt=5000",
-        "name": name,
-        "suggestions": tenant.suggestions,
-    }
-    return f"--number={json.dumps(number)}"
-
-
-async def _publish(
-    environment: Mapping[str, str], tenants: Sequence[Tenant], addresses: Mapping[str, str], tokens: Mapping[str, str]
-) -> dict[str, Assistant]:
-    """What `recado secrets set`, `tenants publish` and `channels add` would do, for every tenant."""
-    box = SecretBox(environment["RECADO_SECRET_KEY"])
-    found: dict[str, Assistant] = {}
-    async with Database(environment["DATABASE_URL"], role=Role.SYSTEM, size=1) as system:
-        for tenant in tenants:
-            loaded = fitted(tenant, environment, addresses)
-            await identity.ensure_tenant(system, tenant.slug, loaded.assistant.name)
-            if tenant.part is not None:
-                await tenant_secrets.keep(system, box, tenant.slug, tenant.known_as, tokens[tenant.part], utc_now)
-            await assistants.publish(system, tenant.slug, loaded, utc_now)
-            credentials = Credentials(tenant.account_sid, tokens["twilio"])
-            await identity.add_channel(system, box, tenant.slug, credentials, tenant.address)
-            found[tenant.slug] = loaded.assistant
-    return found
-
-
-def fitted(tenant: Tenant, environment: Mapping[str, str], addresses: Mapping[str, str]) -> Loaded:
-    """The tenant's assistant, with the providers that there are keys for, and the parts where they really listen."""
+def adapt(tenant: DemoTenant, environment: Mapping[str, str], addresses: Mapping[str, str]) -> Loaded:
+    """Load a tenant's manifest, with providers that have a key, and the tool servers at their present addresses."""
     usable = [provider for provider in PROVIDERS.values() if environment.get(provider.key_variable)]
     names = {provider.name for provider in usable}
 
-    def reachable(choice: re.Match[str]) -> str:
+    def choose(choice: re.Match[str]) -> str:
         return choice[0] if choice[1] in names else f"provider: {usable[0].name}, model: {usable[0].demo_model}"
 
     files = dict(load_folder(tenant.path).files)
@@ -295,7 +222,7 @@ def fitted(tenant: Tenant, environment: Mapping[str, str], addresses: Mapping[st
         if name.endswith(".yaml"):
             for part, port in PORTS.items():
                 text = text.replace(f"http://127.0.0.1:{port}", addresses[part])
-            files[name] = CHOICE.sub(reachable, text)
+            files[name] = MODEL_CHOICE.sub(choose, text)
     return load(files)
 
 
@@ -306,50 +233,51 @@ def _call(url: str, body: Any = None, timeout: float = 30.0) -> Any:
         return json.load(answer)
 
 
-def smoke(running: Running, say: Callable[[str], None]) -> None:
-    """Sends one message through the real path and says what came back. Raises RecadoError."""
+def smoke(demo: RunningDemo, say: Callable[[str], None]) -> None:
+    """Send one message through the whole system and print the reply. Raises RecadoError when none arrives."""
+    twilio, logs = demo.stack.addresses["twilio"], demo.stack.logs
     contact = f"whatsapp:+55119{secrets.randbelow(10**8):08d}"
     sent = time.time()
-    received = _call(f"{running.twilio}/control/inbound", {"from": contact, "to": CLINIC.address, "body": SMOKE_TEXT})
+    received = _call(f"{twilio}/control/inbound", {"from": contact, "to": CLINIC.address, "body": SMOKE_TEXT})
     if received["status"] != 200:
-        raise RecadoError(f"the webhook answered {received['status']}: see {running.logs / 'api.log'}")
+        raise RecadoError(f"the webhook answered {received['status']}: see {logs / 'api.log'}")
     say(f"contact:   {SMOKE_TEXT}   (acknowledged in {received['elapsed_ms']:.0f} ms)")
-    query = urllib.parse.urlencode({"contact": contact, "after": received["index"], "timeout": SMOKE_WITHIN})
-    answer = _call(f"{running.twilio}/control/wait?{query}", timeout=SMOKE_WITHIN + 5)
+    query = urllib.parse.urlencode({"contact": contact, "after": received["index"], "timeout": SMOKE_TIMEOUT})
+    answer = _call(f"{twilio}/control/wait?{query}", timeout=SMOKE_TIMEOUT + 5)
     if not answer["messages"]:
-        raise RecadoError(f"no reply within {SMOKE_WITHIN:.0f} s: see {running.logs / 'worker.log'}")
-    reply, assistant = answer["messages"][0], running.assistants[CLINIC.slug]
+        raise RecadoError(f"no reply within {SMOKE_TIMEOUT:.0f} s: see {logs / 'worker.log'}")
+    reply, assistant = answer["messages"][0], demo.assistants[CLINIC.slug]
     took, debounce = reply["accepted_at"] - sent, assistant.lifecycle.debounce
     say(f"assistant: {reply['body']}   (after {took:.2f} s, of which {debounce:.2f} s were waiting for more)")
     if reply["body"] == assistant.apology:
-        log = running.logs / "worker.log"
-        raise RecadoError(f"the model server did not answer, so the contact got the apology: see {log}")
+        raise RecadoError(f"the model server did not answer, so the contact got the apology: see {logs / 'worker.log'}")
 
 
-def stay(running: Running) -> None:
-    """Shows the addresses and waits for Ctrl-C. Raises RecadoError when a part of the system dies."""
-    names = ", ".join(assistant.name for assistant in running.assistants.values())
-    model = f"simulated, at {running.model}" if running.model else f"{running.provider}, the real one"
+def stay(demo: RunningDemo) -> None:
+    """Print the addresses and wait for Ctrl-C. Raises RecadoError when a part of the system dies."""
+    system = demo.stack
+    names = ", ".join(assistant.name for assistant in demo.assistants.values())
+    model = f"{demo.provider}, the real one" if demo.provider else f"simulated, at {system.addresses['model']}"
     click.echo(f"""
-  {click.style("Phone", bold=True)}     {running.twilio}/phone   (write from here to {names})
-  Webhook   {running.api}/api/v1/twilio/webhook
+  {click.style("Phone", bold=True)}     {system.addresses["twilio"]}/phone   (write from here to {names})
+  Webhook   {system.addresses["api"]}{stack.WEBHOOK_PATH}
   Model     {model}
-  Logs      {running.logs}
+  Logs      {system.logs}
 
   Operators: `recado interrupts list`, with
-    export DATABASE_URL={_shown("DATABASE_URL", running.environment)}
-    export REDIS_URL={_shown("REDIS_URL", running.environment)}
+    export DATABASE_URL={_shown("DATABASE_URL", system.environment)}
+    export REDIS_URL={_shown("REDIS_URL", system.environment)}
 
 Ctrl-C ends it.""")
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     while not ended.wait(0.5):
-        dead = [child for child in running.children if not child.alive]
+        dead = [child for child in system.children.values() if not child.alive]
         if dead:
-            raise RecadoError(f"{dead[0].name} has ended: see {running.logs / dead[0].name}.log")
+            raise RecadoError(f"{dead[0].name} has ended: see {system.logs / dead[0].name}.log")
 
 
 def _shown(name: str, environment: Mapping[str, str]) -> str:
-    # The demo's own passwords guard a demo; one that was given to us is not ours to show.
+    # The embedded servers' passwords may be shown. A URL that the user has set is not printed.
     return "…  (as you have set it)" if name in os.environ else f"'{environment[name]}'"

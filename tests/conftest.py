@@ -1,7 +1,6 @@
 """Real servers for all tests: embedded Postgres and Valkey, the Twilio and model simulators, started once a session."""
 
 import contextlib
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,8 +11,8 @@ import redis
 
 import migrations
 from app import telemetry
-from app.supervisor import Child
 from devkit import embedded
+from devkit.stack import Processes
 from tests.platform import Log, Platform, Servers, running_platform
 
 LOG = Log()
@@ -67,20 +66,13 @@ def redis_url(embedded_servers: embedded.Servers) -> str:
 @pytest.fixture(scope="session")
 def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Twilio and the model server, as separate programs."""
-    logs = tmp_path_factory.mktemp("simulators")
+    processes = Processes({}, tmp_path_factory.mktemp("simulators"))
     scripts = [argument for path in sorted(SCRIPTS.glob("*.yaml")) for argument in ("--script", str(path))]
-    commands = {
-        "twilio": ["devkit.simulators.twilio", "--port", "0", "--callback-delay", "0"],
-        "model": ["devkit.simulators.llm", "--port", "0", *scripts],
-    }
-    children = {name: Child(name, [sys.executable, "-m", *cmd], {}, logs / name) for name, cmd in commands.items()}
-    for child in children.values():
-        child.start()
-    lines = {name: child.wait_until_ready() for name, child in children.items()}
-    addresses = {name: line.split(" ready on ")[1].split()[0] for name, line in lines.items()}
+    processes.add("twilio", "devkit.simulators.twilio", "--port", "0", "--callback-delay", "0")
+    processes.add("model", "devkit.simulators.llm", "--port", "0", *scripts)
+    addresses = processes.start()
     yield Servers(twilio=addresses["twilio"], model=addresses["model"])
-    for child in children.values():
-        child.stop()
+    processes.stop()
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """The system under test, seen through its doors: signed webhooks in, Twilio's messages out, rows in between."""
 
 import asyncio
-import contextlib
 import io
 import json
-import socket
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -15,19 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import uvicorn
 from yarl import URL
 
-from app import asgi, worker
+from app import worker
 from app.assistants import service as assistants
 from app.channels.base import Credentials
-from app.config import ModelProvider, Settings
+from app.config import Settings
 from app.crypto import SecretBox, new_secret_key
 from app.db import Database, Role
 from app.identity import service as identity
 from app.telemetry import Milestone
 from app.turns.engine import Engine
+from devkit import stack
+from devkit.serving import address_of, listen
 from devkit.simulators.twilio.signing import sign
+from devkit.stack import Number, TenantSetup
 from manifest.folder import load_folder
 from manifest.loader import Files, load
 
@@ -231,16 +231,20 @@ class Platform:
         files["assistant.yaml"] = files["assistant.yaml"].replace(old, new)
         await self.publish(slug, files)
 
+    async def set_up_tenant(self, setup: TenantSetup) -> None:
+        """Publish a tenant with its secrets and its number, here and at Twilio."""
+        await stack.set_up_tenant(self.system, self.settings.secret_key, setup, self.clock)
+        number = setup.number.as_simulated(self.settings.public_url)
+        # Without Twilio's retries: a test sees every answer of the webhook.
+        number["webhook_url"] = number["webhook_url"].partition("#")[0]
+        await self.control(self.servers.twilio, "numbers", number)
+
     async def add_channel(self, slug: str, address: str, account_sid: str = ACCOUNT_SID, token: str = TOKEN) -> None:
-        """Adds a number, here and at Twilio."""
+        """Add a number to a published tenant, here and at Twilio."""
         box = SecretBox(self.settings.secret_key)
         await identity.add_channel(self.system, box, slug, Credentials(account_sid, token), address)
-        number = {
-            "account_sid": account_sid,
-            "auth_token": token,
-            "address": address,
-            "webhook_url": f"{self.settings.public_url}/api/v1/twilio/webhook",
-        }
+        number = Number(account_sid, token, address).as_simulated(self.settings.public_url)
+        number["webhook_url"] = number["webhook_url"].partition("#")[0]
         await self.control(self.servers.twilio, "numbers", number)
 
     @asynccontextmanager
@@ -253,9 +257,9 @@ class Platform:
     @asynccontextmanager
     async def api(self, **changes: Any) -> AsyncIterator[str]:
         """One more API process's worth of the system; the address where it listens, whatever its public URL says."""
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            async with _served(replace(self.settings, **changes), self.clock, listener):
-                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with listen() as listener:
+            async with stack.serve_api(replace(self.settings, **changes), self.clock, listener):
+                yield address_of(listener)
 
     def _note(self, milestone: Milestone) -> None:
         self.reached.append(milestone)
@@ -263,54 +267,28 @@ class Platform:
             self.at_milestone(milestone)
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        """Signals are pytest's."""
-        yield
-
-
-@asynccontextmanager
-async def _served(settings: Settings, clock: TestClock, listener: socket.socket) -> AsyncIterator[None]:
-    config = uvicorn.Config(asgi.create_app(settings, clock=clock), lifespan="on", log_level="warning", ws="none")
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve([listener]))
-    while not server.started:
-        assert not serving.done(), "the API did not start"
-        await asyncio.sleep(0.01)
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await serving
-
-
 @asynccontextmanager
 async def running_platform(
     database_url: str, redis_url: str, servers: Servers, http: aiohttp.ClientSession
 ) -> AsyncIterator[Platform]:
     """Brings everything up, with the test tenant published and reachable."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen()
     settings = Settings(
         database_url=database_url,
         redis_url=redis_url,
-        public_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
+        public_url=address_of(listener),
         secret_key=new_secret_key(),
         twilio_api_url=servers.twilio,
-        providers={
-            "openai": ModelProvider("key", f"{servers.model}/v1"),
-            "groq": ModelProvider("key", servers.model),
-            "google": ModelProvider("key", servers.model),
-        },
+        providers=stack.simulated_access(servers.model, "key"),
         sweep_interval=0.05,
         send_timeout=2.0,
     )
     clock = TestClock()
-    async with AsyncExitStack() as stack:
-        system = await stack.enter_async_context(Database(database_url, role=Role.SYSTEM, size=2))
+    async with AsyncExitStack() as exits:
+        system = await exits.enter_async_context(Database(database_url, role=Role.SYSTEM, size=2))
         platform = Platform(settings, servers, http, system, clock)
-        await platform.publish(TENANT, load_folder(TENANTS / TENANT).files)
-        await stack.enter_async_context(_served(settings, clock, listener))
-        await platform.add_channel(TENANT, NUMBER)
-        platform.engine = await stack.enter_async_context(platform.worker())
+        await exits.enter_async_context(stack.serve_api(settings, clock, listener))
+        loaded = load_folder(TENANTS / TENANT)
+        await platform.set_up_tenant(TenantSetup(TENANT, loaded, Number(ACCOUNT_SID, TOKEN, NUMBER)))
+        platform.engine = await exits.enter_async_context(platform.worker())
         yield platform

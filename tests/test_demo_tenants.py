@@ -1,6 +1,5 @@
 """The demo's tenants, in conversations with the simulated model, against the demo's shop and school."""
 
-import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -9,15 +8,14 @@ from typing import Any
 
 import pytest
 
-from app.crypto import SecretBox
-from app.identity import secrets
-from app.identity import service as identity
-from app.supervisor import Child
-from devkit.demo import CLINIC, SCHOOL, SHOP, TENANTS, Tenant, fitted
+from devkit.demo import CLINIC, SCHOOL, SHOP, TENANTS, DemoTenant, adapt
+from devkit.stack import Number, Processes, TenantSetup
 from graphs.config import RuleInput
 from manifest.folder import load_folder
+from manifest.loader import load
 from tests.app.turns.drivers import decide, pending_interrupt
-from tests.platform import CONTACT, Platform
+from tests.platform import ACCOUNT_SID, CONTACT, Platform
+from tests.platform import TOKEN as AUTH_TOKEN
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "the-parts-token"
@@ -29,21 +27,17 @@ Parts = Mapping[str, str]
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     """Where the shop and the school listen, as separate programs."""
-    logs = tmp_path_factory.mktemp("parts")
-    commands = {
-        name: [sys.executable, "-m", f"devkit.simulators.{name}", "--port", "0", "--token", TOKEN] for name in USUAL
-    }
-    children = {name: Child(name, command, {}, logs / name) for name, command in commands.items()}
-    for child in children.values():
-        child.start()
-    yield {name: child.wait_until_ready().split(" ready on ")[1].split()[0] for name, child in children.items()}
-    assert {name: child.stop() for name, child in children.items()} == {"shop": 0, "school": 0}
+    processes = Processes({}, tmp_path_factory.mktemp("tool-servers"))
+    for name in USUAL:
+        processes.add(name, f"devkit.simulators.{name}", "--port", "0", "--token", TOKEN)
+    yield processes.start()
+    assert processes.stop() == {"shop": 0, "school": 0}
 
 
 class Chat:
     """A contact and a tenant of the demo."""
 
-    def __init__(self, platform: Platform, tenant: Tenant, part: str) -> None:
+    def __init__(self, platform: Platform, tenant: DemoTenant, part: str) -> None:
         self._platform = platform
         self._tenant = tenant
         self._part = part
@@ -77,32 +71,31 @@ class Chat:
 
 
 @asynccontextmanager
-async def chat(platform: Platform, parts: Parts, tenant: Tenant) -> AsyncIterator[Chat]:
+async def chat(platform: Platform, parts: Parts, tenant: DemoTenant) -> AsyncIterator[Chat]:
     """The tenant as `recado demo` publishes it, served by a worker whose tools may reach loopback."""
     assert platform.engine is not None
-    assert tenant.part is not None
-    await platform.control(parts[tenant.part], "reset", {})
+    assert tenant.tool_server is not None
+    await platform.control(parts[tenant.tool_server], "reset", {})
     script = (ROOT / "devkit" / "simulators" / "scripts" / f"{tenant.slug}.yaml").read_bytes()
     async with platform.http.post(f"{platform.servers.model}/control/scripts", data=script) as answer:
         assert answer.status == 200, await answer.text()
     loaded = load_folder(ROOT / "tenants" / tenant.slug)
-    files = {name: text.replace(USUAL[tenant.part], parts[tenant.part]) for name, text in loaded.files.items()}
-    await identity.ensure_tenant(platform.system, tenant.slug, loaded.assistant.name)
-    box = SecretBox(platform.settings.secret_key)
-    await secrets.keep(platform.system, box, tenant.slug, tenant.known_as, TOKEN, platform.clock)
-    await platform.publish(tenant.slug, files)
-    await platform.add_channel(tenant.slug, tenant.address)
+    here, there = USUAL[tenant.tool_server], parts[tenant.tool_server]
+    files = {name: text.replace(here, there) for name, text in loaded.files.items()}
+    number = Number(ACCOUNT_SID, AUTH_TOKEN, tenant.address)
+    setup = TenantSetup(tenant.slug, load(files), number, {tenant.credential: TOKEN})
+    await platform.set_up_tenant(setup)
     await platform.engine.close()
     async with platform.worker(allowed_networks=(ip_network("127.0.0.0/8"),)) as engine:
         platform.engine = engine
-        yield Chat(platform, tenant, parts[tenant.part])
+        yield Chat(platform, tenant, parts[tenant.tool_server])
 
 
 @pytest.mark.parametrize("tenant", TENANTS, ids=lambda tenant: tenant.slug)
-def test_every_tenant_is_valid_and_the_demo_knows_its_secrets(tenant: Tenant) -> None:
+def test_every_tenant_is_valid_and_the_demo_knows_its_secrets(tenant: DemoTenant) -> None:
     loaded = load_folder(ROOT / "tenants" / tenant.slug)
     needed = frozenset().union(*(tool.secrets for tool in loaded.assistant.tools.values()))
-    assert needed == {tenant.known_as} - {""}
+    assert needed == {tenant.credential} - {""}
     assert (ROOT / "devkit" / "simulators" / "scripts" / f"{tenant.slug}.yaml").exists()
 
 
@@ -112,15 +105,15 @@ def test_the_shop_s_tools_are_made_from_the_document_that_the_shop_serves() -> N
 
 
 @pytest.mark.parametrize("tenant", TENANTS, ids=lambda tenant: tenant.slug)
-def test_the_demo_asks_only_providers_that_it_has_a_key_for_and_parts_where_they_are(tenant: Tenant) -> None:
+def test_the_demo_asks_only_providers_that_it_has_a_key_for_and_parts_where_they_are(tenant: DemoTenant) -> None:
     elsewhere = {"shop": "http://127.0.0.1:51", "school": "http://127.0.0.1:52", "model": "", "twilio": "", "api": ""}
-    loaded = fitted(tenant, {"GOOGLE_API_KEY": "key"}, elsewhere)
+    loaded = adapt(tenant, {"GOOGLE_API_KEY": "key"}, elsewhere)
     agents = loaded.assistant.agents.values()
     assert {spec.provider for spec in loaded.assistant.models} == {"google"}
     assert {spec.provider for agent in agents for spec in agent.models} <= {"google"}
     text = "".join(loaded.files.values())
     assert not any(usual in text for usual in USUAL.values())
-    assert tenant.part is None or elsewhere[tenant.part] in text
+    assert tenant.tool_server is None or elsewhere[tenant.tool_server] in text
 
 
 @pytest.mark.parametrize(
@@ -139,7 +132,7 @@ def test_the_demo_asks_only_providers_that_it_has_a_key_for_and_parts_where_they
         (SCHOOL, RuleInput("e-mail", language="en"), None),
     ],
 )
-def test_rules_decide(tenant: Tenant, rule_input: RuleInput, to: str | None) -> None:
+def test_rules_decide(tenant: DemoTenant, rule_input: RuleInput, to: str | None) -> None:
     rules = load_folder(ROOT / "tenants" / tenant.slug).assistant.rules
     assert next((rule.to for rule in rules if rule.applies(rule_input)), None) == to
 

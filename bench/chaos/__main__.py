@@ -26,7 +26,8 @@ from bench.chaos.storm import Storm, Toll
 from bench.control import Control
 from bench.script import Written, write
 from bench.system import TENANT, Plan, System, system
-from bench.traffic import Number, Poster, contact_address
+from bench.traffic import Poster, contact_address
+from devkit.stack import Number
 from manifest.folder import load_folder
 
 SECONDS_PER_KILL = 2.4
@@ -119,7 +120,7 @@ class Run:
         self._twilio = twilio
         self._size = size
         self._watcher = Watcher(twilio)
-        self._poster = Poster(made.api_url)
+        self._poster = Poster(made.addresses["api"])
         self._senders = Senders(self._poster, self._number, size.seed, self._watcher.answered)
         self._watching: asyncio.Task[None] | None = None
         self.storm = Storm(made, opened, size.kills, size.seed, self._progress)
@@ -196,9 +197,9 @@ async def chaos(folder: Path, size: Size) -> Outcome:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(lifecycle.until_terminated())
         made = await stack.enter_async_context(system(folder, plan))
-        opened = await stack.enter_async_context(store(made.database_url, made.redis_url))
-        model = await stack.enter_async_context(Control(made.model_url))
-        twilio = await stack.enter_async_context(Control(made.twilio_url))
+        opened = await stack.enter_async_context(store(made.servers.database_url, made.servers.redis_url))
+        model = await stack.enter_async_context(Control(made.addresses["model"]))
+        twilio = await stack.enter_async_context(Control(made.addresses["twilio"]))
         run = Run(made, opened, model, twilio, size)
         stack.push_async_callback(run.close)
         try:

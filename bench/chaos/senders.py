@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from bench.script import Written
-from bench.traffic import Number, Poster, contact_address, new_sid
+from bench.traffic import Poster, contact_address, new_sid
+from devkit.stack import Number
 
 REPEAT_LATER = (0.3, 8.0)
 RETRY_AFTER = (0.1, 0.5)

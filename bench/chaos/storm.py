@@ -13,8 +13,9 @@ from typing import Any, LiteralString
 from app.telemetry import Milestone
 from bench.chaos.self_killing import LAST_WORDS
 from bench.chaos.store import HALF, LOCKS, Store
-from bench.system import System, listen
+from bench.system import System
 from devkit.embedded import EmbeddedError
+from devkit.stack import listen_options
 
 USUAL_ODDS = 0.04
 ODDS = {
@@ -91,7 +92,7 @@ class Storm:
         strikes.cancel()
         await asyncio.gather(strikes, return_exceptions=True)
         self._hand.submit(lambda: None).result()
-        for server in (self._system.postgres, self._system.valkey):
+        for server in (self._system.servers.postgres, self._system.servers.valkey):
             if server is not None:
                 server.start()
 
@@ -103,7 +104,7 @@ class Storm:
         self._hand.shutdown(wait=True)
 
     def _names(self) -> list[str]:
-        return [name for name in self._system.parts if name.partition("-")[0] in VICTIMS]
+        return [name for name in self._system.children if name.partition("-")[0] in VICTIMS]
 
     def _note(self, what: str) -> None:
         self.events.append(f"{time.monotonic() - self._began:8.2f} {what}")
@@ -112,7 +113,7 @@ class Storm:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             for name in self._names():
-                child = self._system.parts[name]
+                child = self._system.children[name]
                 if child.alive or time.monotonic() < self._wait_until.get(name, 0.0):
                     continue
                 if name in self._wait_until:
@@ -124,7 +125,7 @@ class Storm:
 
     def _count(self, name: str) -> bool:
         """Books a death; False when the process was not killed, but ended by itself."""
-        child = self._system.parts[name]
+        child = self._system.children[name]
         code = child.stop()
         _, found, words = child.output().rpartition(LAST_WORDS)
         if found:
@@ -144,7 +145,7 @@ class Storm:
     def _revive(self, name: str) -> None:
         kind = name.partition("-")[0]
         self._starts[name] += 1
-        address = listen(self._system.api_url) if kind == "api" else ()
+        address = listen_options(self._system.addresses["api"]) if kind == "api" else ()
         if self._mortal and kind in ("api", "worker"):
             point = self._own[name] = self._next_point(kind)
             options = [f"--point={point}:{ODDS.get(point, USUAL_ODDS)}", f"--everywhere={ELSEWHERE}"]
@@ -152,8 +153,8 @@ class Storm:
             self._system.add(name, "bench.chaos.self_killing", kind, *address, *options, f"--seed={seed}")
         else:
             self._system.add(name, "cli", kind, *address)
-        self._system.parts[name].start()
-        self._note(f"{name} starts, pid {self._system.parts[name].pid}")
+        self._system.children[name].start()
+        self._note(f"{name} starts, pid {self._system.children[name].pid}")
 
     def _next_point(self, kind: str) -> Milestone:
         """The milestone that has killed least so far, and kills nobody else just now."""
@@ -180,9 +181,9 @@ class Storm:
         kinds = self._random.choices(list(VICTIMS), list(VICTIMS.values()))
         names = [name for name in self._names() if name.partition("-")[0] == kinds[0]]
         name = self._random.choice(names)
-        if self._system.parts[name].alive:
+        if self._system.children[name].alive:
             self._struck.add(name)
-            self._system.parts[name].send(signal.SIGKILL)
+            self._system.children[name].send(signal.SIGKILL)
 
     def _planned(self) -> list[tuple[float, Callable[[], Coroutine[Any, Any, None]]]]:
         """Kills of servers, and flushes, each at its point of the progress."""
@@ -190,8 +191,8 @@ class Storm:
             *[self._flush] * max(2, self._kills // PER_FLUSH),
             *[self._cut_locks] * max(2, self._kills // PER_CUT),
             *[self._cut_half] * max(1, self._kills // PER_CUT // 2),
-            *([self._kill_valkey] * max(1, self._kills // PER_VALKEY) if self._system.valkey else []),
-            *([self._kill_postgres] * max(1, self._kills // PER_POSTGRES) if self._system.postgres else []),
+            *([self._kill_valkey] * max(1, self._kills // PER_VALKEY) if self._system.servers.valkey else []),
+            *([self._kill_postgres] * max(1, self._kills // PER_POSTGRES) if self._system.servers.postgres else []),
         ]
         return sorted(((self._random.uniform(0.05, 0.95), act) for act in acts), key=lambda planned: planned[0])
 
@@ -212,12 +213,12 @@ class Storm:
             self._note(f"{count} connections to Postgres cut: {which}")
 
     async def _kill_valkey(self) -> None:
-        assert self._system.valkey is not None
-        await self._restart("valkey", self._system.valkey.kill, self._system.valkey.start)
+        assert self._system.servers.valkey is not None
+        await self._restart("valkey", self._system.servers.valkey.kill, self._system.servers.valkey.start)
 
     async def _kill_postgres(self) -> None:
-        assert self._system.postgres is not None
-        await self._restart("postgres", self._system.postgres.kill, self._system.postgres.start)
+        assert self._system.servers.postgres is not None
+        await self._restart("postgres", self._system.servers.postgres.kill, self._system.servers.postgres.start)
 
     async def _restart(self, name: str, kill: Callable[[], None], start: Callable[[], None]) -> None:
         away = self._random.uniform(*OUTAGE)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.receiver import Sent
-from bench.traffic import Number, Poster, contact_address
+from bench.traffic import Poster, contact_address
+from devkit.stack import Number
 
 REPLY_WITHIN = 60.0
 

@@ -44,12 +44,12 @@ class Lab:
         self.listeners.clear()
         names = [f"worker-{position}" for position in range(1, WORKERS + 1)]
         for name in names:
-            self.system.parts[name].send(signal.SIGKILL)
-            self.system.parts[name].stop()
+            self.system.children[name].send(signal.SIGKILL)
+            self.system.children[name].stop()
         await self.store.empty()
         await self.model.post("faults", {"latency_ms": model_ms})
         wanted = ["api", "scheduler", *names[:workers]]
-        self.system.start(*(name for name in wanted if not self.system.parts[name].alive))
+        self.system.start(*(name for name in wanted if not self.system.children[name].alive))
         if workers:
             await self._warm_up()
 
@@ -82,10 +82,10 @@ async def lab(folder: Path, *, quick: bool, callbacks: bool) -> AsyncIterator[La
     try:
         async with (
             system(folder, Plan(workers=WORKERS, twilio_url=receiver.url)) as made,
-            store(made.database_url, made.redis_url) as opened,
-            Control(made.model_url) as model,
+            store(made.servers.database_url, made.servers.redis_url) as opened,
+            Control(made.addresses["model"]) as model,
         ):
-            poster = Poster(made.api_url)
+            poster = Poster(made.addresses["api"])
             if callbacks:
                 receiver.call_back(poster, made.number)
             yield Lab(made, opened, model, poster, quick, listeners)

@@ -99,13 +99,13 @@ async def _idle_commits(lab: Lab) -> float:
 
 async def model_client_ms(lab: Lab) -> float:
     """CPU of one call through the model client alone, measured in a process of its own."""
-    (found,) = await _alone(lab, "client", f"{lab.system.model_url}/v1")
+    (found,) = await _alone(lab, "client", f"{lab.system.addresses['model']}/v1")
     return found
 
 
 async def stock_ms(lab: Lab) -> list[float]:
     """CPU of a turn by stock parts, early and late in a conversation."""
-    return await _alone(lab, "stock", f"{lab.system.model_url}/v1", lab.system.database_url)
+    return await _alone(lab, "stock", f"{lab.system.addresses['model']}/v1", lab.system.servers.database_url)
 
 
 async def _alone(lab: Lab, module: str, *arguments: str) -> list[float]:

@@ -27,7 +27,7 @@ async def recovery(lab: Lab) -> list[Row]:
     for attempt in range(lab.scaled(5, 2)):
         victim = f"worker-{attempt % 2 + 1}"
         waits += await _killed(lab, victim, attempt * CONTACTS)
-        lab.system.parts[victim].stop()
+        lab.system.children[victim].stop()
         lab.system.start(victim)
         await lab.calm()
     notes = f"{len(waits)} turns, median {sorted(waits)[len(waits) // 2]:.2f} s; the model's {MODEL_MS} ms taken off"
@@ -42,7 +42,7 @@ async def _killed(lab: Lab, victim: str, first: int) -> list[float]:
     requests = [lab.poster.webhook(lab.system.number, address, "antes da queda") for address in addresses]
     await asyncio.gather(*(lab.poster.post(request) for request in requests))
     await asyncio.sleep(MODEL_MS / 2000)
-    child = lab.system.parts[victim]
+    child = lab.system.children[victim]
     held = [row["address"] for row in await lab.store.rows(HELD, pid=child.pid)]
     killed = time.perf_counter()
     child.send(signal.SIGKILL)

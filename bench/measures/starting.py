@@ -25,7 +25,7 @@ async def starting(lab: Lab) -> list[Row]:
     await lab.ready(workers=0)
     rows = []
     for name, target in TARGETS.items():
-        child, times = lab.system.parts[name], []
+        child, times = lab.system.children[name], []
         for _ in range(lab.scaled(6, 3)):
             child.stop()
             began = time.perf_counter()

@@ -74,7 +74,7 @@ async def versions(lab: Lab) -> list[Row]:
 
 @asynccontextmanager
 async def _system(lab: Lab) -> AsyncIterator[Database]:
-    async with Database(lab.system.database_url, role=Role.SYSTEM, size=8) as database:
+    async with Database(lab.system.servers.database_url, role=Role.SYSTEM, size=8) as database:
         yield database
 
 
@@ -98,7 +98,7 @@ async def _all_hear(talk: Talk, contacts: Iterable[int], text: str) -> None:
 async def _return_all(lab: Lab, system: Database, talk: Talk, contacts: Iterable[int]) -> None:
     """An operator gives every conversation back with a word of their own. Raises Stalled."""
     replies = [talk.expect(contact_address(contact)) for contact in contacts]
-    nudger = Nudger(broker.make_broker(lab.system.redis_url))
+    nudger = Nudger(broker.make_broker(lab.system.servers.redis_url))
     nudger.start()
     try:
         inbox = Inbox(system, system, nudger, utc_now)

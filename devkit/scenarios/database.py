@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 
 import migrations
 from app.errors import RecadoError
-from devkit import embedded
+from devkit.stack import run_servers
 
 
 @dataclass(frozen=True)
@@ -44,28 +44,18 @@ def databases(given_url: str | None) -> Iterator[Databases]:
     """On the Postgres of the given URL, or on one that lives as long as the block does. Raises RecadoError."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recado-scenarios-")))
-        try:
-            valkey = embedded.Valkey(folder, durable=False)
-            stack.callback(valkey.stop)
-            valkey.start()
-            if given_url is None:
-                postgres = embedded.Postgres(folder, durable=False)
-                stack.callback(postgres.stop)
-                postgres.start()
-                given_url = postgres.url
-        except embedded.EmbeddedError as error:
-            raise RecadoError(str(error)) from None
+        servers = stack.enter_context(run_servers(folder, database_url=given_url, durable=False))
         template = f"recado_scenarios_{uuid4().hex[:12]}"
         try:
-            server = stack.enter_context(_administering(given_url))
+            server = stack.enter_context(_administering(servers.database_url))
             server.execute(_sql("create database {}", template))
             stack.callback(server.execute, _sql("drop database {} with (force)", template))
-            list(migrations.apply(_named(given_url, template)))
+            list(migrations.apply(_named(servers.database_url, template)))
         except psycopg.Error as error:
             raise RecadoError(
                 f"DATABASE_URL: scenarios need a Postgres where they may create databases: {error}"
             ) from None
-        yield Databases(given_url, valkey.url, template, itertools.count(1))
+        yield Databases(servers.database_url, servers.redis_url, template, itertools.count(1))
 
 
 @contextmanager

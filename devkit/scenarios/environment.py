@@ -8,43 +8,37 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
-from app import asgi
-from app.assistants import service as assistants
 from app.assistants.secrets import missing_secrets
 from app.assistants.service import Assistants
-from app.channels.base import Credentials
 from app.config import Settings
 from app.conversations import service as conversations
 from app.conversations.queries import PendingInterrupt
-from app.crypto import SecretBox, new_secret_key
+from app.crypto import new_secret_key
 from app.db import Database, Role
-from app.identity import secrets as tenant_secrets
-from app.identity import service as identity
 from app.inbox import decisions
 from app.inbox.decisions import Decision
 from app.inbox.service import Inbox
+from devkit import stack as whole
 from devkit.scenarios.clock import VirtualLoop
 from devkit.scenarios.db_probe import Ledger
 from devkit.scenarios.model import Model
-from devkit.scenarios.phone import Line, Phone
+from devkit.scenarios.phone import Phone
 from devkit.scenarios.schema import Document
-from devkit.scenarios.serving import ServedApi, listener
 from devkit.scenarios.tool_servers import SCRIPTED, served
 from devkit.scenarios.transcript import Transcript
 from devkit.scenarios.worker import Worker
+from devkit.serving import address_of, listen
+from devkit.stack import LOOPBACK, WEBHOOK_PATH, Number, TenantSetup
 from manifest.loader import Loaded
 
 TENANT = "scenario"
 NUMBER = "whatsapp:+551140000000"
 ACCOUNT_SID = "AC" + "0" * 32
-WEBHOOK = "/api/v1/twilio/webhook"
-TOOLS_REACH = (ip_network("127.0.0.0/8"),)
-"""Beyond public addresses: the simulated servers that tools talk to are here."""
 
 
 @dataclass(frozen=True)
-class Servers:
-    """A database that a scenario has for itself, and the Redis that takes its nudges."""
+class ScenarioServers:
+    """The database of one scenario, and the Redis that takes its nudges."""
 
     database_url: str
     redis_url: str
@@ -117,47 +111,35 @@ class Stage:
 
 @asynccontextmanager
 async def staged(
-    servers: Servers, assistant: Loaded, document: Document, model: Model, transcript: Transcript
+    servers: ScenarioServers, manifest: Loaded, document: Document, model: Model, transcript: Transcript
 ) -> AsyncIterator[Stage]:
-    """Everything up, with the assistant published and its number known."""
+    """Run everything for one scenario, with the manifest published under the scenario's number."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop), "scenarios run on virtual time"
-    listening = listener()
-    public_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    listener = listen()
     contact = document.contact
-    line = Line(ACCOUNT_SID, secrets.token_hex(16), NUMBER, contact.address, contact.name)
-    phone = Phone(line, loop.clock, transcript)
+    number = Number(ACCOUNT_SID, secrets.token_hex(16), NUMBER)
+    phone = Phone(number, contact.address, contact.name, loop.clock, transcript)
     async with AsyncExitStack() as stack:
         system = await stack.enter_async_context(Database(servers.database_url, role=Role.SYSTEM, size=1))
         stack.push_async_callback(phone.stop)
-        await phone.start(public_url + WEBHOOK)
+        await phone.start(address_of(listener) + WEBHOOK_PATH)
         stack.push_async_callback(model.stop)
         await model.start()
         settings = Settings(
             database_url=servers.database_url,
             redis_url=servers.redis_url,
-            public_url=public_url,
+            public_url=address_of(listener),
             secret_key=new_secret_key(),
             twilio_api_url=f"http://127.0.0.1:{phone.port}",
-            allowed_networks=TOOLS_REACH,
+            allowed_networks=(ip_network(LOOPBACK),),
         )
-        assistant = await stack.enter_async_context(served(document.with_, assistant))
-        await _publish(system, settings, assistant, line, loop)
-        application = asgi.create_app(settings, clock=loop.clock)
-        api = ServedApi(application, listening)
-        stack.push_async_callback(api.stop)
-        await api.start()
+        manifest = await stack.enter_async_context(served(document.with_, manifest))
+        tokens = {secret.name: SCRIPTED for secret in missing_secrets(TENANT, manifest, ())}
+        setup = TenantSetup(TENANT, manifest, number, tokens)
+        await whole.set_up_tenant(system, settings.secret_key, setup, loop.clock)
+        application = await stack.enter_async_context(whole.serve_api(settings, loop.clock, listener))
         stage = Stage(settings, loop, system, phone, model, application)
         stack.push_async_callback(stage.stop_workers)
         await stage.start_worker()
         yield stage
-
-
-async def _publish(system: Database, settings: Settings, assistant: Loaded, line: Line, loop: VirtualLoop) -> None:
-    box = SecretBox(settings.secret_key)
-    await identity.ensure_tenant(system, TENANT, assistant.assistant.name)
-    for secret in missing_secrets(TENANT, assistant, ()):
-        await tenant_secrets.keep(system, box, TENANT, secret.name, SCRIPTED, loop.clock)
-    await assistants.publish(system, TENANT, assistant, loop.clock)
-    credentials = Credentials(line.account_sid, line.token)
-    await identity.add_channel(system, box, TENANT, credentials, line.number)

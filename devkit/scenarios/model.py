@@ -9,13 +9,13 @@ from aiohttp import web
 
 from app.config import ModelProvider
 from app.errors import RecadoError
-from devkit.scenarios.serving import Served
 from devkit.scenarios.transcript import Transcript
+from devkit.serving import AiohttpServer
 from devkit.simulators.llm.faults import Faults, read_plan
 from devkit.simulators.llm.loading import load_files
 from devkit.simulators.llm.script import Library, ScriptError
 from devkit.simulators.llm.server import Options, Simulator
-from graphs.providers import PROVIDERS
+from devkit.stack import simulated_access
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Request = Mapping[str, Any]
@@ -29,7 +29,7 @@ class Model:
         self._simulator = simulator
         self._transcript = transcript
         self._waiting: list[asyncio.Future[None]] = []
-        self._served: Served | None = None
+        self._served: AiohttpServer | None = None
 
     def called(self) -> "asyncio.Future[None]":
         """Done at the instant of the next request, before it is answered."""
@@ -58,7 +58,7 @@ class Model:
         """Listens."""
         application = self._application()
         application.middlewares.append(self._tell)
-        self._served = await Served.start(application)
+        self._served = await AiohttpServer.start(application)
 
     async def stop(self) -> None:
         """Ends, whatever is under way."""
@@ -97,10 +97,7 @@ class ScriptedModel(Model):
 
     def access(self, port: int) -> Mapping[str, ModelProvider]:
         """Any key is good enough."""
-        return {
-            name: ModelProvider("scripted", f"http://127.0.0.1:{port}{provider.simulator_path()}")
-            for name, provider in PROVIDERS.items()
-        }
+        return simulated_access(f"http://127.0.0.1:{port}", "scripted")
 
     def misbehave(self, provider: str, fault: int | str, times: int) -> None:
         """The next `times` requests to a provider go wrong."""

@@ -8,14 +8,16 @@ from typing import Any
 from aiohttp import web
 
 from app.clock import Clock
-from devkit.scenarios.serving import Served
 from devkit.scenarios.transcript import Transcript
+from devkit.serving import AiohttpServer
 from devkit.simulators.twilio.faults import Faults
 from devkit.simulators.twilio.inbound import Inbound
 from devkit.simulators.twilio.lifecycle import Lifecycle
 from devkit.simulators.twilio.rest import Rest
-from devkit.simulators.twilio.state import OUTBOUND, Message, Number, Store
+from devkit.simulators.twilio.state import OUTBOUND, Message, Store
+from devkit.simulators.twilio.state import Number as SimulatedNumber
 from devkit.simulators.twilio.webhooks import Webhooks
+from devkit.stack import Number
 
 CALLBACK_DELAY = 0.05
 """Virtual seconds between two statuses of a message."""
@@ -29,7 +31,7 @@ class _Store(Store):
         self._clock = clock
         self._transcript = transcript
 
-    def accept(self, number: Number, contact: str, **given: Any) -> Message:
+    def accept(self, number: SimulatedNumber, contact: str, **given: Any) -> Message:
         message = super().accept(number, contact, **given)
         message.accepted_at = self._now()
         message.history[0] = (message.status, self._now())
@@ -47,17 +49,6 @@ class _Store(Store):
 
 
 @dataclass(frozen=True)
-class Line:
-    """Which number the contact writes to, and who the contact is."""
-
-    account_sid: str
-    token: str
-    number: str
-    contact: str
-    name: str
-
-
-@dataclass(frozen=True)
 class Sent:
     """A message of the contact, as it may be sent again."""
 
@@ -68,14 +59,16 @@ class Sent:
 class Phone:
     """Writes for the contact, and takes what the assistant answers."""
 
-    def __init__(self, line: Line, clock: Clock, transcript: Transcript) -> None:
-        self._line = line
+    def __init__(self, number: Number, contact: str, name: str, clock: Clock, transcript: Transcript) -> None:
+        self._number = number
+        self._contact = contact
+        self._name = name
         self._transcript = transcript
         self._webhooks, self._faults = Webhooks(), Faults()
         self._store = _Store(clock, transcript)
         self._lifecycle = Lifecycle(self._store, self._faults, self._webhooks, CALLBACK_DELAY, auto_read=False)
         self._inbound = Inbound(self._store, self._webhooks)
-        self._served: Served | None = None
+        self._served: AiohttpServer | None = None
         self._plan: dict[str, Any] = {}
 
     @property
@@ -87,15 +80,15 @@ class Phone:
     @property
     def replies(self) -> list[Message]:
         """What Twilio has taken for the contact, oldest first."""
-        return self._store.since(0, self._line.contact, OUTBOUND)
+        return self._store.since(0, self._contact, OUTBOUND)
 
     async def start(self, webhook_url: str) -> None:
         """Listens; the contact's messages are posted to the URL."""
-        number = Number(self._line.account_sid, self._line.number, webhook_url, "Recado", [])
-        self._store.put_number(number, self._line.token)
+        number = SimulatedNumber(self._number.account_sid, self._number.address, webhook_url, "Recado", [])
+        self._store.put_number(number, self._number.auth_token)
         application = web.Application()
         application.add_routes(Rest(self._store, self._faults, self._lifecycle).routes())
-        self._served = await Served.start(application)
+        self._served = await AiohttpServer.start(application)
 
     async def stop(self) -> None:
         """Ends, whatever is on its way."""
@@ -107,7 +100,7 @@ class Phone:
     def write(self, body: str, button: str | None = None) -> Sent:
         """A message that the contact has written; `post` sends it."""
         given = {"button_payload": button, "button_text": body} if button else {}
-        fields = {"from": self._line.contact, "to": self._line.number, "body": body, "profile_name": self._line.name}
+        fields = {"from": self._contact, "to": self._number.address, "body": body, "profile_name": self._name}
         return Sent(f"SM{uuid.uuid4().hex}", fields | given)
 
     async def post(self, sent: Sent, copies: int = 0) -> list[int | None]:

@@ -13,7 +13,7 @@ from app.errors import RecadoError
 from devkit.scenarios import loader
 from devkit.scenarios.clock import VirtualLoop
 from devkit.scenarios.database import databases
-from devkit.scenarios.environment import Servers, staged
+from devkit.scenarios.environment import ScenarioServers, staged
 from devkit.scenarios.live_model import LiveModel, known_keys
 from devkit.scenarios.loader import Scenario
 from devkit.scenarios.model import Model, ScriptedModel
@@ -43,12 +43,12 @@ def run(folder: Path, *, only: str | None, live: bool, database_url: str | None,
                 report.add(Outcome(scenario.document.name, str(scenario.path), skipped=reason))
                 continue
             with servers.fresh() as url:
-                report.add(_run_one(scenario, assistant, Servers(url, servers.redis_url), live=live))
+                report.add(_run_one(scenario, assistant, ScenarioServers(url, servers.redis_url), live=live))
     report.close()
     return not report.failed
 
 
-def _run_one(scenario: Scenario, assistant: Loaded, servers: Servers, *, live: bool) -> Outcome:
+def _run_one(scenario: Scenario, assistant: Loaded, servers: ScenarioServers, *, live: bool) -> Outcome:
     starts = _starts(scenario, assistant)
     # Not a lambda of the runner's: the loop must be at hand for its clock.
     loops: list[VirtualLoop] = []
@@ -68,7 +68,12 @@ def _run_one(scenario: Scenario, assistant: Loaded, servers: Servers, *, live: b
 
 
 async def _play(
-    scenario: Scenario, assistant: Loaded, servers: Servers, model: Model, transcript: Transcript, loop: VirtualLoop
+    scenario: Scenario,
+    assistant: Loaded,
+    servers: ScenarioServers,
+    model: Model,
+    transcript: Transcript,
+    loop: VirtualLoop,
 ) -> Outcome:
     async with staged(servers, assistant, scenario.document, model, transcript) as stage:
         failures = await Runner(scenario, stage, transcript, loop).run()

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from devkit.scenarios.serving import Served, ServedApi, listener
+from devkit.serving import AiohttpServer, AsgiServer, listen
 from devkit.simulators.ports import PORTS
 from manifest.loader import Loaded, load
 
@@ -35,11 +35,11 @@ async def _serve(part: str, stack: AsyncExitStack) -> int:
     module: Any = importlib.import_module(f"devkit.simulators.{part}.server")
     application = module.Server(SCRIPTED).application()
     if isinstance(application, web.Application):
-        simulated = await Served.start(application)
+        simulated = await AiohttpServer.start(application)
         stack.push_async_callback(simulated.stop)
         return simulated.port
-    listening = listener()
-    api = ServedApi(application, listening)
+    listening = listen()
+    api = AsgiServer(application, listening)
     stack.push_async_callback(api.stop)
     await api.start()
     return int(listening.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Servers in this process: the simulators over aiohttp, the API over uvicorn."""
+"""Serve applications in this process: simulators by aiohttp, Recado's API by uvicorn."""
 
 import asyncio
 import contextlib
@@ -9,20 +9,25 @@ from typing import Any
 import uvicorn
 from aiohttp import web
 
-FOR_EVER = 1_000_000_000
-"""Seconds that idle connections are kept: on virtual time, they would end in the middle of a leap."""
+KEEP_ALIVE = 1_000_000_000
+"""Seconds that idle connections stay open. On virtual time a shorter limit would end within a leap."""
 
 
-def listener() -> socket.socket:
-    """A socket that listens on a free port of 127.0.0.1."""
-    # Named as TCP: asyncio lets only such sockets send at once what else waits, in real time, for an acknowledgement.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.bind(("127.0.0.1", 0))
-    listening.listen(128)
-    return listening
+def listen() -> socket.socket:
+    """Return a socket that listens on a free port of 127.0.0.1."""
+    # With the protocol given, asyncio sets TCP_NODELAY. Otherwise small writes wait for an acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
+    return listener
 
 
-class Served:
+def address_of(listener: socket.socket) -> str:
+    """Return the URL of a listening socket."""
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+class AiohttpServer:
     """An aiohttp application on a free port of 127.0.0.1."""
 
     def __init__(self, runner: web.AppRunner, port: int) -> None:
@@ -30,28 +35,28 @@ class Served:
         self.port = port
 
     @classmethod
-    async def start(cls, application: web.Application) -> "Served":
-        """Listens."""
+    async def start(cls, application: web.Application) -> "AiohttpServer":
+        """Start to listen."""
         runner = web.AppRunner(
-            application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1, keepalive_timeout=FOR_EVER
+            application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1, keepalive_timeout=KEEP_ALIVE
         )
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         return cls(runner, int(runner.addresses[0][1]))
 
     async def stop(self) -> None:
-        """Ends, whatever is under way."""
+        """Stop, and cancel the requests that run."""
         await self._runner.cleanup()
 
 
-class _Uvicorn(uvicorn.Server):
+class _UvicornServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the command."""
+        """Leave the signals to the program."""
         yield
 
 
-class ServedApi:
+class AsgiServer:
     """An ASGI application on a socket that already listens."""
 
     def __init__(self, application: Any, listener: socket.socket) -> None:
@@ -61,14 +66,14 @@ class ServedApi:
             log_config=None,
             log_level="critical",
             ws="none",
-            timeout_keep_alive=FOR_EVER,
+            timeout_keep_alive=KEEP_ALIVE,
         )
-        self._server = _Uvicorn(config)
+        self._server = _UvicornServer(config)
         self._listener = listener
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Returns when it answers. Raises RuntimeError when it does not start."""
+        """Return when the application answers. Raises RuntimeError when it does not start."""
         self._serving = asyncio.create_task(self._server.serve([self._listener]))
         while not self._server.started:
             if self._serving.done():
@@ -76,7 +81,7 @@ class ServedApi:
             await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
-        """Answers what it has taken, and ends."""
+        """Answer the requests that run, and stop."""
         self._server.should_exit = True
         if self._serving is not None:
             await self._serving
