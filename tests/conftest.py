@@ -14,6 +14,7 @@ from app import telemetry
 from devkit import embedded
 from devkit.stack import Processes
 from tests.platform import Log, Platform, Servers, running_platform
+from tests.reusable_database import ReusableDatabase
 
 LOG = Log()
 with contextlib.redirect_stderr(LOG):
@@ -46,13 +47,18 @@ def template_database(embedded_servers: embedded.Servers) -> str:
     return "template"
 
 
+@pytest.fixture(scope="session")
+def reusable_database(embedded_servers: embedded.Servers, template_database: str) -> Iterator[ReusableDatabase]:
+    """One database for the tests of this process, which `database_url` empties."""
+    with psycopg.connect(embedded_servers.database_url, autocommit=True) as server:
+        yield ReusableDatabase(server, embedded_servers.database_url.replace("/recado", "/test"), template_database)
+
+
 @pytest.fixture
-def database_url(embedded_servers: embedded.Servers, template_database: str) -> Iterator[str]:
-    """A fresh database with our tables and nothing in them."""
-    with psycopg.connect(embedded_servers.database_url, autocommit=True) as connection:
-        connection.execute("create database test template template")
-        yield embedded_servers.database_url.replace("/recado", "/test")
-        connection.execute("drop database test with (force)")
+def database_url(reusable_database: ReusableDatabase) -> str:
+    """Return the URL of a database with our tables and without rows."""
+    reusable_database.reset()
+    return reusable_database.url
 
 
 @pytest.fixture
