@@ -1,4 +1,4 @@
-"""The API process: what machines and people call over HTTP. Imports no model client and no graph."""
+"""The API process, which serves everything over HTTP. It imports no model client and no graph."""
 
 import signal
 import sys
@@ -35,7 +35,7 @@ REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET
 
 
 def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: MilestoneHook = no_hook) -> Litestar:
-    """The application. Connects when it is started, not before."""
+    """Return the application. It connects when it is started."""
 
     box = SecretBox(settings.secret_key)
 
@@ -79,7 +79,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: Mile
 
 @get("/healthz", sync_to_thread=False)
 def healthy() -> dict[str, str]:
-    """This process answers."""
+    """Answer that this process is alive."""
     return {"status": "ok"}
 
 
@@ -105,7 +105,7 @@ def _unexpected(request: AnyRequest, error: Exception) -> Response[dict[str, str
 
 
 class _AnnouncedServer(uvicorn.Server):
-    """Says in one line when it is ready, and ends with code 0 when it is asked to end."""
+    """A server that prints one line when it is ready, and exits with code 0 when it is told to end."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -122,7 +122,7 @@ class _AnnouncedServer(uvicorn.Server):
 
 
 def serve(settings: Settings, host: str, port: int, *, on_milestone: MilestoneHook = no_hook) -> None:
-    """Serves until SIGTERM or SIGINT: then it answers what it has taken, and ends."""
+    """Serve until SIGTERM or SIGINT, then answer the requests that run."""
     config = uvicorn.Config(
         create_app(settings, on_milestone=on_milestone),
         host=host,

@@ -1,4 +1,4 @@
-"""Redis, the nudge. Whatever is lost here, a sweep of Postgres finds again."""
+"""Nudge workers through Redis. A sweep of Postgres finds whatever is lost here."""
 
 import queue
 import threading
@@ -30,7 +30,7 @@ SOCKET_OPTIONS: dict[str, Any] = {
 
 
 def make_broker(url: str, *, namespace: str = "recado") -> RedisBroker:
-    """A broker that connects at its first use. Without the retry middleware: Postgres decides what runs again."""
+    """Return a broker that connects at its first use. It has no retry middleware: Postgres decides what is retried."""
     try:
         pool = redis.ConnectionPool.from_url(url, **SOCKET_OPTIONS)
     except ValueError:
@@ -45,7 +45,7 @@ def make_broker(url: str, *, namespace: str = "recado") -> RedisBroker:
 
 @dataclass(frozen=True)
 class Nudge:
-    """Tells a worker to look at a conversation from `due` (epoch seconds) on."""
+    """A request to a worker to claim a conversation from `due` (epoch seconds) on."""
 
     tenant_id: UUID
     conversation_id: UUID
@@ -53,23 +53,23 @@ class Nudge:
 
 
 def message(nudges: Sequence[Nudge]) -> dramatiq.Message[None]:
-    """The queue's message that carries them."""
+    """Return the queue message that carries the nudges."""
     carried = [(str(nudge.tenant_id), str(nudge.conversation_id), nudge.due) for nudge in nudges]
     return dramatiq.Message(queue_name=TURNS, actor_name=RUN_TURNS, args=(carried,), kwargs={}, options={})
 
 
 class Nudger:
-    """Sends nudges from a thread of its own, so that a slow or dead Redis never delays an acknowledgement.
+    """Sends nudges from a thread, so that a slow or dead Redis never delays an acknowledgement.
 
-    A nudge after a pause leaves at once. Those that follow each other closely travel together: a message to the queue
-    costs as much as storing what it tells of.
+    A single nudge is sent at once. Nudges in quick succession share a message, because a message costs as much CPU
+    as storing the contact's message.
     """
 
     CAPACITY = 10_000
     PACE = 0.02
-    """Seconds from one message to the next, at least."""
+    """The minimum time between two messages, in seconds."""
     TOGETHER = 50
-    """Nudges in one message; all of them go to one worker."""
+    """The maximum number of nudges in one message. One worker gets all of them."""
 
     def __init__(self, broker: RedisBroker) -> None:
         self._broker = broker
@@ -78,18 +78,21 @@ class Nudger:
         self._thread = threading.Thread(target=self._run, name="nudger", daemon=True)
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Start the thread."""
         self._thread.start()
 
     def send(self, nudge: Nudge) -> None:
-        """Hands over and returns at once; a full queue drops the nudge, and the sweep stands behind it."""
+        """Queue a nudge and return at once.
+
+        When the queue is full the nudge is dropped, and a sweep finds the conversation.
+        """
         try:
             self._waiting.put_nowait(nudge)
         except queue.Full:
             log.warning("nudge dropped", reason="redis is slow or down; the sweep will find the conversation")
 
     def close(self) -> None:
-        """Sends what waits, for two seconds at most."""
+        """Send the waiting nudges, for two seconds at most."""
         self._closing.set()
         self._waiting.put(None)
         self._thread.join(timeout=2)

@@ -1,6 +1,6 @@
-"""The circuit breaker that all workers share, in Redis. Durations are in seconds.
+"""A circuit breaker that all workers share in Redis. Durations are in seconds.
 
-Redis is never needed: while it is away or slow, every process goes by what it has met itself.
+While Redis is unavailable or slow, each process decides by its own failures.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from graphs.circuit_breaker import FAILURES, REST, WINDOW, LocalBreaker, Record
 log = structlog.get_logger()
 
 FRESH = 1.0
-"""How long an answer of Redis is good for: a healthy provider costs one question in this time, not one a call."""
+"""The time that an answer of Redis is used, so that a healthy provider costs one request to Redis per second."""
 SLOW = 0.25
-"""What Redis may take. It is then left alone for REDIS_PAUSE."""
+"""The time limit for Redis. After a timeout Redis is not asked for REDIS_PAUSE."""
 REDIS_PAUSE = 5.0
 
 # Both scripts answer failures, since, until. The moments come from the workers' clocks; the key's life is only longer.
@@ -54,7 +54,7 @@ LIFE = int(WINDOW + 10 * REST)
 
 @dataclass(frozen=True)
 class _Seen:
-    """What Redis said, and until when that is taken as true."""
+    """A state of the breaker in Redis, and the time until which it is used."""
 
     record: Record
     until: float
@@ -62,7 +62,7 @@ class _Seen:
 
 
 class RedisBreaker:
-    """Fulfils graphs.circuit_breaker.Breaker. To be made and closed in the event loop that uses it."""
+    """Implements graphs.circuit_breaker.Breaker. Create and close it in the event loop that uses it."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time, *, namespace: str = "recado") -> None:
         self._redis = redis.asyncio.Redis.from_url(
@@ -79,7 +79,7 @@ class RedisBreaker:
         self._away_until = 0.0
 
     async def allows(self, provider: str) -> bool:
-        """Whether to ask the provider."""
+        """Return whether the provider may be called."""
         now, seen = self._clock(), self._seen.get(provider)
         if seen is not None and now < seen.until:
             return not seen.record.open
@@ -92,14 +92,14 @@ class RedisBreaker:
         return answered.trial or not answered.record.open
 
     async def failed(self, provider: str) -> None:
-        """Counts, for all workers."""
+        """Count a failure, for all workers."""
         await self._local.failed(provider)
         counted = await self._run(COUNT, provider)
         if counted is not None and counted.record.failures == FAILURES:
             log.warning("provider left alone by all workers", provider=provider, failures=FAILURES, seconds=REST)
 
     async def succeeded(self, provider: str) -> None:
-        """Forgets the failures, for all workers. Redis is told only if there were any."""
+        """Reset the failures, for all workers. Calls Redis only if there were any."""
         await self._local.succeeded(provider)
         seen = self._seen.get(provider)
         if seen is None or seen.record.failures == 0:
@@ -108,7 +108,7 @@ class RedisBreaker:
         await self._reached(lambda: self._redis.delete(self._key(provider)))
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self._redis.aclose()
 
     def _key(self, provider: str) -> str:
@@ -127,7 +127,7 @@ class RedisBreaker:
         return seen
 
     async def _reached(self, command: Callable[[], Awaitable[Any]]) -> Any:
-        """What Redis answers; None if it does not, or did not a moment ago."""
+        """Return Redis's answer, or None when it fails now or failed within the last REDIS_PAUSE."""
         if self._clock() < self._away_until:
             return None
         try:

@@ -1,12 +1,12 @@
-"""Time as a dependency: every moment that reaches Postgres or a graph comes from here, so a test can set it."""
+"""Time as a dependency. Every time that reaches Postgres or a graph comes from a Clock, so that tests can set it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
-"""Returns the current moment, aware, in UTC."""
+"""A function that returns the current time, aware, in UTC."""
 
 
 def utc_now() -> datetime:
-    """The wall clock."""
+    """Return the current time."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Settings from the environment, read once, frozen. No secret has a default: a missing one stops the start."""
+"""Settings from the environment, read once. No secret has a default: a missing one stops the start."""
 
 import math
 import os
@@ -17,7 +17,7 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True)
 class ModelProvider:
-    """How to reach one model provider. `base_url` None means the provider's own address."""
+    """The access to a model provider. Without a `base_url` the provider's own address is used."""
 
     api_key: str = field(repr=False)
     base_url: str | None = None
@@ -25,10 +25,10 @@ class ModelProvider:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a process of Recado is told. Durations are in seconds.
+    """The settings of a process. Durations are in seconds.
 
-    `allowed_networks`: private networks that the tenants' tools may reach; otherwise they reach public addresses only.
-    `tool_programs`: whether they may start programs here, as MCP servers over stdio: for who writes all tenants' YAML.
+    Tenants' tools reach public addresses, and the private networks in `allowed_networks`. With `tool_programs` they
+    may also start programs (MCP servers over stdio): enable it only if you trust everyone who writes tenants' YAML.
     """
 
     database_url: str = field(repr=False)
@@ -51,9 +51,9 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None, *, required: tuple[str, ...] = ()) -> Self:
-        """Reads the environment. `required` names the variables this process cannot do without.
+        """Read the environment. `required` are the variables that this process needs.
 
-        Raises ConfigurationError naming every missing or malformed variable at once.
+        Raises ConfigurationError with every missing or malformed variable.
         """
         env = os.environ if environ is None else environ
         problems = [f"{name} is not set: {HELP[name]}" for name in required if not env.get(name)]
@@ -121,7 +121,7 @@ def _given(numbers: Mapping[str, int | float | None]) -> dict[str, Any]:
 
 
 def _order_problems(values: Mapping[str, Any]) -> list[str]:
-    """Durations that must not overtake each other, or a message would be sent or answered twice."""
+    """Return problems of the order of durations, which could make a message be sent or answered twice."""
     return [
         f"{NUMBERS[longer]} must be longer than {NUMBERS[shorter]}"
         for shorter, longer in (("send_timeout", "unknown_settle"), ("turn_timeout", "lease"))

@@ -1,4 +1,4 @@
-"""Secrets at rest: encrypted under RECADO_SECRET_KEY, which may list older keys after the current one."""
+"""Encrypt secrets at rest under RECADO_SECRET_KEY, which may list older keys after the current one."""
 
 import json
 
@@ -11,7 +11,7 @@ class SecretBox:
     """Encrypts with the first key, decrypts with any."""
 
     def __init__(self, keys: str) -> None:
-        """`keys`: one or more keys, separated by commas. Raises ConfigurationError."""
+        """Take one or more keys, separated by commas. Raises ConfigurationError."""
         try:
             self._fernet = MultiFernet([Fernet(key.strip()) for key in keys.split(",")])
         except ValueError:
@@ -20,11 +20,11 @@ class SecretBox:
             ) from None
 
     def seal(self, secrets: list[str]) -> bytes:
-        """What is stored in place of the secrets."""
+        """Encrypt secrets for storage."""
         return self._fernet.encrypt(json.dumps(secrets).encode())
 
     def unseal(self, sealed: bytes) -> tuple[str, ...]:
-        """The secrets. Raises ConfigurationError when no key fits."""
+        """Decrypt secrets. Raises ConfigurationError when no key fits."""
         try:
             return tuple(json.loads(self._fernet.decrypt(sealed)))
         except InvalidToken:
@@ -35,5 +35,5 @@ class SecretBox:
 
 
 def new_secret_key() -> str:
-    """A fresh key for RECADO_SECRET_KEY."""
+    """Return a new key for RECADO_SECRET_KEY."""
     return Fernet.generate_key().decode()

@@ -1,7 +1,7 @@
-"""The only door to Postgres. `Database.transaction` and `Database.statement` are the only commits.
+"""The only access to Postgres. `Database.transaction` and `Database.statement` are the only commits.
 
-Every connection runs as a role that row-level security binds: `recado_app` sees one tenant at a time, named for the
-length of one transaction; `recado_system`, for sweeps and schedules, sees all. Neither owns anything.
+Every connection has a role that row-level security binds. `recado_app` sees one tenant, which is set for the length of
+one transaction. `recado_system`, for sweeps and schedules, sees all tenants. Neither owns anything.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ Row = dict[str, Any]
 Params = Mapping[str, Any]
 
 DB_UNAVAILABLE = (psycopg.OperationalError, PoolTimeout)
-"""What Postgres raises while it is away, or when a connection to it breaks."""
+"""The errors of an unavailable Postgres, or of a broken connection."""
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
@@ -59,7 +59,7 @@ SERVER_KEEPALIVE = {
 
 
 class Role(StrEnum):
-    """Whom row-level security takes a connection for."""
+    """The database role of a connection."""
 
     APP = "recado_app"
     SYSTEM = "recado_system"
@@ -67,9 +67,9 @@ class Role(StrEnum):
 
 @cache
 def _numbered(query: LiteralString) -> tuple[LiteralString, list[str]]:
-    """The query with Postgres's own placeholders, and whose values they stand for.
+    """Return the query with Postgres's own placeholders, and the names of their values.
 
-    The driver would do it anew each time for a query as long as the commit of a turn.
+    Cached, because the driver would convert the long statements at every call.
     """
     names = list(dict.fromkeys(PLACEHOLDER.findall(query)))
     numbers = {name: f"${number}" for number, name in enumerate(names, 1)}
@@ -77,7 +77,10 @@ def _numbered(query: LiteralString) -> tuple[LiteralString, list[str]]:
 
 
 class Transaction:
-    """Runs statements for one tenant (or for all, as `Role.SYSTEM`). Rows come typed: name the row's class."""
+    """Runs statements for one tenant, or for all as `Role.SYSTEM`.
+
+    Rows are instances of the class that the caller names.
+    """
 
     def __init__(self, connection: AsyncConnection[Any], tenant_id: UUID | None, *, single: bool) -> None:
         self._connection = connection
@@ -85,7 +88,7 @@ class Transaction:
         self._single = single
 
     async def all[R](self, row: type[R], query: LiteralString, params: Params) -> list[R]:
-        """All rows of a query."""
+        """Return all rows of a query."""
         make_row: Any = dict_row if row is dict else class_row(row)
         statement, names = _numbered(query)
         values = [params[name] for name in names]
@@ -101,7 +104,7 @@ class Transaction:
             return await cursor.fetchall() if cursor.description else []
 
     async def after[R](self, change: LiteralString, row: type[R], query: LiteralString, params: Params) -> list[R]:
-        """The rows of a query that sees what `change`, sent just before it in the same round trip, has waited for."""
+        """Run `change`, then return the rows of a query with a new snapshot, in one round trip."""
         make_row: Any = dict_row if row is dict else class_row(row)
         first, second = _numbered(change), _numbered(query)
         async with AsyncRawCursor[R](self._connection, row_factory=make_row) as cursor:
@@ -113,17 +116,17 @@ class Transaction:
             return await cursor.fetchall()
 
     async def one[R](self, row: type[R], query: LiteralString, params: Params) -> R | None:
-        """The first row, or None."""
+        """Return the first row, or None."""
         rows = await self.all(row, query, params)
         return rows[0] if rows else None
 
     async def run(self, query: LiteralString, params: Params) -> None:
-        """A statement whose rows nobody wants."""
+        """Run a statement and drop its rows."""
         await self.all(dict, query, params)
 
 
 class Database:
-    """A pool of connections in one role. Open it inside the running loop; close it there."""
+    """A connection pool in one role. Open and close it in the same running loop."""
 
     def __init__(self, url: str, *, role: Role = Role.APP, size: int = 8) -> None:
         self._role = role
@@ -132,11 +135,11 @@ class Database:
         )
 
     async def open(self) -> None:
-        """Starts connecting, and returns when Postgres has answered once."""
+        """Start to connect, and return when Postgres has answered."""
         await self._pool.open(wait=True, timeout=30)
 
     async def close(self) -> None:
-        """Closes every connection."""
+        """Close every connection."""
         await self._pool.close()
 
     async def __aenter__(self) -> "Database":
@@ -148,13 +151,13 @@ class Database:
 
     @asynccontextmanager
     async def statement(self, tenant_id: UUID | None = None) -> AsyncIterator[Transaction]:
-        """Each statement is a transaction of its own and takes one round trip."""
+        """Yield a Transaction in which each statement is a transaction of its own, in one round trip."""
         async with self._pool.connection() as connection:
             yield Transaction(connection, tenant_id, single=True)
 
     @asynccontextmanager
     async def transaction(self, tenant_id: UUID | None = None) -> AsyncIterator[Transaction]:
-        """All statements commit together when the block ends, or not at all."""
+        """Yield a Transaction whose statements commit together at the end of the block, or not at all."""
         async with self._pool.connection() as connection, connection.transaction():
             if tenant_id is not None:
                 await connection.execute(SET_TENANT, (str(tenant_id),))
@@ -169,9 +172,9 @@ class Database:
 
 
 async def retry_while_unavailable[T](attempt: Callable[[], Awaitable[T]], *, within: float) -> T:
-    """What `attempt` returns, tried again for `within` seconds while Postgres is away: it must be safe to repeat.
+    """Call `attempt`, and again for `within` seconds while Postgres is unavailable. It must be safe to repeat.
 
-    Raises what the last try raised.
+    Raises the error of the last try.
     """
     try:
         return await attempt()
@@ -189,9 +192,10 @@ async def retry_while_unavailable[T](attempt: Callable[[], Awaitable[T]], *, wit
 
 
 async def connect(url: str) -> AsyncConnection[Any]:
-    """One connection outside any pool, in the login's own role: for what holds a session, such as an advisory lock.
+    """Open a connection outside any pool, in the login's own role, for session state such as an advisory lock.
 
-    Postgres, too, looks whether we are still there: what a vanished machine holds is free after some seconds.
+    The server checks the connection with keepalives, so that the locks of a lost machine are released within
+    seconds.
     """
     connection = await psycopg.AsyncConnection.connect(url, **CONNECTION)
     if connection.info.host and not connection.info.host.startswith("/"):
@@ -204,7 +208,7 @@ NO_TABLES = "Postgres answers, but has none of our tables: run `recado migrate`"
 
 
 async def problem(url: str) -> str | None:
-    """None when Postgres answers within five seconds and has our tables; else what is wrong, without the password."""
+    """Return why Postgres cannot be used, without the password, or None. Waits up to five seconds."""
     try:
         async with asyncio.timeout(5), await connect(url) as connection:
             await connection.execute("select from schema_migrations limit 1")
@@ -221,7 +225,7 @@ async def problem(url: str) -> str | None:
 
 
 def require(url: str) -> None:
-    """Raises ConfigurationError when a process could not work with this Postgres. For the start, outside any loop."""
+    """Raise ConfigurationError when Postgres cannot be used. Call it before the event loop starts."""
     found = asyncio.run(problem(url))
     if found:
         raise ConfigurationError(found)

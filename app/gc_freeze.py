@@ -1,12 +1,12 @@
-"""Python's garbage collector in a process that serves."""
+"""Tune Python's garbage collector for a server process."""
 
 import gc
 
 
 def freeze() -> None:
-    """Leaves what is loaded by now, most of it code, out of every collection, and collects less often.
+    """Exclude everything that is loaded from garbage collection, and collect less often.
 
-    Most of what a turn makes is freed by its reference counts; looking for cycles took a tenth of a worker's time.
+    Reference counts free most objects of a turn. The search for cycles took a tenth of a worker's time.
     """
     gc.collect()
     gc.freeze()

@@ -1,8 +1,8 @@
-"""Run as a script beside each server: ends the server when our parent is gone, also after kill -9.
+"""End a server process when the process that started it is gone, also after kill -9. Run as a script.
 
-Arguments: pid of the parent, number of the signal that asks the server to end, seconds until SIGKILL. Standard input:
-the pid of the server; it stays open for as long as the parent lives. The kernel's own way (PR_SET_PDEATHSIG) is Linux
-only, is bound to the thread that forked, and is lost when the server changes its user.
+Arguments: the parent's pid, the number of the signal that asks the server to end, and the seconds until SIGKILL.
+Standard input carries the server's pid, and stays open while the parent lives. PR_SET_PDEATHSIG is not used: it exists
+on Linux only, depends on the thread that forked, and is lost when the server changes its user.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The scheduler process: turns timers into inbox rows. Any number may run; each timer fires once."""
+"""The scheduler process: turns timers into inbox rows. Several may run; each timer fires once."""
 
 import asyncio
 import signal
@@ -16,11 +16,11 @@ log = structlog.get_logger()
 
 REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL")
 TICK = 1.0
-"""Seconds between looks."""
+"""Seconds between polls."""
 
 
 async def run(settings: Settings, *, clock: Clock = utc_now) -> None:
-    """Fires timers until SIGTERM or SIGINT."""
+    """Fire timers until SIGTERM or SIGINT."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

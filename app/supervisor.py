@@ -1,4 +1,4 @@
-"""Child processes with a log, a readiness line and an orderly end."""
+"""Start and supervise child processes."""
 
 import contextlib
 import os
@@ -46,7 +46,7 @@ class ParentWatchdog:
 
 
 def spawn(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-    """Starts a process that is asked to end when this one is gone, even if this one was killed."""
+    """Start a process that is told to end when this process is gone, even after kill -9."""
     watchdog = ParentWatchdog(signal.SIGTERM)
     process = subprocess.Popen(command, start_new_session=True, **options)
     watchdog.pipe.write(b"%d" % process.pid)
@@ -56,7 +56,7 @@ def spawn(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
 
 
 def forget(process: subprocess.Popen[bytes]) -> None:
-    """Dismisses the watchdog of a process that has ended."""
+    """Dismiss the watchdog of a process that has ended."""
     watchdog = _watchdogs.pop(process.pid, None)
     if watchdog is not None:
         watchdog.dismiss()
@@ -66,7 +66,7 @@ _watchdogs: dict[int, ParentWatchdog] = {}
 
 
 class Child:
-    """A process of ours that says in its first line of output when it is ready."""
+    """A child process that prints a line when it is ready, and whose output goes to a log."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         self.name = name
@@ -77,7 +77,7 @@ class Child:
         self._from = 0
 
     def start(self) -> None:
-        """Starts it, and returns at once. Its output is added to the log."""
+        """Start the process, and return at once. Its output is appended to the log."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             self._from = log.tell()
@@ -90,7 +90,7 @@ class Child:
             )
 
     def wait_until_ready(self, timeout: float = 30.0) -> str:
-        """The line that said so. Raises RecadoError with the end of the log when it does not come in time."""
+        """Return the line that says that the process is ready. Raises RecadoError with the end of the log otherwise."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             lines = self.output().splitlines()
@@ -104,29 +104,29 @@ class Child:
         raise RecadoError(f"{self.name} did not start; its log {self._log} ends with:\n{tail}")
 
     def output(self) -> str:
-        """What it has written since its last start."""
+        """Return the output since the last start."""
         with self._log.open("rb") as log:
             log.seek(self._from)
             return log.read().decode(errors="replace")
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
-        """Its id, once started."""
+        """The process id. The process must have been started."""
         assert self._process is not None, f"{self.name} was not started"
         return self._process.pid
 
     def send(self, number: signal.Signals) -> None:
-        """Signals it, if it runs."""
+        """Send a signal if the process runs."""
         if self._process is not None and self.alive:
             self._process.send_signal(number)
 
     def stop(self, timeout: float = 30.0) -> int | None:
-        """Asks it to end, waits, and then insists; its exit code."""
+        """Ask the process to end, kill it after `timeout` seconds, and return its exit code."""
         if self._process is None:
             return None
         self.send(signal.SIGTERM)
@@ -140,7 +140,7 @@ class Child:
 
 
 class Supervisor:
-    """Starts worker processes, starts each again that dies, and ends them all on a signal."""
+    """Runs worker processes: restarts those that die, and ends all on a signal."""
 
     def __init__(self, command: list[str], processes: int) -> None:
         self._command = command
@@ -149,7 +149,7 @@ class Supervisor:
         self._stopping = threading.Event()
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Returns when all processes have ended after SIGTERM or SIGINT."""
+        """Run until all processes have ended after SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
         self._processes = [self._start() for _ in range(self._count)]

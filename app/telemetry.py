@@ -1,4 +1,4 @@
-"""Logging, set up once per process. Log lines carry ids and reasons: never message text, names or secrets."""
+"""Set up logging. Log lines have ids and reasons, never message texts, names or secrets."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ import structlog
 
 
 class Milestone(StrEnum):
-    """The named points of a message's way: between two of them, what is durable does not change."""
+    """The named points in the way of a message. What is durable does not change between two of them."""
 
     MESSAGE_STORED = "message stored"
     TURN_CLAIMED = "turn claimed"
@@ -26,15 +26,15 @@ class Milestone(StrEnum):
 
 
 MilestoneHook = Callable[[Milestone], None]
-"""Told of every milestone as it is passed. Whoever assembles a process may listen."""
+"""A function that is called when a milestone is passed."""
 
 
 def no_hook(_: Milestone) -> None:
-    """The listener of a process that nobody watches."""
+    """Do nothing: the default milestone hook."""
 
 
 def _where(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Replaces an exception by its types and places: its text may quote a contact, its variables a secret."""
+    """Replace an exception by its types and places, because its text may quote a contact and its variables a secret."""
     error = event.pop("exc_info", None)
     if error is True:
         error = sys.exception()
@@ -50,13 +50,13 @@ def _where(_: object, __: str, event: structlog.typing.EventDict) -> structlog.t
 
 
 def _places(frames: traceback.StackSummary) -> list[str]:
-    """Where it was raised, and from there up where our own code called."""
+    """Return where the error was raised, and the calls of our own code above it."""
     ours = [frame for frame in frames[:-1] if "site-packages" not in frame.filename]
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in [*frames[-1:], *reversed(ours)]]
 
 
 def setup(log_format: str = "auto", *, level: int = logging.INFO) -> None:
-    """Readable lines on a terminal, JSON elsewhere; `log_format` `json` or `console` forces one."""
+    """Log readable lines on a terminal, JSON otherwise. `log_format` `json` or `console` forces one."""
     pretty = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     structlog.configure(
         processors=[

@@ -1,1 +1,1 @@
-"""One module per administrative command: it reads its arguments, calls one service, and prints."""
+"""The `recado` command: one module for each command group. A command reads arguments, calls a service and prints."""

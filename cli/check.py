@@ -15,7 +15,7 @@ from app.errors import ConfigurationError
 from graphs.providers import PROVIDERS
 
 Finding = tuple[bool, str, str]
-"""Whether it is well, what was looked at, and what was found or how to mend it."""
+"""Whether the check passed, its subject, and the result or the remedy."""
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""Settings for a command, checked before the command uses them."""
+"""Read the settings of a command, and check them before they are used."""
 
 from app import db, telemetry
 from app.config import Settings

@@ -1,4 +1,4 @@
-"""The `recado` command. Each subcommand is imported when it is called, so that every process loads only its own."""
+"""The `recado` command. Each subcommand is imported when it is called."""
 
 import importlib
 import sys
@@ -48,7 +48,7 @@ def recado() -> None:
 
 
 def main() -> None:
-    """Runs the command line. Exit codes: 0 done, 1 a failure that the message explains, 2 wrong usage."""
+    """Run the command line. Exit codes: 0 done, 1 a failure that the message explains, 2 wrong usage."""
     try:
         recado()
     except RecadoError as error:

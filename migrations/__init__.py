@@ -1,4 +1,4 @@
-"""The database's shape: numbered SQL files, applied once each, in order, by one process at a time."""
+"""The schema of the database: numbered SQL files, each applied once, in order, by one process at a time."""
 
 from migrations.migrator import EditedMigrationError, Migration, apply, available
 

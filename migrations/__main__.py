@@ -1,4 +1,4 @@
-"""`python -m migrations`: applies what is missing to DATABASE_URL."""
+"""`python -m migrations` applies missing migrations to DATABASE_URL."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from migrations import apply
 
 
 def main() -> None:
-    """Prints one line per migration applied."""
+    """Print one line for each applied migration."""
     url = os.environ.get("DATABASE_URL")
     if not url:
         sys.exit("DATABASE_URL is not set")

@@ -1,4 +1,4 @@
-"""Applies the numbered SQL files of this folder."""
+"""Apply the numbered SQL files of this folder."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any, LiteralString
 import psycopg
 
 LOCK_KEY = 7700
-"""The advisory lock that lets one process migrate at a time."""
+"""The key of the advisory lock that lets one process migrate at a time."""
 
 HISTORY: LiteralString = """
 create table if not exists schema_migrations (
@@ -21,34 +21,34 @@ create table if not exists schema_migrations (
 
 
 class EditedMigrationError(Exception):
-    """A file that was already applied has changed since. Put it back, and write a new one."""
+    """An applied file has changed. Restore it, and write a new file."""
 
 
 @dataclass(frozen=True)
 class Migration:
-    """One file. `sha256` is over its text."""
+    """One SQL file. `sha256` is the hash of its text."""
 
     name: str
     text: str
 
     @property
     def sha256(self) -> str:
-        """The hash that the database remembers."""
+        """The hash that the database stores."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 def available() -> list[Migration]:
-    """Every migration that this package holds, in order."""
+    """Return every migration of this package, in order."""
     folder = resources.files("migrations")
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
     return [Migration(file.name, file.read_text("utf-8")) for file in files]
 
 
 def apply(database_url: str, migrations: list[Migration] | None = None) -> Iterator[Migration]:
-    """Yields each migration after it is committed; nothing when the database is up to date.
+    """Apply the missing migrations, and yield each after its commit.
 
-    Waits for another process that is migrating. Each file runs in a transaction that gives up after five seconds of
-    waiting for a table lock, so that a busy table does not stop the world. Raises EditedMigrationError, psycopg.Error.
+    Waits for another process that is migrating. Each file runs in a transaction that waits at most five seconds for
+    a table lock, so that a busy table is not blocked. Raises EditedMigrationError, psycopg.Error.
     """
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))

@@ -1,4 +1,4 @@
-"""Appointments in SQL."""
+"""SQL of appointments."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -7,7 +7,7 @@ from app.db import Transaction
 
 
 async def booked(tx: Transaction, tenant_id: UUID, start: datetime, end: datetime) -> set[tuple[str, datetime]]:
-    """(calendar, start in UTC) of what is taken from `start` until before `end`."""
+    """Return the taken slots from `start` until before `end`, as (calendar, start in UTC)."""
     rows = await tx.all(
         dict,
         """select calendar, starts_at from appointments
@@ -28,7 +28,7 @@ async def book(
     patient: str,
     now: datetime,
 ) -> bool:
-    """Takes a slot; False when somebody has it."""
+    """Take a slot. Return False when it is taken."""
     row = await tx.one(
         dict,
         """insert into appointments (tenant_id, calendar, starts_at, contact_id, conversation_id, patient, booked_at)

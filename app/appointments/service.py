@@ -1,4 +1,4 @@
-"""The tenant's calendars, as the tools see them."""
+"""Implement the tools' port for calendars."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from graphs.config import Calendar
 from tools.ports import Slot, SlotUnavailable
 
 HORIZON = timedelta(days=400)
-"""Slots are looked up no further from today."""
+"""The latest time of a slot that can be found, counted from now."""
 
 
 @dataclass(frozen=True)
 class Booker:
-    """For whom a slot is booked."""
+    """The tenant, contact and conversation that a slot is booked for."""
 
     tenant_id: UUID
     contact_id: UUID
@@ -25,7 +25,7 @@ class Booker:
 
 
 class TenantAppointments:
-    """Fulfils the tools' port for one contact, within one transaction."""
+    """The tools' calendar port for one contact, within one transaction."""
 
     def __init__(
         self, tx: Transaction, booker: Booker, calendars: Iterable[Calendar], timezone: ZoneInfo, now: datetime
@@ -37,7 +37,7 @@ class TenantAppointments:
         self._now = now
 
     async def free_slots(self, first: date, days: int, limit: int) -> list[Slot]:
-        """Free slots from the day `first` on, over `days` days, earliest first."""
+        """Return the free slots of `days` days from `first` on, earliest first."""
         start = datetime.combine(first, datetime.min.time(), self._timezone)
         end = start + timedelta(days=days)
         taken = await queries.booked(self._tx, self._booker.tenant_id, start, end)
@@ -52,7 +52,7 @@ class TenantAppointments:
         return sorted(slots, key=lambda slot: (slot.starts_at.astimezone(UTC), slot.calendar))[:limit]
 
     async def book(self, slot_id: str, patient: str) -> Slot:
-        """Books a slot for the contact. Raises SlotUnavailable."""
+        """Book a slot for the contact. Raises SlotUnavailable."""
         slot = self._slot(slot_id)
         if slot is None:
             raise SlotUnavailable(f"{slot_id!r} is not a slot: take an id that find_slots returned")

@@ -1,4 +1,4 @@
-"""What differs between two versions of an assistant, in the words of its YAML."""
+"""Compare two versions of an assistant, in the words of its YAML."""
 
 import difflib
 import json
@@ -12,16 +12,17 @@ from ruamel.yaml.error import YAMLError
 from manifest.loader import MAIN, Files
 
 SHOWN = 120
-"""Characters of a value that are shown."""
+"""The number of characters of a value that are shown."""
 
 MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 @dataclass(frozen=True)
 class Change:
-    """One difference. `where`: a place in assistant.yaml, such as `agents.agenda.tools`, or another file's name.
+    """A difference between two versions.
 
-    `what`: the value that came or went, or what became of it, on one line and cut where it is long.
+    `where` is a place in assistant.yaml, such as `agents.agenda.tools`, or the name of another file. `what` is the
+    value that was added, removed or changed, on one line.
     """
 
     kind: Literal["added", "removed", "changed"]
@@ -33,7 +34,7 @@ class Change:
 
 
 def changes(before: Files, after: Files) -> list[Change]:
-    """Every difference, in the order of the YAML; then those of the other files."""
+    """Return every difference, in the order of the YAML, then those of the other files."""
     found = list(_main_changes(before.get(MAIN, ""), after.get(MAIN, "")))
     for name in sorted({*before, *after} - {MAIN}):
         old, new = before.get(name), after.get(name)
@@ -47,7 +48,7 @@ def changes(before: Files, after: Files) -> list[Change]:
 
 
 def text_diff(before: Files, after: Files) -> str:
-    """The unified diff of every file but assistant.yaml."""
+    """Return the unified diff of every file but assistant.yaml."""
     lines: list[str] = []
     for name in sorted({*before, *after} - {MAIN}):
         old, new = before.get(name, "").splitlines(), after.get(name, "").splitlines()
@@ -64,7 +65,7 @@ def _main_changes(before: str, after: str) -> Iterator[Change]:
 
 
 def _plain(text: str) -> Mapping[str, Any] | None:
-    """The YAML's values; None when it cannot be read, as a version of an earlier Recado may be."""
+    """Return the YAML's values, or None when it cannot be read: an older version may be invalid today."""
     try:
         tree = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError, TypeError):
@@ -134,7 +135,7 @@ def _lines(count: int) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value on one line, much as YAML writes it, cut where it is long."""
+    """Return a value on one line, as YAML writes it, cut where it is long."""
     text = _flow(value)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 

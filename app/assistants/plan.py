@@ -1,4 +1,4 @@
-"""What publishing would change, and for whom. Nothing here changes anything."""
+"""Work out what publishing would change, and for which conversations. Changes nothing."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,10 @@ from manifest.loader import InvalidAssistant, Loaded
 
 @dataclass(frozen=True)
 class Live:
-    """Open conversations that are alike. No version: opened before the tenant published anything.
+    """A group of open conversations with the same version, status and agent.
 
-    `agent`: the agent in charge, or the flow that the last turn was sent to; None when there is neither.
+    Without a version they were opened before the tenant published one. `agent` is the agent in charge, or the flow
+    of the last turn.
     """
 
     version_id: int | None
@@ -33,9 +34,10 @@ class Live:
 
 @dataclass(frozen=True)
 class Lost:
-    """Something that open conversations use and the new version lacks. `content_hash`: their version.
+    """A part that open conversations use and that the new version lacks.
 
-    `moves`: they get the new version with their next turn, and so lose it; the others keep it until they close.
+    `content_hash` is their version. With `moves` they get the new version with their next turn; otherwise they keep
+    theirs until they close.
     """
 
     kind: Literal["agent", "flow", "tool"]
@@ -47,9 +49,9 @@ class Lost:
 
 @dataclass(frozen=True)
 class Moving:
-    """Open conversations that get the new version with their next turn, and why: the others stay on theirs.
+    """Open conversations that get the new version with their next turn, and why.
 
-    `content_hash`: the version that they leave; None when they have none.
+    `content_hash` is the version that they leave, or None.
     """
 
     why: Literal["unpublished", "unloadable"]
@@ -59,9 +61,10 @@ class Moving:
 
 @dataclass(frozen=True)
 class Plan:
-    """What publishing would change. `current` None: it would be the tenant's first version.
+    """The changes of a publication.
 
-    `diff`: the other files' unified diff. With anything in `missing`, publishing is refused.
+    `current` is None for the tenant's first version. `diff` is the unified diff of the other files. Publishing is
+    refused while `missing` is not empty.
     """
 
     slug: str
@@ -76,18 +79,21 @@ class Plan:
 
     @property
     def conversations(self) -> int:
-        """How many are open."""
+        """The number of open conversations."""
         return sum(row.conversations for row in self.live)
 
     @property
     def staying(self) -> int:
-        """How many of the open ones keep the version they opened with."""
+        """The number of open conversations that keep their version."""
         return self.conversations - sum(group.conversations for group in self.moving)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What differs between two published versions, named by their hashes. `diff`: the other files' unified diff."""
+    """The difference between two published versions, named by their hashes.
+
+    `diff` is the unified diff of the other files.
+    """
 
     old: str
     new: str
@@ -96,7 +102,7 @@ class Difference:
 
 
 async def plan(system: Database, slug: str, loaded: Loaded) -> Plan:
-    """What publishing this assistant would change. Raises RecadoError when no tenant can be named so."""
+    """Return what publishing this assistant would change. Raises RecadoError for an invalid slug."""
     service.require_slug(slug)
     async with system.statement() as tx:
         tenant = await identity_queries.tenant_by_slug(tx, slug)
@@ -123,9 +129,9 @@ async def plan(system: Database, slug: str, loaded: Loaded) -> Plan:
 
 
 async def difference(system: Database, slug: str, old: str | None = None, new: str | None = None) -> Difference:
-    """What differs between two versions, named by how their hashes begin.
+    """Return the difference between two versions, named by the beginning of their hashes.
 
-    Without `new` it is the current one; without `old`, the one that was current before it. Raises NotFoundError,
+    `new` is the current version by default, and `old` the one that was current before it. Raises NotFoundError,
     ConflictError.
     """
     tenant = await identity.tenant(system, slug)
@@ -157,7 +163,7 @@ async def _before(tx: Transaction, tenant: TenantRow, after: queries.VersionRow)
 
 
 async def _opened_with(tx: Transaction, version_ids: set[int]) -> dict[int, Assistant | None]:
-    """The versions of the open conversations; None for one that no longer loads."""
+    """Return the versions of the open conversations. A version that no longer loads is None."""
     found: dict[int, Assistant | None] = {}
     for version_id in sorted(version_ids):
         row = await queries.version(tx, version_id)
@@ -203,7 +209,7 @@ def _lost(live: Sequence[Live], opened_with: Mapping[int, Assistant | None], new
 
 
 def _tools(assistant: Assistant, name: str) -> set[str]:
-    """The tools that an agent, or a flow, may call."""
+    """Return the tools that an agent or a flow may call."""
     if name in assistant.agents:
         return set(assistant.agents[name].tools)
     flow = assistant.flows.get(name)

@@ -1,4 +1,4 @@
-"""Published versions in SQL."""
+"""SQL of published versions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from app.db import Transaction
 
 @dataclass(frozen=True)
 class VersionRow:
-    """A published version, with its files."""
+    """A published version with its files."""
 
     id: int
     tenant_id: UUID
@@ -22,7 +22,7 @@ class VersionRow:
 
 
 async def version(tx: Transaction, version_id: int) -> VersionRow | None:
-    """One version."""
+    """Return one version."""
     return await tx.one(
         VersionRow,
         "select id, tenant_id, content_hash, files from assistant_versions where id = %(id)s",
@@ -31,7 +31,7 @@ async def version(tx: Transaction, version_id: int) -> VersionRow | None:
 
 
 async def current_version(tx: Transaction, tenant_id: UUID) -> VersionRow | None:
-    """The version that new conversations of the tenant get."""
+    """Return the version that new conversations of the tenant get."""
     return await tx.one(
         VersionRow,
         """select v.id, v.tenant_id, v.content_hash, v.files
@@ -50,7 +50,7 @@ async def add_version(
     debounce_cap: timedelta,
     now: datetime,
 ) -> int:
-    """The id of the tenant's version with these files, stored as a new one if they never were published."""
+    """Return the id of the tenant's version with these files. It is stored if it is new."""
     row = await tx.one(
         dict,
         """insert into assistant_versions as v (
@@ -74,7 +74,7 @@ async def add_version(
 
 @dataclass(frozen=True)
 class Publication:
-    """A version that was made current. `before_id`: the publication that a rollback from here leads to."""
+    """An act of making a version current. `before_id` is the publication that a rollback returns to."""
 
     id: int
     version_id: int
@@ -89,7 +89,7 @@ PUBLICATION: LiteralString = """
 
 
 async def newest_publication(tx: Transaction, tenant_id: UUID, version_id: int | None = None) -> Publication | None:
-    """The tenant's newest publication, which is of the current version; or the newest one of a certain version."""
+    """Return the tenant's newest publication, or the newest one of a given version."""
     return await tx.one(
         Publication,
         PUBLICATION
@@ -100,19 +100,19 @@ async def newest_publication(tx: Transaction, tenant_id: UUID, version_id: int |
 
 
 async def publication(tx: Transaction, publication_id: int) -> Publication | None:
-    """One publication."""
+    """Return one publication."""
     return await tx.one(Publication, PUBLICATION + " where p.id = %(id)s", {"id": publication_id})
 
 
 async def lock(tx: Transaction, tenant_id: UUID) -> None:
-    """Lets nobody else publish for the tenant until the transaction ends."""
+    """Lock the tenant's publications until the transaction ends."""
     await tx.run("select from tenants where id = %(tenant_id)s for no key update", {"tenant_id": tenant_id})
 
 
 async def make_current(
     tx: Transaction, *, tenant_id: UUID, version_id: int, before_id: int | None, now: datetime
 ) -> None:
-    """Makes a version the one that new conversations get, and records when."""
+    """Make a version the one that new conversations get, and record when."""
     await tx.run(
         """with made as (
                insert into assistants (tenant_id, version_id, updated_at)
@@ -126,7 +126,7 @@ async def make_current(
 
 
 async def versions_like(tx: Transaction, tenant_id: UUID, prefix: str) -> list[VersionRow]:
-    """The tenant's versions whose hash begins so: two at most, for one is wanted. `prefix` is hexadecimal."""
+    """Return up to two of the tenant's versions whose hash begins with `prefix`, which is hexadecimal."""
     return await tx.all(
         VersionRow,
         """select id, tenant_id, content_hash, files from assistant_versions
@@ -136,7 +136,7 @@ async def versions_like(tx: Transaction, tenant_id: UUID, prefix: str) -> list[V
 
 
 async def secret_names(tx: Transaction, tenant_id: UUID) -> set[str]:
-    """The names of the tenant's secrets."""
+    """Return the names of the tenant's secrets."""
     rows = await tx.all(
         dict, "select name from tenant_secrets where tenant_id = %(tenant_id)s", {"tenant_id": tenant_id}
     )
@@ -145,7 +145,7 @@ async def secret_names(tx: Transaction, tenant_id: UUID) -> set[str]:
 
 @dataclass(frozen=True)
 class Version:
-    """A version in the tenant's list. `current_at`: when it last was made current; `live`: its open conversations."""
+    """A version in the tenant's list, with the time it was last made current, and its open conversations."""
 
     id: int
     content_hash: str
@@ -156,7 +156,7 @@ class Version:
 
 
 async def versions(tx: Transaction, tenant_id: UUID) -> list[Version]:
-    """Every version of the tenant, the one that was made current last first."""
+    """Return every version of the tenant, the one that was made current last first."""
     return await tx.all(
         Version,
         """select v.id, v.content_hash, v.published_at, p.at as current_at,
@@ -178,9 +178,10 @@ async def versions(tx: Transaction, tenant_id: UUID) -> list[Version]:
 
 @dataclass(frozen=True)
 class LiveRow:
-    """Open conversations that are alike. `version_id` None: opened before the tenant published anything.
+    """A group of open conversations with the same version, status and agent.
 
-    `agent`: who is in charge; `routed`: where the last turn was sent. None when there was no turn yet.
+    `version_id` is None when they were opened before the tenant published one. `agent` is in charge; `routed` is
+    the target of the last turn.
     """
 
     version_id: int | None
@@ -192,7 +193,7 @@ class LiveRow:
 
 
 async def live(tx: Transaction, tenant_id: UUID) -> list[LiveRow]:
-    """The tenant's open conversations, the newest version first, by status and agent."""
+    """Return the tenant's open conversations in groups, newest version first."""
     return await tx.all(
         LiveRow,
         """select c.version_id, v.content_hash, c.status, charged.agent, sent.routed, count(*) as conversations
@@ -216,7 +217,7 @@ async def live(tx: Transaction, tenant_id: UUID) -> list[LiveRow]:
 
 @dataclass(frozen=True)
 class Published:
-    """What a tenant has published. Null columns: nothing yet."""
+    """A tenant's current version. Its columns are null while nothing is published."""
 
     slug: str
     name: str
@@ -226,7 +227,7 @@ class Published:
 
 
 async def published(tx: Transaction) -> list[Published]:
-    """Every tenant, its current version, and how many conversations are open."""
+    """Return every tenant with its current version and its number of open conversations."""
     return await tx.all(
         Published,
         """select t.slug, t.name, v.content_hash, v.published_at,

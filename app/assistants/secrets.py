@@ -1,4 +1,4 @@
-"""Whether the secrets that an assistant's tools need are set. Their values are never looked at."""
+"""Find the secrets that an assistant's tools need and that are not set. Reads names only."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from manifest.loader import Loaded
 
 @dataclass(frozen=True)
 class MissingSecret:
-    """A secret that a tool of the tenant needs and that is not set."""
+    """A secret that a tool needs and that is not set."""
 
     slug: str
     tool: str
@@ -26,7 +26,7 @@ class MissingSecret:
 
 
 def missing_secrets(slug: str, loaded: Loaded, names: Collection[str]) -> list[MissingSecret]:
-    """What the assistant's tools need beyond the tenant's secrets, which have these names."""
+    """Return the secrets that the assistant's tools need beyond `known`, the names that are set."""
     tools = loaded.assistant.tools
     return [
         MissingSecret(slug, tool, name)
@@ -37,16 +37,16 @@ def missing_secrets(slug: str, loaded: Loaded, names: Collection[str]) -> list[M
 
 
 async def not_set(tx: Transaction, tenant: TenantRow, loaded: Loaded) -> list[MissingSecret]:
-    """What the assistant's tools need and the tenant has not set."""
+    """Return the secrets that the assistant's tools need and that the tenant has not set."""
     return missing_secrets(tenant.slug, loaded, await queries.secret_names(tx, tenant.id))
 
 
 async def require_secrets(tx: Transaction, tenant: TenantRow, loaded: Loaded) -> None:
-    """Raises ConflictError when a tool of the assistant needs a secret that the tenant has not set."""
+    """Raise ConflictError when a tool needs a secret that the tenant has not set."""
     if missing := await not_set(tx, tenant, loaded):
         raise ConflictError(refusal(missing))
 
 
 def refusal(missing: Iterable[MissingSecret]) -> str:
-    """What is said instead of publishing."""
+    """Return the text that refuses a publication."""
     return "\n".join(map(str, missing))

@@ -1,4 +1,4 @@
-"""Published versions: making one current, going back, and loading the one that a conversation opened with."""
+"""Publish versions, roll back, and load the version of a conversation."""
 
 import asyncio
 import re
@@ -21,11 +21,11 @@ from manifest.loader import InvalidAssistant, Loaded
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 SHORT = 12
-"""Characters of a version's hash that are shown."""
+"""The number of characters of a version's hash that are shown."""
 
 
 class Assistants:
-    """Versions by id, remembered for good: they never change. Many who ask for one at once wait for one load."""
+    """A cache of versions by id. Versions never change. Concurrent requests for one version share one load."""
 
     REMEMBERED = 500
 
@@ -35,7 +35,7 @@ class Assistants:
         self._versions: OrderedDict[tuple[UUID, int], asyncio.Task[Loaded]] = OrderedDict()
 
     async def version(self, tenant_id: UUID, version_id: int) -> Loaded:
-        """One version of the tenant's assistant. Raises NotFoundError, InvalidAssistant."""
+        """Return a version of the tenant's assistant. Raises NotFoundError, InvalidAssistant."""
         key = (tenant_id, version_id)
         loading = self._versions.get(key)
         if loading is None or (loading.done() and (loading.cancelled() or loading.exception())):
@@ -48,7 +48,7 @@ class Assistants:
         return await asyncio.shield(loading)
 
     async def current(self, tenant_id: UUID) -> Loaded:
-        """The version that new conversations of the tenant get. Raises NotFoundError, InvalidAssistant."""
+        """Return the version that new conversations of the tenant get. Raises NotFoundError, InvalidAssistant."""
         return await current(self._db, tenant_id)
 
     async def _read(self, tenant_id: UUID, version_id: int) -> Loaded:
@@ -60,13 +60,13 @@ class Assistants:
 
 
 async def load(row: queries.VersionRow) -> Loaded:
-    """The assistant of a stored version. Raises InvalidAssistant."""
+    """Load the assistant of a stored version. Raises InvalidAssistant."""
     # Parsing takes tens of milliseconds, and reads time zones from files: not in the loop that runs the turns.
     return await asyncio.to_thread(loader.load, row.files)
 
 
 def require_slug(slug: str) -> None:
-    """Raises RecadoError when no tenant can be named so."""
+    """Raise RecadoError when the slug is invalid."""
     if not SLUG.fullmatch(slug):
         raise RecadoError(
             f"{slug!r} cannot be a tenant's name: rename the folder to small letters without accents, digits and "
@@ -75,10 +75,10 @@ def require_slug(slug: str) -> None:
 
 
 async def publish(system: Database, slug: str, loaded: Loaded, clock: Clock) -> None:
-    """Makes an assistant the tenant's current version. The tenant is made if it is new.
+    """Make an assistant the tenant's current version. Creates the tenant if it is new.
 
-    New conversations get it at once; open ones keep the version they opened with. Publishing the current version again
-    changes nothing. Raises RecadoError when no tenant can be named so, ConflictError when a tool's secret is not set.
+    New conversations get it at once; open ones keep their version. Publishing the current version again changes
+    nothing. Raises RecadoError for an invalid slug, and ConflictError when a tool's secret is not set.
     """
     require_slug(slug)
     lifecycle = loaded.assistant.lifecycle
@@ -113,17 +113,17 @@ async def _register(system: Database, slug: str, name: str) -> None:
 
 @dataclass(frozen=True)
 class RolledBack:
-    """Which version was current, and which one is now, by their hashes."""
+    """The hashes of the version that was current, and of the one that is now."""
 
     old: str
     new: str
 
 
 async def rollback(system: Database, slug: str, clock: Clock, version: str | None = None) -> RolledBack:
-    """Makes an older version current again: the one before the current, or the one whose hash begins with `version`.
+    """Make an older version current: the one before the current, or the one whose hash begins with `version`.
 
-    Rolling back twice goes back two versions. Open conversations keep the version they opened with. Raises
-    NotFoundError, and ConflictError when there is nothing to go back to, or the version cannot work as things are.
+    Two rollbacks go back two versions. Open conversations keep their version. Raises NotFoundError, and
+    ConflictError when there is no such version or it cannot run with the present secrets.
     """
     owner = await identity.tenant(system, slug)
     async with system.transaction() as tx:
@@ -172,7 +172,10 @@ async def _loadable(row: queries.VersionRow) -> Loaded:
 
 
 async def named(tx: Transaction, owner: TenantRow, prefix: str) -> queries.VersionRow:
-    """The tenant's version whose hash begins so. Raises NotFoundError, ConflictError when several do."""
+    """Return the tenant's version whose hash begins with `prefix`.
+
+    Raises NotFoundError, and ConflictError when several do.
+    """
     found = await queries.versions_like(tx, owner.id, prefix.lower())
     if not found:
         raise NotFoundError(
@@ -184,7 +187,7 @@ async def named(tx: Transaction, owner: TenantRow, prefix: str) -> queries.Versi
 
 
 async def current(db: Database, tenant_id: UUID) -> Loaded:
-    """The version that new conversations of the tenant get. Raises NotFoundError, InvalidAssistant."""
+    """Return the version that new conversations of the tenant get. Raises NotFoundError, InvalidAssistant."""
     async with db.statement(tenant_id) as tx:
         row = await queries.current_version(tx, tenant_id)
     if row is None:
@@ -193,13 +196,13 @@ async def current(db: Database, tenant_id: UUID) -> Loaded:
 
 
 async def published(system: Database) -> list[queries.Published]:
-    """Every tenant and what it has published."""
+    """Return every tenant with its current version."""
     async with system.statement() as tx:
         return await queries.published(tx)
 
 
 async def versions(system: Database, slug: str) -> list[queries.Version]:
-    """Every version of a tenant, the one that was made current last first. Raises NotFoundError."""
+    """Return every version of a tenant, the one that was made current last first. Raises NotFoundError."""
     owner = await identity.tenant(system, slug)
     async with system.statement() as tx:
         return await queries.versions(tx, owner.id)

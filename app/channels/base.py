@@ -1,4 +1,4 @@
-"""What a provider must be able to do, in our words."""
+"""The interface of a messaging provider."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 MAX_BODY = 1600
-"""Characters in one outgoing message, as UTF-16 counts them."""
+"""The length limit of an outgoing message, in UTF-16 code units."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class InboundMessage:
 
 @dataclass(frozen=True)
 class StatusUpdate:
-    """What the provider says became of one outgoing message. `status` is one of the outbox's words."""
+    """A provider's status of an outgoing message. `status` is a status of the outbox."""
 
     outbox_id: int
     provider_sid: str
@@ -42,7 +42,7 @@ class Credentials:
 
 @dataclass(frozen=True)
 class OutgoingMessage:
-    """One row of the outbox, ready for the wire."""
+    """An outbox row, ready to be sent."""
 
     outbox_id: int
     credentials: Credentials
@@ -60,7 +60,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class NotSent:
-    """The provider certainly does not have it, and it makes sense to try again after `retry_after` seconds."""
+    """The provider does not have the message. It can be sent again after `retry_after` seconds."""
 
     reason: str
     retry_after: float | None = None
@@ -68,14 +68,14 @@ class NotSent:
 
 @dataclass(frozen=True)
 class Refused:
-    """The provider will never take this message."""
+    """The provider will never accept this message."""
 
     error_code: str
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """No answer, or none that says: the provider may have it. Look it up before anything else."""
+    """The answer was lost or ambiguous, so the provider may have the message. Look it up first."""
 
     reason: str
 
@@ -84,18 +84,18 @@ SendResult = Accepted | NotSent | Refused | Unknown
 
 
 class LookupFailed(Exception):
-    """The provider could not be asked, so nothing is known yet."""
+    """The look-up failed, so the state of the message is still unknown."""
 
 
 class Gateway(Protocol):
-    """A provider's sending side."""
+    """The sending side of a provider."""
 
     async def send(self, message: OutgoingMessage) -> SendResult:
-        """Hands one message over. Never raises for what a provider or a network does."""
+        """Send a message. Never raises for errors of the provider or the network."""
         ...
 
     async def find(self, message: OutgoingMessage, *, since: datetime) -> list[str]:
-        """The provider's ids of messages that look like this one and were made at or after `since`.
+        """Return the provider's ids of messages with this content that were created at or after `since`.
 
         Raises LookupFailed.
         """
@@ -103,10 +103,10 @@ class Gateway(Protocol):
 
 
 def split_body(text: str, limit: int = MAX_BODY) -> list[str]:
-    """Cuts a text into parts of at most `limit` characters as Twilio counts them, in UTF-16.
+    """Split a text into parts of at most `limit` UTF-16 code units, as Twilio counts.
 
-    Cuts between paragraphs or lines where that leaves no short part, else between words; only a word that is longer
-    than a whole part is cut itself.
+    Splits between paragraphs or lines where no short part results, else between words. Only a word longer than a
+    part is split.
     """
     parts: list[str] = []
     rest = text.strip()
@@ -118,7 +118,7 @@ def split_body(text: str, limit: int = MAX_BODY) -> list[str]:
 
 
 def _fitting(text: str, limit: int) -> int:
-    """How many characters of the text are at most `limit` units of UTF-16."""
+    """Return the number of characters that fit into `limit` UTF-16 code units."""
     head = text[:limit]
     while len(head) + (wide := sum(character > "\uffff" for character in head)) > limit:
         head = head[: len(head) - max(1, (len(head) + wide - limit) // 2)]

@@ -1,22 +1,22 @@
-"""What is known of a contact, from conversation to conversation."""
+"""Implement the tools' port for facts about a contact."""
 
 from uuid import UUID
 
 from app.db import Transaction
 
 MOST_FACTS = 20
-"""Of one contact; the oldest go first."""
+"""The number of facts that are kept of a contact. The oldest are dropped."""
 
 
 class ContactFacts:
-    """Fulfils the tools' port for one contact, within one transaction."""
+    """The tools' facts port for one contact, within one transaction."""
 
     def __init__(self, tx: Transaction, contact_id: UUID) -> None:
         self._tx = tx
         self._contact_id = contact_id
 
     async def remember(self, fact: str, replaces: str | None) -> None:
-        """Keeps a fact. A contact of another number of the tenant is another one."""
+        """Keep a fact about the contact, for this number of the tenant."""
         await self._tx.run(
             """update contacts set facts = (
                    select known[greatest(1, cardinality(known) - %(most)s + 1):]

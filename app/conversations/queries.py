@@ -1,4 +1,4 @@
-"""Conversations and their interrupts, for those who look at them."""
+"""SQL of conversations and their interrupts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ PENDING = """
 
 
 async def pending_interrupts(tx: Transaction, tenant_id: UUID | None) -> list[PendingInterrupt]:
-    """Interrupts that wait, oldest first; of all tenants when none is named."""
+    """Return the open interrupts of a tenant, or of all, oldest first."""
     return await tx.all(
         PendingInterrupt,
         PENDING + " and (%(tenant_id)s::uuid is null or i.tenant_id = %(tenant_id)s) order by i.created_at",
@@ -48,14 +48,14 @@ async def pending_interrupts(tx: Transaction, tenant_id: UUID | None) -> list[Pe
 
 
 async def pending_interrupt(tx: Transaction, interrupt_id: str) -> PendingInterrupt | None:
-    """One interrupt, if it waits."""
+    """Return an open interrupt, or None."""
     return await tx.one(PendingInterrupt, PENDING + " and i.id = %(id)s", {"id": interrupt_id})
 
 
 async def tag_contact(
     tx: Transaction, tenant_id: UUID, address: str, add: list[str], remove: list[str]
 ) -> list[str] | None:
-    """The contact's tags after the change, on every number of the tenant; None when nobody has that address."""
+    """Change a contact's tags on every number of the tenant, and return them. None for an unknown address."""
     row = await tx.one(
         dict,
         """with changed as (
@@ -73,7 +73,7 @@ async def tag_contact(
 
 
 async def facts_of(tx: Transaction, tenant_id: UUID, address: str) -> list[str] | None:
-    """What agents keep of a contact, on all numbers of the tenant; None when nobody has that address."""
+    """Return the facts of a contact on all numbers of the tenant. None for an unknown address."""
     row = await tx.one(
         dict,
         """select array_agg(fact) filter (where fact is not null) as facts, count(*) as contacts
@@ -86,7 +86,7 @@ async def facts_of(tx: Transaction, tenant_id: UUID, address: str) -> list[str] 
 
 
 async def forget_facts(tx: Transaction, tenant_id: UUID, address: str) -> None:
-    """Forgets what agents keep of a contact, on all numbers of the tenant."""
+    """Delete the facts of a contact on all numbers of the tenant."""
     await tx.run(
         "update contacts set facts = '{}' where tenant_id = %(tenant_id)s and address = %(address)s",
         {"tenant_id": tenant_id, "address": address},

@@ -8,14 +8,14 @@ from app.identity import service as identity
 
 
 async def pending_interrupts(system: Database, tenant: str | None) -> list[PendingInterrupt]:
-    """What waits for an operator; of one tenant, by slug, or of all. Raises NotFoundError."""
+    """Return the open interrupts of a tenant, by slug, or of all. Raises NotFoundError."""
     tenant_id = None if tenant is None else (await identity.tenant(system, tenant)).id
     async with system.statement() as tx:
         return await queries.pending_interrupts(tx, tenant_id)
 
 
 async def pending_interrupt(system: Database, interrupt_id: str) -> PendingInterrupt:
-    """One interrupt that waits. Raises NotFoundError."""
+    """Return an open interrupt. Raises NotFoundError."""
     async with system.statement() as tx:
         found = await queries.pending_interrupt(tx, interrupt_id)
     if found is None:
@@ -24,7 +24,7 @@ async def pending_interrupt(system: Database, interrupt_id: str) -> PendingInter
 
 
 async def tag_contact(system: Database, tenant: str, address: str, add: list[str], remove: list[str]) -> list[str]:
-    """Gives tags to a contact and takes some away; the contact's tags then. Raises NotFoundError."""
+    """Add and remove tags of a contact, and return its tags. Raises NotFoundError."""
     tenant_id = (await identity.tenant(system, tenant)).id
     async with system.statement() as tx:
         tags = await queries.tag_contact(tx, tenant_id, address, add, remove)
@@ -34,7 +34,7 @@ async def tag_contact(system: Database, tenant: str, address: str, add: list[str
 
 
 async def facts_of(system: Database, tenant: str, address: str, *, forget: bool = False) -> list[str]:
-    """What agents keep of a contact, after all of it was forgotten if that is asked for. Raises NotFoundError."""
+    """Return the facts of a contact, after deleting them if `forget`. Raises NotFoundError."""
     tenant_id = (await identity.tenant(system, tenant)).id
     async with system.transaction() as tx:
         if forget:

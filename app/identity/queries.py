@@ -1,4 +1,4 @@
-"""Tenants and channels in SQL."""
+"""SQL of tenants and channels."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -17,7 +17,7 @@ class TenantRow:
 
 @dataclass(frozen=True)
 class ChannelRow:
-    """A channel with its tokens still sealed."""
+    """A channel with its encrypted tokens."""
 
     id: UUID
     tenant_id: UUID
@@ -27,7 +27,7 @@ class ChannelRow:
 
 
 async def upsert_tenant(tx: Transaction, slug: str, name: str) -> TenantRow:
-    """The tenant of that slug, made or renamed."""
+    """Create or rename the tenant of a slug, and return it."""
     row = await tx.one(
         TenantRow,
         """insert into tenants (slug, name) values (%(slug)s, %(name)s)
@@ -39,12 +39,12 @@ async def upsert_tenant(tx: Transaction, slug: str, name: str) -> TenantRow:
 
 
 async def tenant_by_slug(tx: Transaction, slug: str) -> TenantRow | None:
-    """The tenant of that slug."""
+    """Return the tenant of a slug."""
     return await tx.one(TenantRow, "select id, slug, name from tenants where slug = %(slug)s", {"slug": slug})
 
 
 async def channels_of_address(tx: Transaction, address: str) -> list[ChannelRow]:
-    """Every channel with that address: several accounts may claim the same one."""
+    """Return every channel with an address. Several accounts may claim one address."""
     return await tx.all(
         ChannelRow,
         "select id, tenant_id, account_sid, address, auth_tokens from channels where address = %(address)s",
@@ -53,7 +53,7 @@ async def channels_of_address(tx: Transaction, address: str) -> list[ChannelRow]
 
 
 async def channel(tx: Transaction, channel_id: UUID) -> ChannelRow | None:
-    """One channel by id."""
+    """Return one channel by id."""
     return await tx.one(
         ChannelRow,
         "select id, tenant_id, account_sid, address, auth_tokens from channels where id = %(id)s",
@@ -64,7 +64,7 @@ async def channel(tx: Transaction, channel_id: UUID) -> ChannelRow | None:
 async def upsert_channel(
     tx: Transaction, tenant_id: UUID, account_sid: str, address: str, auth_tokens: bytes
 ) -> UUID | None:
-    """The channel's id, or None when the address of that account belongs to another tenant."""
+    """Add or update a channel, and return its id. None when the account's address belongs to another tenant."""
     row = await tx.one(
         dict,
         """insert into channels as c (tenant_id, account_sid, address, auth_tokens)
@@ -78,7 +78,7 @@ async def upsert_channel(
 
 
 async def list_channels(tx: Transaction) -> list[dict[str, object]]:
-    """Every channel with its tenant's slug, without tokens."""
+    """Return every channel with its tenant's slug, without tokens."""
     return await tx.all(
         dict,
         """select t.slug, c.address, c.account_sid from channels c join tenants t on t.id = c.tenant_id

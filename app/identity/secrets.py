@@ -1,4 +1,4 @@
-"""The tenants' own secrets, which their tools show to other systems. Sealed at rest, unsealed for one call."""
+"""The secrets that tenants' tools send to other systems. Encrypted at rest, decrypted for one call."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from app.identity import service as identity
 
 @dataclass(frozen=True)
 class SecretRow:
-    """A secret, still sealed."""
+    """A secret and its encrypted value."""
 
     name: str
     sealed: bytes
@@ -21,14 +21,14 @@ class SecretRow:
 
 
 class Secrets:
-    """Gives tools the secrets that they name."""
+    """Decrypts secrets for tool calls."""
 
     def __init__(self, db: Database, box: SecretBox) -> None:
         self._db = db
         self._box = box
 
     async def of(self, tenant_id: UUID, names: Collection[str]) -> Mapping[str, str]:
-        """The tenant's secrets of these names; those that are not set are left out."""
+        """Return the tenant's secrets with these names. Names that are not set are left out."""
         if not names:
             return {}
         async with self._db.statement(tenant_id) as tx:
@@ -39,7 +39,7 @@ class Secrets:
 async def keep(
     system: Database, box: SecretBox, slug: str, name: str, value: str, clock: Callable[[], datetime]
 ) -> None:
-    """Sets a secret, or replaces it: the next call of a tool has the new one. Raises NotFoundError."""
+    """Set or replace a secret. The next call of a tool uses it. Raises NotFoundError."""
     tenant = await identity.tenant(system, slug)
     async with system.statement() as tx:
         await tx.run(
@@ -52,7 +52,7 @@ async def keep(
 
 
 async def forget(system: Database, slug: str, name: str) -> None:
-    """Removes a secret. Raises NotFoundError."""
+    """Remove a secret. Raises NotFoundError."""
     tenant = await identity.tenant(system, slug)
     async with system.statement() as tx:
         gone = await tx.one(
@@ -65,7 +65,7 @@ async def forget(system: Database, slug: str, name: str) -> None:
 
 
 async def known(system: Database, slug: str) -> list[SecretRow]:
-    """The tenant's secrets, by name. Raises NotFoundError."""
+    """Return the tenant's secrets, by name. Raises NotFoundError."""
     tenant = await identity.tenant(system, slug)
     async with system.statement() as tx:
         return await _rows(tx, tenant.id)

@@ -1,4 +1,4 @@
-"""Who is who: tenants and their channels."""
+"""Tenants and their channels."""
 
 import time
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from app.identity.queries import TenantRow
 
 @dataclass(frozen=True)
 class Channel:
-    """A tenant's number at a provider. `auth_tokens`: newest first; any may have signed a webhook."""
+    """A tenant's number at a provider. The newest of `auth_tokens` is first; any of them may have signed a webhook."""
 
     id: UUID
     tenant_id: UUID
@@ -24,12 +24,12 @@ class Channel:
 
     @property
     def credentials(self) -> Credentials:
-        """What the provider's API wants."""
+        """The credentials for the provider's API."""
         return Credentials(self.account_sid, self.auth_tokens[0])
 
 
 class Channels:
-    """Channels by address or id, remembered for a while: the webhook asks for one with every request."""
+    """Channels by address or id, cached for a while, because every webhook needs one."""
 
     REMEMBER = 30.0
     FORGET_AT = 10_000
@@ -41,7 +41,7 @@ class Channels:
         self._by_id: dict[UUID, tuple[float, Channel]] = {}
 
     async def of_address(self, address: str, *, fresh: bool = False) -> list[Channel]:
-        """The channels with that address, one per account that claims it. `fresh` asks Postgres."""
+        """Return the channels with an address, one for each account that claims it. `fresh` bypasses the cache."""
         now = time.monotonic()
         known = self._by_address.get(address)
         if known and not fresh and now - known[0] < self.REMEMBER:
@@ -54,12 +54,12 @@ class Channels:
         return found
 
     def age(self, address: str) -> float:
-        """Seconds since the address was last read from Postgres."""
+        """Return the seconds since the address was read from Postgres."""
         known = self._by_address.get(address)
         return time.monotonic() - known[0] if known else float("inf")
 
     async def by_id(self, channel_id: UUID) -> Channel:
-        """One channel. Raises NotFoundError."""
+        """Return one channel. Raises NotFoundError."""
         now = time.monotonic()
         known = self._by_id.get(channel_id)
         if known and now - known[0] < self.REMEMBER:
@@ -79,13 +79,13 @@ class Channels:
 
 
 async def ensure_tenant(system: Database, slug: str, name: str) -> TenantRow:
-    """The tenant of that slug, made if it is new."""
+    """Return the tenant of a slug. Creates it if it is new."""
     async with system.statement() as tx:
         return await queries.upsert_tenant(tx, slug, name)
 
 
 async def tenant(system: Database, slug: str) -> TenantRow:
-    """The tenant of that slug. Raises NotFoundError."""
+    """Return the tenant of a slug. Raises NotFoundError."""
     async with system.statement() as tx:
         found = await queries.tenant_by_slug(tx, slug)
     if found is None:
@@ -94,7 +94,7 @@ async def tenant(system: Database, slug: str) -> TenantRow:
 
 
 async def add_channel(system: Database, box: SecretBox, slug: str, credentials: Credentials, address: str) -> None:
-    """Adds a channel to a tenant, or gives the channel a new token. Raises NotFoundError, ConflictError."""
+    """Add a channel to a tenant, or replace its token. Raises NotFoundError, ConflictError."""
     owner = await tenant(system, slug)
     sealed = box.seal([credentials.auth_token])
     async with system.statement() as tx:

@@ -1,4 +1,4 @@
-"""Operators' decisions: checked against what was asked, then handed to the inbox like everything else."""
+"""Check an operator's decision against the interrupt, then put it into the inbox."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ TAKES = {
     "handoff": {"return": ("reply",), "close": ("reply",)},
     "approval": {"approve": ("arguments",), "reject": ("reason",)},
 }
-"""What may be decided about each kind of interrupt, and what may be said with it."""
+"""The actions that each kind of interrupt takes, and the fields that each action takes."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What an operator decides. `arguments`: edited ones for the calls of an approval, by the calls' ids."""
+    """An operator's decision. `arguments` are edited arguments of an approval's calls, by call id."""
 
     action: str
     reply: str | None = None
@@ -31,7 +31,7 @@ class Decision:
 
 
 async def decide(system: Database, assistants: Assistants, inbox: Inbox, interrupt_id: str, decision: Decision) -> UUID:
-    """Resolves an interrupt; the conversation's id. Raises NotFoundError, ConflictError."""
+    """Resolve an interrupt, and return the conversation's id. Raises NotFoundError, ConflictError."""
     interrupt = await conversations.pending_interrupt(system, interrupt_id)
     allowed = TAKES[interrupt.kind]
     if decision.action not in allowed:

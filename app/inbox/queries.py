@@ -1,4 +1,4 @@
-"""The inbox in SQL."""
+"""SQL of the inbox."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,7 +58,7 @@ select id as conversation_id, pending, due_at from conversation
 
 @dataclass(frozen=True)
 class Received:
-    """Where a new message went. `pending`: rows now waiting there; `due_at`: when a turn may take them."""
+    """The conversation of a stored message, the number of its waiting rows, and when a turn may take them."""
 
     conversation_id: UUID
     pending: int
@@ -68,7 +68,10 @@ class Received:
 async def receive(
     tx: Transaction, tenant_id: UUID, channel_id: UUID, message: InboundMessage, now: datetime
 ) -> Received | None:
-    """Stores a message; None when it was already there. Raises UniqueViolation when a copy of it got there first."""
+    """Store a message.
+
+    Return None when it is already stored. Raises UniqueViolation when a copy is stored at the same time.
+    """
     return await tx.one(
         Received,
         RECEIVE,
@@ -87,7 +90,7 @@ async def receive(
 
 
 async def add_decision(tx: Transaction, interrupt_id: str, decision: dict[str, Any], now: datetime) -> Received | None:
-    """Puts an operator's decision into the inbox of the conversation that waits for it; None when nothing waits."""
+    """Store an operator's decision for the conversation of an open interrupt. Return None when it is not open."""
     return await tx.one(
         Received,
         # The conversation is locked before its interrupt, as a turn's commit does.
@@ -128,7 +131,7 @@ class TimerFired:
 
 
 async def fire_timers(tx: Transaction, now: datetime, limit: int) -> list[TimerFired]:
-    """Turns timers that are due into inbox rows. Several schedulers may run: each timer fires once."""
+    """Turn due timers into inbox rows. With several schedulers each timer still fires once."""
     return await tx.all(
         TimerFired,
         """with due as (

@@ -1,4 +1,4 @@
-"""What comes in is stored once, and then a worker is nudged."""
+"""Store what happens to conversations, then nudge a worker."""
 
 from typing import Any
 from uuid import UUID
@@ -19,13 +19,13 @@ from app.telemetry import Milestone, MilestoneHook, no_hook
 log = structlog.get_logger()
 
 STORE_WITHIN = 9.0
-"""Seconds to keep trying while Postgres is away; Twilio waits 15 in all."""
+"""The time in seconds to retry while Postgres is unavailable. Twilio waits 15 in all."""
 
 TIMERS_AT_ONCE = 200
 
 
 class Inbox:
-    """The one way in for messages, decisions and timers."""
+    """The entry of messages, decisions and timers."""
 
     def __init__(
         self, db: Database, system: Database, nudger: Nudger, clock: Clock, on_milestone: MilestoneHook = no_hook
@@ -37,9 +37,10 @@ class Inbox:
         self._on_milestone = on_milestone
 
     async def receive(self, tenant_id: UUID, channel_id: UUID, message: InboundMessage) -> bool:
-        """Stores a message durably; False when it was already stored. Raises psycopg.Error when Postgres stays away.
+        """Store a message durably.
 
-        Trying again after a broken connection is safe even if the first try was committed: it is then a duplicate.
+        Return False when it was already stored. Raises psycopg.Error when Postgres stays away. A retry after a
+        broken connection is safe: if the first try was committed, the retry is a duplicate.
         """
 
         async def store() -> Received | None:
@@ -56,7 +57,7 @@ class Inbox:
         return received is not None
 
     async def decide(self, tenant_id: UUID, interrupt_id: str, decision: dict[str, Any]) -> UUID:
-        """Hands an operator's decision to the conversation that waits for it. Raises ConflictError."""
+        """Store an operator's decision for the conversation that waits for it. Raises ConflictError."""
         async with self._db.statement(tenant_id) as tx:
             received = await queries.add_decision(tx, interrupt_id, decision, self._clock())
         if received is None:
@@ -67,7 +68,7 @@ class Inbox:
         return received.conversation_id
 
     async def fire_timers(self) -> int:
-        """Moves due timers into the inbox and says how many."""
+        """Move due timers into the inbox, and return their number."""
         now = self._clock()
         async with self._system.statement() as tx:
             fired = await queries.fire_timers(tx, now, TIMERS_AT_ONCE)

@@ -1,4 +1,4 @@
-"""Passages of the tenants' knowledge, and the search in them."""
+"""SQL of the passages of tenants' knowledge."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -18,13 +18,13 @@ LANGUAGES = {
     "pt": "portuguese",
     "sv": "swedish",
 }
-"""Those whose word forms Postgres knows; in others a word is found as it is written."""
+"""The languages whose word forms Postgres knows. In others a word is found only as it is written."""
 
 
 async def add_passages(
     tx: Transaction, tenant_id: UUID, content_hash: str, language: str, passages: Sequence[tuple[Passage, str, str]]
 ) -> None:
-    """Keeps a version's passages, each with two texts that it is found by. Those that are there stay."""
+    """Store a version's passages with their two search texts. Existing passages are kept."""
     await tx.run(
         """insert into knowledge_passages (tenant_id, content_hash, position, path, heading, body, words)
            select %(tenant_id)s, %(content_hash)s, p.position, p.path, p.heading, p.body,
@@ -49,7 +49,7 @@ async def add_passages(
 async def search(
     tx: Transaction, tenant_id: UUID, content_hash: str, language: str, forms: tuple[str, str], limit: int
 ) -> list[Passage]:
-    """The version's passages with any of the words, in either form; the more, the rarer and the closer, the better."""
+    """Return the version's passages with any of the words, ranked by number, rarity and distance of the words."""
     return await tx.all(
         Passage,
         # A version has hundreds of passages, found by its key: no index of words is asked, nor could one be, for

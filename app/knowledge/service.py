@@ -1,4 +1,4 @@
-"""What a tenant has written down for its agents: kept with each version, and searched."""
+"""Implement the tools' port for knowledge, which is stored with each version."""
 
 import re
 from uuid import UUID
@@ -12,14 +12,14 @@ from tools.ports import Passage
 
 
 async def keep(tx: Transaction, tenant_id: UUID, loaded: Loaded) -> None:
-    """Makes a version's knowledge searchable. Done again it changes nothing."""
+    """Make a version's knowledge searchable. Repeating it changes nothing."""
     cut = passages(loaded.files, loaded.assistant.knowledge)
     if found := [(each, *_forms(f"{each.heading}\n{each.text}", _language(loaded))) for each in cut]:
         await queries.add_passages(tx, tenant_id, loaded.content_hash, _language(loaded), found)
 
 
 class VersionKnowledge:
-    """Fulfils the tools' port for one version of a tenant, within one transaction."""
+    """The tools' knowledge port for one version, within one transaction."""
 
     def __init__(self, tx: Transaction, tenant_id: UUID, loaded: Loaded) -> None:
         self._tx = tx
@@ -27,7 +27,7 @@ class VersionKnowledge:
         self._loaded = loaded
 
     async def search(self, query: str, limit: int) -> list[Passage]:
-        """The passages that fit best, best first."""
+        """Return the best passages, best first."""
         loaded = self._loaded
         language = _language(loaded)
         forms = _forms(query, language)
@@ -35,7 +35,7 @@ class VersionKnowledge:
 
 
 def _forms(text: str, language: str) -> tuple[str, str]:
-    """The text with its accents, by which Postgres tells word forms, and as people write on phones: without."""
+    """Return the text with accents, which Postgres needs for word forms, and without, as people type on phones."""
     text = text.casefold()
     if language == "pt":
         # Those that Postgres takes for other words: cartão, cartões; pão, pães.

@@ -1,4 +1,4 @@
-"""Status callbacks: stored once, applied by rank. Apart from the sender, so that the webhook's process stays light."""
+"""Store status callbacks once and apply them by rank. Separate from the sender to keep the API process small."""
 
 from uuid import UUID
 
@@ -13,18 +13,18 @@ from app.outbox import queries
 log = structlog.get_logger()
 
 STORE_WITHIN = 9.0
-"""Seconds to keep trying while Postgres is away; Twilio waits 15 in all."""
+"""The time in seconds to retry while Postgres is unavailable. Twilio waits 15 in all."""
 
 
 class StatusCallbacks:
-    """Takes what the provider says about our messages."""
+    """Applies the provider's status callbacks."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
 
     async def apply(self, tenant_id: UUID, update: StatusUpdate) -> None:
-        """Moves the row forward. A callback for a row that is not there is logged and forgotten."""
+        """Move the row's status forward. A callback for an unknown row is logged and dropped."""
 
         async def store() -> bool:
             async with self._db.statement(tenant_id) as tx:

@@ -1,4 +1,4 @@
-"""The outbox in SQL."""
+"""SQL of the outbox."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from app.db import Transaction
 
 @dataclass(frozen=True)
 class OutboxRow:
-    """The head of a conversation's outbox, claimed by this worker: `sending` to post, `unknown` to look up."""
+    """The first open row of an outbox, claimed by this worker: `sending` to be posted, `unknown` to be looked up."""
 
     id: int
     conversation_id: UUID
@@ -77,8 +77,11 @@ with settled as (
 
 @dataclass(frozen=True)
 class Claimer:
-    """Who claims a row and when. Rows claimed before `stale` may be taken from anybody; those of `owner` itself, if
-    claimed before `lost`: it has only one task per conversation, and that one does not know them."""
+    """The worker that claims a row, and the cut-off times.
+
+    A claim before `stale` may be taken from any worker, one before `lost` from `owner` itself: no task of it holds
+    the row.
+    """
 
     owner: int
     now: datetime
@@ -87,14 +90,20 @@ class Claimer:
 
 
 async def claim_head(tx: Transaction, conversation_id: UUID, claimer: Claimer) -> OutboxRow | None:
-    """The oldest open row, if it is due and no live worker has it. A row found `sending` comes back as `unknown`."""
+    """Claim the oldest open row, if it is due and no live worker owns it.
+
+    A row found `sending` is returned as `unknown`.
+    """
     parameters = {"conversation_id": conversation_id, "id": None, "take_next": True}
     return await tx.one(OutboxRow, CLAIM, parameters | vars(claimer))
 
 
 @dataclass(frozen=True)
 class Settlement:
-    """What became of a claimed row. `parked`: unknown and given up, until an operator or a callback knows more."""
+    """The outcome for a claimed row.
+
+    `parked` is an unknown row that is given up until an operator or a callback decides.
+    """
 
     status: str
     provider_sid: str | None = None
@@ -104,14 +113,14 @@ class Settlement:
 
     @property
     def final(self) -> bool:
-        """Whether the next row may go."""
+        """Whether the next row may be sent."""
         return self.parked or self.status in ("sent", "failed")
 
 
 async def settle(tx: Transaction, row: OutboxRow, settlement: Settlement, claimer: Claimer) -> OutboxRow | None:
-    """Writes what became of a claimed row, and claims the next one when there is no reason to wait.
+    """Write the outcome of a claimed row, and claim the next row if it may be sent.
 
-    A callback that was faster, and knows more, is not overwritten.
+    A later status from a callback is not overwritten.
     """
     return await tx.one(
         OutboxRow,
@@ -127,7 +136,7 @@ async def settle(tx: Transaction, row: OutboxRow, settlement: Settlement, claime
 
 
 async def renew(tx: Transaction, row_id: int, owner: int, now: datetime) -> bool:
-    """Claims a row anew that has waited since its claim; False when it is no longer this worker's to post."""
+    """Renew the claim of a row that has waited. Return False when this worker no longer owns it."""
     row = await tx.one(
         dict,
         """update outbox set attempted_at = %(now)s, updated_at = %(now)s
@@ -138,7 +147,7 @@ async def renew(tx: Transaction, row_id: int, owner: int, now: datetime) -> bool
 
 
 async def taken_sids(tx: Transaction, provider_sids: list[str]) -> set[str]:
-    """Those of the provider's ids that already belong to a row."""
+    """Return those of the provider's ids that belong to a row."""
     rows = await tx.all(
         dict, "select provider_sid from outbox where provider_sid = any(%(sids)s)", {"sids": provider_sids}
     )
@@ -147,14 +156,14 @@ async def taken_sids(tx: Transaction, provider_sids: list[str]) -> set[str]:
 
 @dataclass(frozen=True)
 class Undelivered:
-    """A conversation whose outbox has a row that somebody should take."""
+    """A conversation whose outbox has a row to take."""
 
     tenant_id: UUID
     conversation_id: UUID
 
 
 async def sweep(tx: Transaction, claimer: Claimer, before: datetime, limit: int) -> list[Undelivered]:
-    """Conversations whose oldest open row is due and unattended. Those changed after `before` are left alone."""
+    """Return conversations whose oldest open row is due and not owned. Rows changed after `before` are left out."""
     return await tx.all(
         Undelivered,
         """with live as materialized (select id from live_workers),
@@ -178,9 +187,9 @@ async def sweep(tx: Transaction, claimer: Claimer, before: datetime, limit: int)
 
 
 async def apply_status(tx: Transaction, tenant_id: UUID, update: StatusUpdate, now: datetime) -> bool:
-    """Stores a callback once and moves its row forward; False when the row is not this tenant's.
+    """Store a callback once and move its row's status forward. Return False when the tenant has no such row.
 
-    The callback carries our own id, so it also tells an unknown row its provider's id.
+    The callback carries the row's id, so an unknown row gets its provider's id.
     """
     row = await tx.one(
         dict,

@@ -1,7 +1,7 @@
-"""What must go out: per conversation in order, each row once.
+"""Send the outbox: in order for each conversation, each row once.
 
-A row is posted only from `queued` or `retrying`. When the answer never came the row is `unknown`, and nothing but the
-provider's own list, or a callback carrying our id, decides whether it is posted again.
+A row is posted only from `queued` or `retrying`. If the answer is lost, the row is `unknown`. Only the provider's list,
+or a callback with the row's id, decides whether it is posted again.
 """
 
 import asyncio
@@ -35,23 +35,23 @@ from app.telemetry import Milestone, MilestoneHook
 log = structlog.get_logger()
 
 GIVE_UP_AFTER = timedelta(hours=24)
-"""A free-form WhatsApp reply is allowed for 24 hours after the contact's last message."""
+"""WhatsApp allows a free-form reply for 24 hours after the contact's last message."""
 
 BACKOFF = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Seconds between tries."""
 
 PATIENCE = 30.0
-"""Seconds to wait for Postgres to come back with a posted row in hand."""
+"""The time in seconds to wait for Postgres while a posted row is not recorded."""
 
 FRESH = timedelta(seconds=1)
 LOST_AFTER = timedelta(seconds=120)
-"""After this a row claimed by this worker, of which no task of it knows, was lost with a broken connection."""
+"""A row that this worker claimed longer ago than this, and that no task of it holds, was lost with a connection."""
 
 POSTS_AT_ONCE = 100
 
 
 class Sender:
-    """Drains outboxes: one task per conversation, many at once."""
+    """Drains outboxes: one task for each conversation."""
 
     def __init__(
         self,
@@ -76,9 +76,9 @@ class Sender:
         self._next: dict[UUID, tuple[int, OutboxRow | None]] = {}
 
     def deliver(self, tenant_id: UUID, conversation_id: UUID, owner: int, head: OutboxRow | None = None) -> None:
-        """Starts draining a conversation's outbox, from a row that is already claimed if there is one.
+        """Drain a conversation's outbox, starting with a row that is already claimed, if given.
 
-        While a drain of the same conversation runs, it is told to go on from there instead.
+        If a drain of the conversation is running, it continues with that row.
         """
         if conversation_id not in self._draining:
             drain = self._drain(tenant_id, conversation_id, owner, head)
@@ -87,7 +87,7 @@ class Sender:
             self._next[conversation_id] = (owner, head)
 
     async def close(self) -> None:
-        """Waits for what is on its way."""
+        """Wait for the drains that run."""
         while self._draining:
             await asyncio.wait(list(self._draining.values()))
 
@@ -112,7 +112,7 @@ class Sender:
             return await queries.claim_head(tx, conversation_id, claimer(owner, self._clock(), self._lease))
 
     async def _one(self, tenant_id: UUID, owner: int, row: OutboxRow) -> OutboxRow | None:
-        """Posts or looks up one row, settles it, and returns the next one if it may go at once."""
+        """Post or look up a row, record the outcome, and return the next row if it may be sent at once."""
         self._on_milestone(Milestone.ROW_CLAIMED)
         try:
             channel = await db.retry_while_unavailable(lambda: self._channels.by_id(row.channel_id), within=PATIENCE)
@@ -160,9 +160,9 @@ class Sender:
                 return Settlement("unknown", error_code=reason, retry_at=self._clock() + self._settle_after)
 
     async def _look_up(self, tenant_id: UUID, row: OutboxRow, message: OutgoingMessage) -> Settlement:
-        """What the provider's list says of a row whose post was never answered.
+        """Look up a row whose POST was never answered.
 
-        Only a list read after the provider had time to show the message proves that it is not there.
+        Only a list that is read after the provider had time to show the message proves that it is missing.
         """
         now = self._clock()
         if now < (settled := row.attempted_at + self._settle_after):
@@ -183,10 +183,10 @@ class Sender:
         return self._try_later(row, "never answered, and not there")
 
     async def _still_ours(self, tenant_id: UUID, owner: int, row: OutboxRow) -> bool:
-        """Whether this worker may post a row that it claimed a while ago.
+        """Return whether this worker may post a row that it claimed some time ago.
 
-        Others look a row up once it could have been posted and listed, and then post it themselves. So what has waited
-        for its turn is claimed anew before it goes.
+        Other workers look a row up once it could have been posted, and may post it themselves. So a row that
+        has waited is claimed again.
         """
         now = self._clock()
         if now - row.attempted_at < self._fresh:
@@ -195,7 +195,7 @@ class Sender:
             return await queries.renew(tx, row.id, owner, now)
 
     def _try_later(self, row: OutboxRow, reason: str, at_least: float | None = None) -> Settlement:
-        """Once more after a while; no more when the reply is too old to be allowed."""
+        """Return a retry after a pause, or a failure when the reply is too old to be sent."""
         if self._clock() - row.created_at > GIVE_UP_AFTER:
             return Settlement("failed", error_code=reason)
         if row.status == "unknown" and reason == "channel unusable":
@@ -208,11 +208,11 @@ class Sender:
 
 
 def claimer(owner: int, now: datetime, lease: timedelta) -> Claimer:
-    """This worker, as the claims ask for it."""
+    """Return this worker's claim parameters."""
     return Claimer(owner, now, stale=now - lease, lost=now - LOST_AFTER)
 
 
 async def sweep(system: Database, owner: int, now: datetime, lease: timedelta, limit: int) -> list[Undelivered]:
-    """Conversations whose outbox waits for somebody: a lost hand-over, a retry that is due, a dead worker."""
+    """Return conversations whose outbox has a due row without an owner: a lost hand-over, a retry, a dead worker."""
     async with system.statement() as tx:
         return await queries.sweep(tx, claimer(owner, now, lease), now - FRESH, limit)

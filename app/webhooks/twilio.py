@@ -1,4 +1,4 @@
-"""Twilio calls us: verify, store, acknowledge. An acknowledgement leaves after the commit, never before."""
+"""Twilio's webhooks: verify, store, acknowledge. The acknowledgement is sent after the commit."""
 
 import asyncio
 from dataclasses import dataclass
@@ -23,20 +23,20 @@ AnyRequest = Request[Any, Any, Any]
 
 EMPTY_TWIML = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
 ANSWER_WITHIN = 12.0
-"""Seconds; Twilio gives up after 15."""
+"""The time limit of an answer in seconds. Twilio waits 15."""
 ASK_AGAIN_AFTER = 1.0
-"""Seconds before a failing signature makes us read the channel's tokens again: they may have been rotated."""
+"""The minimum age in seconds of cached tokens before a wrong signature makes us read them again."""
 
 
 class TwilioWebhooks:
-    """Verifies that a request comes from the account that owns the channel it names."""
+    """Verifies that a request comes from the account that owns the channel."""
 
     def __init__(self, public_url: str, channels: Channels) -> None:
         self._public_url = public_url
         self._channels = channels
 
     def called_url(self, request: AnyRequest) -> str:
-        """The URL as Twilio called it: the public base, then path and query byte for byte."""
+        """Return the URL as Twilio called it: the public base URL, then path and query byte for byte."""
         path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
         query = request.scope["query_string"].decode("latin-1")
         return f"{self._public_url}{path}?{query}" if query else self._public_url + path
@@ -44,7 +44,7 @@ class TwilioWebhooks:
     async def verified_channel(
         self, request: AnyRequest, account_sid: str, address: str, parameters: inbound.Parameters
     ) -> Channel:
-        """The channel. Raises WebhookRefused: 404 for an unknown number, 403 for a wrong owner or signature."""
+        """Return the channel. Raises WebhookRefused: 404 for an unknown number, 403 for a wrong owner or signature."""
         url, signature = self.called_url(request), request.headers.get("X-Twilio-Signature")
         channel = self._owned(await self._channels_of(address), account_sid)
         if channel and inbound.signature_is_valid(channel.auth_tokens, url, parameters, signature):
@@ -71,7 +71,7 @@ class TwilioWebhooks:
 
 @dataclass(frozen=True)
 class WebhookDependencies:
-    """What the webhooks lead to. One dependency: several would be resolved by a task each, for every request."""
+    """The services behind the webhooks, as one dependency: Litestar resolves each dependency in a task of its own."""
 
     twilio: TwilioWebhooks
     inbox: Inbox
@@ -87,7 +87,7 @@ async def receive_message(
     request: AnyRequest,
     dependencies: NamedDependency[WebhookDependencies],
 ) -> Response[bytes]:
-    """A contact wrote."""
+    """Store a contact's message."""
     parameters = await _parameters(request)
     account_sid, address = inbound.addressed_to(parameters)
     async with asyncio.timeout(ANSWER_WITHIN):
@@ -103,7 +103,7 @@ async def receive_status(
     request: AnyRequest,
     dependencies: NamedDependency[WebhookDependencies],
 ) -> Response[bytes]:
-    """Twilio says what became of a message of ours."""
+    """Apply the status of an outgoing message."""
     parameters = await _parameters(request)
     account_sid, address = inbound.sent_from(parameters)
     outbox_id = parse_qs(request.scope["query_string"].decode("latin-1")).get("o", [None])[-1]

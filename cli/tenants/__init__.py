@@ -1,4 +1,4 @@
-"""`recado tenants`: the tenants' assistants, from a folder of YAML to the version that answers."""
+"""`recado tenants`: from a folder of YAML to the version that answers."""
 
 import click
 

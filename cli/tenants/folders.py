@@ -1,4 +1,4 @@
-"""What is done with a tenant's folder: check, plan, publish."""
+"""Commands on a tenant's folder: check, plan, publish."""
 
 import asyncio
 import sys
@@ -96,7 +96,7 @@ def _slug(folder: Path) -> str:
 
 
 def _load(folder: Path) -> Loaded | None:
-    """The folder's assistant; None when it is invalid, which has then been said."""
+    """Load the folder's assistant. Print the problems and return None when it is invalid."""
     try:
         return load_folder(folder)
     except InvalidAssistant as error:

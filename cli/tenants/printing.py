@@ -1,4 +1,4 @@
-"""Plans in plain lines."""
+"""Print plans."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from app.assistants.service import SHORT
 
 
 def plan_lines(plan: Plan, *, verbose: bool) -> Iterator[str]:
-    """A plan in full; `verbose` with the prompts' changes line by line."""
+    """Return a plan as lines. With `verbose` the prompts' changes are shown line by line."""
     new = plan.new[:SHORT]
     if plan.current is None:
         yield f"{plan.slug}: {new} would be its first version"
@@ -31,7 +31,7 @@ def plan_lines(plan: Plan, *, verbose: bool) -> Iterator[str]:
 
 
 def plan_summary(plan: Plan) -> Iterator[str]:
-    """A plan in a few lines, for whoever publishes; nothing when there is nothing to say."""
+    """Return a short plan for a publication. Empty when nothing changes for open conversations."""
     if plan.current and plan.current != plan.new:
         places = list(dict.fromkeys(change.where.partition(".")[0].partition("/")[0] for change in plan.changes))
         yield f"  {_count(len(plan.changes), 'change')}{': ' if places else ''}{', '.join(places)}"

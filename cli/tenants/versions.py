@@ -1,4 +1,4 @@
-"""What is done with published versions: list, compare, go back."""
+"""Commands on published versions: list, compare, roll back."""
 
 import asyncio
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What helps to write a tenant's folder: a first one, and what its YAML may hold."""
+"""Commands that help to write a tenant's folder."""
 
 import json
 from pathlib import Path

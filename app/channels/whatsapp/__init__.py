@@ -1,1 +1,1 @@
-"""WhatsApp through Twilio. Only this folder imports twilio; `inbound` stays light for the webhook's process."""
+"""WhatsApp through Twilio. Only this package imports twilio; `inbound` does not, to keep the API process small."""

@@ -1,4 +1,4 @@
-"""What Twilio posts to us: signatures, messages, status callbacks."""
+"""Parse and verify Twilio's webhooks: signatures, messages, status callbacks."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from app.channels.base import InboundMessage, StatusUpdate
 from app.errors import WebhookRefused
 
 MAX_REQUEST = 64 * 1024
-"""Bytes in a request body; WhatsApp's longest text is 4,096 characters."""
+"""The size limit of a request body, in bytes. WhatsApp's longest text has 4,096 characters."""
 MAX_PARAMETERS = 150
 MAX_MEDIA = 10
 
@@ -37,14 +37,14 @@ Parameters = list[tuple[str, str]]
 
 
 class _Form(dict[str, list[str]]):
-    """Every value of every name, in the shape that Twilio's validator asks for."""
+    """Every value of every parameter, in the shape that Twilio's validator takes."""
 
     def getlist(self, name: str) -> list[str]:
         return self[name]
 
 
 def parse_form(content_type: str, body: bytes) -> Parameters:
-    """The parameters in the order they came, blanks included. Raises WebhookRefused (400)."""
+    """Return the parameters in their order, blank ones included. Raises WebhookRefused (400)."""
     if content_type.partition(";")[0].strip().lower() != FORM:
         raise WebhookRefused(400, f"the body must be {FORM}")
     try:
@@ -56,7 +56,7 @@ def parse_form(content_type: str, body: bytes) -> Parameters:
 
 
 def signature_is_valid(tokens: Iterable[str], url: str, parameters: Parameters, signature: str | None) -> bool:
-    """Whether one of the tokens made this signature over the URL, exactly as Twilio called it, and all parameters."""
+    """Return whether one of the tokens made this signature over the URL and all parameters."""
     if not signature or len(signature) > 100:
         return False
     form = _Form()
@@ -66,19 +66,19 @@ def signature_is_valid(tokens: Iterable[str], url: str, parameters: Parameters, 
 
 
 def addressed_to(parameters: Parameters) -> tuple[str, str]:
-    """(AccountSid, To) of a message: which channel it is for. Raises WebhookRefused (400)."""
+    """Return (AccountSid, To) of a message, which identify its channel. Raises WebhookRefused (400)."""
     fields = dict(parameters)
     return _matching(fields, "AccountSid", ACCOUNT_SID), _matching(fields, "To", ADDRESS)
 
 
 def sent_from(parameters: Parameters) -> tuple[str, str]:
-    """(AccountSid, From) of a status callback: which channel had sent. Raises WebhookRefused (400)."""
+    """Return (AccountSid, From) of a status callback, which identify its channel. Raises WebhookRefused (400)."""
     fields = dict(parameters)
     return _matching(fields, "AccountSid", ACCOUNT_SID), _matching(fields, "From", ADDRESS)
 
 
 def parse_message(parameters: Parameters) -> InboundMessage:
-    """A message whose signature was checked. Raises WebhookRefused (400) for what cannot be stored."""
+    """Return the message of a verified webhook. Raises WebhookRefused (400) when it cannot be stored."""
     fields = dict(parameters)
     if any("\x00" in value for value in fields.values()):
         raise WebhookRefused(400, "a parameter holds a NUL character")
@@ -94,7 +94,7 @@ def parse_message(parameters: Parameters) -> InboundMessage:
 
 
 def parse_status(outbox_id: str | None, parameters: Parameters) -> StatusUpdate:
-    """A status callback whose signature was checked. Raises WebhookRefused (400)."""
+    """Return the status of a verified callback. Raises WebhookRefused (400)."""
     fields = dict(parameters)
     if not outbox_id or not outbox_id.isascii() or not outbox_id.isdigit() or len(outbox_id) > 18:
         raise WebhookRefused(400, "the query parameter o is missing or not a number")

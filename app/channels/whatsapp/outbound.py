@@ -1,4 +1,4 @@
-"""Sending through Twilio's API, with time limits and with an honest answer about what is not known."""
+"""Send through Twilio's API with time limits. An unclear result is reported as unknown."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -25,21 +25,21 @@ from app.channels.base import (
 TWILIO = "https://api.twilio.com"
 LOOKUP_LIMIT = 200
 CLOCK_SKEW = timedelta(seconds=3)
-"""Twilio's dates have a resolution of one second, and our clock may differ a little from theirs."""
+"""The tolerance in comparisons with Twilio's dates, whose resolution is one second."""
 
 LOWEST_CODE = 1000
-"""Where an answer has no code of Twilio's, its client gives the HTTP status for it."""
+"""Twilio's codes are at or above this. Below it the client reports the HTTP status instead."""
 
 RETRYABLE_CODES = {20003, 20429, 21611, 63007, 63017, 63018}
-"""Refusals that pass: wrong or rotated credentials, rate limits, a full queue, a sender not ready yet."""
+"""Refusals that may pass: wrong or rotated credentials, rate limits, a full queue, a sender that is not ready."""
 
 
 class _NotConnected(Exception):
-    """The request never left this machine."""
+    """The request was not sent."""
 
 
 class _RateLimited(Exception):
-    """Twilio did not process the request. Carries the seconds it asked us to wait, if it said."""
+    """Twilio did not process the request. `retry_after` is the wait that it asked for, in seconds, if any."""
 
     def __init__(self, retry_after: float | None) -> None:
         super().__init__("rate limited")
@@ -47,7 +47,7 @@ class _RateLimited(Exception):
 
 
 class _HttpClient(AsyncHttpClient):  # type: ignore[misc]
-    """Twilio's client over one aiohttp session: real time limits, no logging of bodies, and a settable base URL."""
+    """Twilio's client over one aiohttp session. It has real time limits, a configurable base URL, and logs no bodies."""
 
     def __init__(self, base_url: str, timeout: float) -> None:
         super().__init__(_SILENT, is_async=True, timeout=timeout)
@@ -92,7 +92,7 @@ class _HttpClient(AsyncHttpClient):  # type: ignore[misc]
 
 
 class TwilioGateway:
-    """The sending side of WhatsApp. Make it inside the running loop, one per process."""
+    """Sends WhatsApp messages. Create it inside the running loop, one per process."""
 
     def __init__(self, *, api_url: str, callback_url: str, timeout: float) -> None:
         self._http = _HttpClient(api_url, timeout)
@@ -100,11 +100,11 @@ class TwilioGateway:
         self._clients: dict[Credentials, Client] = {}
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self._http.close()
 
     async def send(self, message: OutgoingMessage) -> SendResult:
-        """Posts one message whose status callback carries our outbox id."""
+        """Post a message. Its status callback carries the id of the outbox row."""
         try:
             created = await self._client(message.credentials).messages.create_async(
                 to=message.recipient,
@@ -124,7 +124,7 @@ class TwilioGateway:
         return Accepted(str(created.sid)) if created.sid else Unknown("an answer without a sid")
 
     async def find(self, message: OutgoingMessage, *, since: datetime) -> list[str]:
-        """Looks among the messages from this sender to this recipient, newest first."""
+        """Search the messages from this sender to this recipient, newest first."""
         try:
             listed = await self._client(message.credentials).messages.list_async(
                 to=message.recipient, from_=message.sender, limit=LOOKUP_LIMIT, page_size=LOOKUP_LIMIT
@@ -162,7 +162,7 @@ def _seconds(header: str | None) -> float | None:
 
 
 class _Silent:
-    """Twilio's base client logs whole requests; ours holds its tongue, for bodies are the contacts'."""
+    """A logger that drops everything. Twilio's base client would log whole requests, with contacts' texts."""
 
     def info(self, *_: object) -> None: ...
 
