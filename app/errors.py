@@ -2,7 +2,7 @@
 
 
 class RecadoError(Exception):
-    """An error that a person can act on. Its text says what happened and what to do; it is shown without a traceback."""
+    """An error that a person can act on. Its text says what happened and what to do. Shown without a traceback."""
 
 
 class ConfigurationError(RecadoError):

@@ -1,1 +1,1 @@
-"""The assistant as a LangGraph state graph. Knows nothing of queues, databases or channels."""
+"""The assistant as a LangGraph state graph. Knows no queue, database or channel."""

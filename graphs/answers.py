@@ -1,4 +1,4 @@
-"""What a question takes for an answer. Flows keep values as texts."""
+"""Parse a contact's answers to the questions of flows. Flows store values as texts."""
 
 import re
 from datetime import date
@@ -8,20 +8,20 @@ from graphs.config import Ask, language_code, plain
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]{2,}")
 NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)
 POINT = {"en", "he", "hi", "ja", "ko", "th", "zh"}
-"""Languages that write 1,500.25; the others write 1.500,25."""
+"""Languages that write 1,500.25. The others write 1.500,25."""
 YEAR_FIRST = {"hu", "ja", "ko", "lt", "sv", "zh"}
 LONGEST = 500
-"""Characters of an answer that are kept."""
+"""The number of characters of an answer that are kept."""
 NO_WORDS = re.compile(r"[^\w/]+")
 RATING = re.compile(
     r" ?(?:nota |dou |minha nota e |i give |le doy )?([1-5])(?: ?/ ?5| de 5| out of 5)?"
     r"(?: estrelas?| estrellas?| stars?)?(?: (?:muito |muchas )?(?:obrigad[oa]|valeu|gracias|thanks|thank you))? ?"
 )
-"""A number, and what people write around it when they mean nothing but that."""
+"""A number, with the words around it that do not change its meaning."""
 
 
 def accepted(ask: Ask, said: str, language: str) -> str | None:
-    """The answer as it is kept, or None when it does not fit. `language`: the assistant's, such as pt-BR."""
+    """Return the answer as it is stored, or None when it does not fit. `language` is the assistant's, such as pt-BR."""
     text = " ".join(said.split())
     if not text or len(text) > LONGEST:
         return None
@@ -43,7 +43,7 @@ def accepted(ask: Ask, said: str, language: str) -> str | None:
 
 
 def shown(ask: Ask, kept: str, language: str) -> str:
-    """An answer as it is written in the language."""
+    """Return a stored answer as it is written in the language."""
     match ask.expect:
         case "number":
             return kept if language_code(language) in POINT else kept.replace(".", ",")
@@ -58,14 +58,14 @@ def shown(ask: Ask, kept: str, language: str) -> str:
 
 
 def rating_in(said: str) -> tuple[int | None, bool]:
-    """The rating that was given, and whether something else was said: "tem horário dia 3?" is no rating."""
+    """Return the rating in a text, and whether the text says something else: "tem horário dia 3?" is no rating."""
     lines = [line for line in said.splitlines() if line.strip()]
     ratings = [match for line in lines if (match := RATING.fullmatch(NO_WORDS.sub(" ", plain(line))))]
     return int(ratings[-1][1]) if ratings else None, len(ratings) < len(lines)
 
 
 def is_question(said: str) -> bool:
-    """Whether the contact seems to ask rather than to answer."""
+    """Return whether the contact seems to ask instead of answering."""
     return said.rstrip().endswith("?")
 
 
@@ -96,7 +96,7 @@ def _phone(text: str) -> str | None:
 
 
 def _cpf(text: str) -> str | None:
-    """A Brazilian taxpayer's number with its two check digits, as digits only."""
+    """Return the digits of a valid Brazilian taxpayer number (CPF), or None."""
     if not re.fullmatch(r"\d{3}\.?\d{3}\.?\d{3}-?\d{2}", text):
         return None
     digits = [int(character) for character in text if character.isdigit()]

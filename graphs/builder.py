@@ -1,4 +1,4 @@
-"""Wires the nodes. To add one: write its module in nodes/, and wire it here."""
+"""Wire the nodes. To add one, write its module in nodes/ and wire it here."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,13 +27,13 @@ from graphs.state import State
 Graph = CompiledStateGraph[State, Context, State, State]
 
 LEG_ENDS_BEFORE = ["run_tools", "call_step"]
-"""A turn is committed before tools run: from then on their calls' ids are durable."""
+"""A leg is committed before these nodes, which makes the ids of tool calls durable before the tools run."""
 
 
 def build(assistant: Assistant, *, context: Callable[[], Context] | None = None, **compile_options: Any) -> Graph:
-    """The assistant's graph, compiled with the options of `StateGraph.compile`.
+    """Build and compile the assistant's graph. `compile_options` are those of `StateGraph.compile`.
 
-    `context` makes the nodes' context where whoever runs the graph cannot pass one.
+    `context` creates the nodes' context for callers that cannot pass one.
     """
     graph = StateGraph(State, context_schema=Context)
     graph.add_node("recall", make_recall(assistant))
@@ -64,10 +64,10 @@ def build(assistant: Assistant, *, context: Callable[[], Context] | None = None,
 
 
 def _destinations(assistant: Assistant) -> tuple[str, ...]:
-    """Where the router may send a turn: drawn in Studio."""
+    """Return the targets of the router, which Studio draws."""
     return ("select_agent", "handoff", "close", "remind", *(flow_node(name) for name in assistant.flows))
 
 
 def _after_call(assistant: Assistant) -> tuple[str, ...]:
-    """Where a flow's call may lead: drawn in Studio."""
+    """Return the targets of a flow's tool call, which Studio draws."""
     return ("handoff", END, *(flow_node(name) for name in assistant.flows))

@@ -1,4 +1,4 @@
-"""A circuit breaker for each provider: one that keeps failing is left alone for a while. Durations are in seconds."""
+"""A circuit breaker for each provider. Durations are in seconds."""
 
 import time
 from collections.abc import Callable
@@ -10,30 +10,30 @@ import structlog
 log = structlog.get_logger()
 
 FAILURES = 5
-"""So many in a row, within WINDOW, open the breaker: nobody asks the provider for REST, and then one call may try."""
+"""The number of failures in a row, within WINDOW, that open the breaker for REST. Then one call may try."""
 WINDOW = 60.0
 REST = 15.0
 
 
 class Breaker(Protocol):
-    """Knows which providers are worth asking. Never raises."""
+    """Knows which providers may be called. Never raises."""
 
     async def allows(self, provider: str) -> bool:
-        """Whether to ask the provider. True may be the one trial of a provider that rests: report how it went."""
+        """Return whether to call the provider. The call may be the trial of an open breaker, so report its result."""
         ...
 
     async def failed(self, provider: str) -> None:
-        """The provider failed in a way that others who ask it would meet too."""
+        """Report a failure that other calls of the provider would meet, too."""
         ...
 
     async def succeeded(self, provider: str) -> None:
-        """The provider answered."""
+        """Report an answer."""
         ...
 
 
 @dataclass(frozen=True)
 class Record:
-    """Failures in a row, when the first of them was, and until when the provider rests."""
+    """The state of a breaker: failures in a row, the time of the first one, and the end of the pause."""
 
     failures: int = 0
     since: float = 0.0
@@ -45,7 +45,7 @@ class Record:
         return self.failures >= FAILURES
 
     def after_failure(self, now: float) -> "Record":
-        """The record with one more."""
+        """Return the state with one more failure."""
         if not self.open and now - self.since > WINDOW:
             return Record(1, now, now + REST)
         return Record(self.failures + 1, self.since, now + REST)
@@ -53,13 +53,13 @@ class Record:
 
 @dataclass
 class LocalBreaker:
-    """A breaker that knows what this process has met."""
+    """A breaker that counts the failures of this process."""
 
     clock: Callable[[], float] = time.monotonic
     _records: dict[str, Record] = field(default_factory=dict)
 
     async def allows(self, provider: str) -> bool:
-        """Whether to ask the provider."""
+        """Return whether to call the provider."""
         record, now = self._records.get(provider), self.clock()
         if record is None or not record.open:
             return True
@@ -70,12 +70,12 @@ class LocalBreaker:
         return True
 
     async def failed(self, provider: str) -> None:
-        """Counts."""
+        """Count a failure."""
         record = self._records.get(provider, Record()).after_failure(self.clock())
         self._records[provider] = record
         if record.failures == FAILURES:
             log.warning("provider left alone", provider=provider, failures=FAILURES, seconds=REST)
 
     async def succeeded(self, provider: str) -> None:
-        """Forgets the failures."""
+        """Reset the failures."""
         self._records.pop(provider, None)

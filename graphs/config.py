@@ -1,4 +1,4 @@
-"""What a graph is built from: a tenant's YAML, checked and resolved. Durations are in seconds."""
+"""The compiled manifest, from which graphs are built. Durations are in seconds."""
 
 import re
 import unicodedata
@@ -21,7 +21,7 @@ CLASSIFY = "classify"
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Which model answers, and how long one call may take."""
+    """A model, and the time limit of one call."""
 
     provider: str
     model: str
@@ -32,7 +32,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Price:
-    """What a model costs for each million tokens."""
+    """The price of a million tokens."""
 
     input: Decimal
     output: Decimal
@@ -41,10 +41,10 @@ class Price:
 
 @dataclass(frozen=True)
 class Agent:
-    """An LLM agent. `description` is what the router reads; `prompt` is what the agent is told.
+    """An LLM agent. The router reads `description`; the agent's model reads `prompt`.
 
-    `models` are asked in order, each when those before it failed; without any, the assistant's are. `transfers` are the
-    agents and flows that it may hand the contact over to. `language`: its own, in place of the assistant's.
+    `models` are called in order until one answers; by default they are the assistant's. `transfers` are the agents
+    and flows that it may transfer the contact to. `language` replaces the assistant's.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Agent:
 
 @dataclass(frozen=True)
 class RuleInput:
-    """What a rule looks at: the contact's words, a pressed button's payload, and the circumstances."""
+    """The input of routing rules: the contact's text, a pressed button's payload, and the circumstances."""
 
     text: str
     button: str | None = None
@@ -70,7 +70,7 @@ class RuleInput:
 
 @dataclass(frozen=True)
 class Rule:
-    """A deterministic route. Every condition that it names must hold; of `words`, any one in the text."""
+    """A deterministic route. Every condition that is set must hold; any one of `words` is enough."""
 
     to: str
     words: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ class Rule:
         object.__setattr__(self, "_regex", Pattern(self.regex) if self.regex else None)
 
     def applies(self, rule_input: RuleInput) -> bool:
-        """Whether this rule decides. For `words`, case and accents do not matter; for `regex`, case."""
+        """Return whether the rule matches. `words` ignore case and accents; `regex` ignores case."""
         return (
             (not self.words or (self._words is not None and self._words.search(plain(rule_input.text)) is not None))
             and (self._regex is None or self._regex.is_in(rule_input.text))
@@ -116,14 +116,14 @@ class Rule:
 
 
 REFERENCE = re.compile(r"\{([a-z][a-z0-9_]*(?:\.[A-Za-z0-9_]+)*)\}")
-"""A field in a text of a flow, or a part of one: `{order}`, `{order.id}`."""
+"""A reference to a field, or to a part of it, in a text of a flow: `{order}`, `{order.id}`."""
 
 Expected = Literal["text", "number", "date", "email", "phone", "cpf", "choice"]
 
 
 @dataclass(frozen=True)
 class Ask:
-    """Asks the contact, and keeps what fits as `field`. After `tries` answers that do not fit, a human takes over."""
+    """A question whose valid answer is stored in `field`. After `tries` invalid answers a human takes over."""
 
     field: str
     question: str
@@ -135,16 +135,16 @@ class Ask:
 
 @dataclass(frozen=True)
 class Assign:
-    """Sets fields to texts, in which `{field}` stands for a field's value."""
+    """Sets fields to texts, in which `{field}` is replaced by the field's value."""
 
     values: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Call:
-    """Calls a tool with arguments in which `{field}` stands for a field's value; `into` keeps its result.
+    """A tool call. In its arguments `{field}` is replaced by the field's value; `into` stores the result.
 
-    `on_error` is the step to go on with when the call fails; without it a human takes over.
+    The flow continues with the step `on_error` when the call fails. Without it a human takes over.
     """
 
     tool: str
@@ -155,7 +155,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Branch:
-    """Goes on with the step `to` of the first case whose field has that value; otherwise with the next one."""
+    """Continues with the step of the first case whose field has that value, else with `otherwise` or the next step."""
 
     cases: tuple[tuple[str, str, str], ...]
     otherwise: str | None = None
@@ -163,21 +163,21 @@ class Branch:
 
 @dataclass(frozen=True)
 class Say:
-    """Says something, in which `{field}` stands for a field's value."""
+    """A text, in which `{field}` is replaced by the field's value."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class End:
-    """Ends the flow; `to` an agent, the handoff or the close, if it names one."""
+    """Ends the flow. `to` names an agent, the handoff or the close."""
 
     to: str | None = None
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a flow, under a name that is unique in it."""
+    """A step of a flow. Its name is unique in the flow."""
 
     name: str
     does: Ask | Assign | Call | Branch | Say | End
@@ -185,10 +185,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Flow:
-    """What must not be left to a model: questions with answers that are checked, calls, texts.
+    """Steps that no model decides: questions with checked answers, tool calls, texts.
 
-    `questions`: the agent that answers what the contact asks in between; the flow then asks again. `language`: how
-    numbers and dates are written. `cancel`: which answers end it, and `cancelled` what is said then.
+    `questions` is the agent that answers the contact's own questions; the flow then repeats its question.
+    `language` formats numbers and dates. `cancel` matches answers that end the flow, with the text `cancelled`.
     """
 
     name: str
@@ -202,13 +202,13 @@ class Flow:
 
 @dataclass(frozen=True)
 class Hours:
-    """When the tenant is open, in its time zone. Without any weekdays it always is, but for the holidays."""
+    """The tenant's opening hours, in its time zone. Without weekdays it is always open, except on holidays."""
 
     weekdays: Mapping[int, Sequence[tuple[time, time]]] = field(default_factory=dict)
     holidays: frozenset[date] = frozenset()
 
     def open_at(self, now: datetime) -> bool:
-        """Whether the tenant is open; `now` is in its time zone."""
+        """Return whether the tenant is open at `now`, in its time zone."""
         if now.date() in self.holidays:
             return False
         return not self.weekdays or any(
@@ -218,9 +218,9 @@ class Hours:
 
 @dataclass(frozen=True)
 class Handoff:
-    """How the assistant hands over to an operator. `timeout` None waits for as long as it takes.
+    """How the assistant hands over to an operator. Without `timeout` it waits without limit.
 
-    `asked`: the router may choose a human. `sla`: how soon an operator should answer.
+    With `asked` the router may choose a human. `sla` is the time in which an operator should answer.
     """
 
     queue: str = "default"
@@ -234,7 +234,7 @@ class Handoff:
 
 @dataclass(frozen=True)
 class Approvals:
-    """How tool calls wait for an operator's approval. `timeout` None waits for as long as it takes."""
+    """How tool calls wait for an operator's approval. Without `timeout` they wait without limit."""
 
     queue: str = "default"
     message: str | None = None
@@ -243,7 +243,7 @@ class Approvals:
 
 @dataclass(frozen=True)
 class Csat:
-    """How contacts are asked to rate the conversation from 1 to 5, when it ends."""
+    """How contacts are asked to rate the conversation from 1 to 5 when it ends."""
 
     question: str
     thanks: str | None = None
@@ -251,13 +251,13 @@ class Csat:
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """When a conversation's turn is due, and when the conversation ends.
+    """When a turn is due, and when the conversation ends.
 
-    After `idle` the contact is reminded, if there is an `idle_message`, and after as much again the conversation ends.
-    `expire` ends without a word what nothing else ends.
+    After `idle` the contact is reminded, if there is an `idle_message`, and after the same time again the
+    conversation ends. `expire` closes without a message what nothing else closes.
 
-    `while_running`: what comes while a turn is at work waits for the next one, or is folded in: the turn begins again
-    with both, if nothing of it was committed yet.
+    `while_running` decides about messages that arrive during a turn: they wait for the next turn, or they are
+    folded in, which starts the turn again if no leg of it is committed.
     """
 
     debounce: float = 0.0
@@ -272,7 +272,7 @@ class Lifecycle:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the assistant may use up before humans go on; None is no limit."""
+    """The limits after which humans answer. None is no limit."""
 
     turns_per_day: int | None = None
     model_tokens_per_month: int | None = None
@@ -280,7 +280,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Calendar:
-    """Bookable times: a slot of `slot` seconds, one after another, from `opens` to `closes` on each of `weekdays`."""
+    """Bookable times: slots of `slot` seconds from `opens` to `closes` on each of `weekdays`."""
 
     name: str
     weekdays: tuple[int, ...]
@@ -291,11 +291,11 @@ class Calendar:
 
 @dataclass(frozen=True)
 class Assistant:
-    """A tenant's assistant. `models` are asked in order, each when those before it failed.
+    """A tenant's assistant. `models` are called in order until one answers.
 
-    `sticky`: the agent in charge answers without the router being asked, until a rule decides or the agent transfers
-    the contact. `tools` are all that its agents and flows may name. `prices` are by `provider/model`. `facts`:
-    agents keep what they learn of contacts. `knowledge` are the files that may be looked up.
+    With `sticky` the agent in charge answers without the router, until a rule matches or the agent transfers.
+    `tools` are all that agents and flows may name. `prices` are keyed by `provider/model`. With `facts` agents
+    store facts about contacts. `knowledge` are the files that agents may search.
     """
 
     name: str
@@ -322,11 +322,11 @@ class Assistant:
 
 
 def language_code(language: str) -> str:
-    """The language without its country: pt of pt-BR."""
+    """Return the language without its country: pt for pt-BR."""
     return language.partition("-")[0]
 
 
 def plain(text: str) -> str:
-    """The text without case and accents, for matching."""
+    """Return the text without case and accents, for matching."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return "".join(character for character in decomposed if not unicodedata.combining(character))

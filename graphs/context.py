@@ -1,4 +1,4 @@
-"""What a turn is given and never stores."""
+"""The context that is injected for one turn and never stored."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +9,10 @@ from tools.ports import ToolRunner
 
 @dataclass(frozen=True)
 class Context:
-    """One per turn. `contact_name` is whatever the contact calls itself: data, never instructions.
+    """The context of one turn. `contact_name` and `facts` are untrusted data, never instructions.
 
-    `tags` are those that operators gave the contact; `first_turn`: the conversation has had none before. `facts` are
-    what agents have learned of the contact: data, too. `over_limit`: which of the tenant's limits is reached, if any.
+    `tags` are set by operators. `first_turn` says that the conversation had no turn before. `over_limit` is the
+    tenant's limit that is reached, in words.
     """
 
     now: datetime

@@ -1,4 +1,4 @@
-"""Where the graph goes next. Pure functions of the state."""
+"""Choose the next node. Pure functions of the state."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -13,13 +13,13 @@ AfterModel = Literal["approve", "run_tools", "handoff", "ask_again", "__end__"]
 
 
 def leg_ended(state: State) -> bool:
-    """Whether the graph stands before its tools, rather than at its end."""
+    """Return whether the graph stopped before tools, not at its end."""
     turn = state["turn"]
     return turn["handoff"] is None and (turn["goes_on"] == CALL or _calls(state))
 
 
 def make_after_model(assistant: Assistant) -> Callable[[State], AfterModel]:
-    """Tools if the model called any, a human if it failed or must approve, otherwise its text is the reply."""
+    """Return the edge after a model call: to tools, to an approval or a handoff, or to the end."""
 
     def after_model(state: State) -> AfterModel:
         if state["turn"]["handoff"] is not None:
@@ -35,7 +35,7 @@ def make_after_model(assistant: Assistant) -> Callable[[State], AfterModel]:
 
 
 def make_after_tools(assistant: Assistant) -> Callable[[State], str]:
-    """Back to the model, to a flow that the agent transferred to, or to a human: a tool asked, or tools failed."""
+    """Return the edge after tools: to the model, to a flow that the agent transferred to, or to a handoff."""
 
     def after_tools(state: State) -> str:
         if state["turn"]["handoff"] is not None:
@@ -49,7 +49,7 @@ def make_after_tools(assistant: Assistant) -> Callable[[State], str]:
 
 
 def after_flow(state: State) -> Literal["handoff", "close", "call_step", "select_agent", "__end__"]:
-    """A flow that waits for an answer ends the turn; one that is done may say who goes on; one may have to call."""
+    """Choose the node after a flow: it waits for an answer, it has a tool call, or it names who continues."""
     turn = state["turn"]
     if turn["handoff"] is not None:
         return "handoff"
@@ -61,7 +61,7 @@ def after_flow(state: State) -> Literal["handoff", "close", "call_step", "select
 
 
 def flow_node(name: str) -> str:
-    """The node that runs a flow."""
+    """Return the name of the node that runs a flow."""
     return f"flow_{name}"
 
 

@@ -1,4 +1,4 @@
-"""Flows as subgraphs: a node for every step, entered at the step that waits for an answer."""
+"""Run flows as subgraphs: one node for each step, entered at the step that waits for an answer."""
 
 import json
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ Subgraph = CompiledStateGraph[State, Context, State, State]
 
 
 def started(flow: Flow) -> FlowState:
-    """A flow that nobody has answered anything yet."""
+    """Return the state of a flow that starts."""
     return FlowState(name=flow.name, step=flow.steps[0].name, fields={}, tries=-1)
 
 
 def compiled(flow: Flow) -> Subgraph:
-    """The flow's subgraph. It keeps nothing itself: where it stands is in the conversation's state."""
+    """Return the compiled subgraph of a flow. It stores nothing: its position is in the conversation's state."""
     graph = StateGraph(State, context_schema=Context)
     for step in flow.steps:
         graph.add_node(step.name, _node(flow, step, step_after(flow, step.name) or END))
@@ -33,25 +33,25 @@ def compiled(flow: Flow) -> Subgraph:
 
 
 def step_after(flow: Flow, name: str) -> str | None:
-    """The step that stands behind another one."""
+    """Return the step after another one."""
     names = [step.name for step in flow.steps]
     return next(iter(names[names.index(name) + 1 :]), None)
 
 
 def question_of(assistant: Assistant, at: FlowState | None) -> str | None:
-    """What the flow waits to be answered; None when nothing waits, or the version has no such step."""
+    """Return the question that waits for an answer. None when nothing waits, or the version has no such step."""
     flow = assistant.flows.get(at["name"]) if at is not None else None
     ask = next((step.does for step in flow.steps if at and step.name == at["step"]), None) if flow else None
     return told(flow, ask.question, at["fields"]) if flow and at and isinstance(ask, Ask) else None
 
 
 def filled(template: str, fields: Mapping[str, Any]) -> str:
-    """The text with `{field}` and `{field.part}` replaced; what is not there is left out."""
+    """Return the text with `{field}` and `{field.part}` replaced. Missing values are left out."""
     return REFERENCE.sub(lambda match: _text(_found(match[1], fields)), template)
 
 
 def told(flow: Flow, template: str, fields: Mapping[str, Any]) -> str:
-    """The text as the contact reads it: with answers as they are written in its language."""
+    """Return the text for the contact, with values formatted in the flow's language."""
     asks = {step.does.field: step.does for step in flow.steps if isinstance(step.does, Ask)}
     values = {
         name: shown(asks[name], value, flow.language) if name in asks and isinstance(value, str) else value
@@ -61,7 +61,7 @@ def told(flow: Flow, template: str, fields: Mapping[str, Any]) -> str:
 
 
 def arguments_of(call: Call, parameters: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What a flow calls a tool with. `parameters`: the tool's JSON Schema, for answers are kept as texts."""
+    """Return the compiled subgraph of a flow. It stores nothing: the conversation's state has its position."""
     properties: Mapping[str, Any] = parameters.get("properties", {})
     arguments = {name: _value(value, fields) for name, value in call.arguments.items()}
     return {name: _typed(value, properties.get(name)) for name, value in arguments.items()}
@@ -99,7 +99,7 @@ def _node(flow: Flow, step: Step, following: str) -> Node[Command[str]]:
 
 
 def _asked(flow: Flow, ask: Ask, at: FlowState, turn: TurnState, following: str) -> Command[str]:
-    """Asks when it is first come to, or takes what the contact said for the answer."""
+    """Ask the question when the step is entered, else take the contact's text as the answer."""
     question = told(flow, ask.question, at["fields"])
     if at["tries"] < 0:
         return _waits({**at, "tries": 0}, turn, question)
@@ -139,7 +139,7 @@ def _text(value: Any) -> str:
 
 
 def _typed(value: Any, schema: Any) -> Any:
-    """A text as the number that a tool wants in its place, if it is one."""
+    """Return a text as the number that the schema wants, if it is one."""
     wanted = schema.get("type") if isinstance(schema, Mapping) else None
     if not isinstance(value, str) or wanted not in ("integer", "number"):
         return value
@@ -161,7 +161,7 @@ def _value(value: object, fields: Mapping[str, Any]) -> Any:
 
 
 def _on(flow: Flow, to: str, at: FlowState, turn: TurnState, text: str | None = None) -> Command[str]:
-    """Goes on with another step; behind the last one the flow is done."""
+    """Continue with another step, or end the flow after the last one."""
     update = _said(turn, text)
     if to == END:
         return Command(goto=END, update={**update, "flow": None})

@@ -1,4 +1,4 @@
-"""A history that one provider's model wrote, made fit for another's. What is stored stays as it is."""
+"""Adapt a history written by one provider's model for another provider. The stored history does not change."""
 
 import hashlib
 import re
@@ -12,10 +12,10 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from graphs.config import ModelSpec
 
 SIGNATURES = "__gemini_function_call_thought_signatures__"
-"""Where Google's client keeps what Gemini wants back with its own calls, by the calls' ids."""
+"""The field in which Google's client stores the signatures of its own calls, by call id."""
 
 WRITER = "model"
-"""In a message's metadata: the model whose private parts the message carries."""
+"""The metadata field that names the model whose private data a message carries."""
 
 LOST = "The call was interrupted and its outcome is not known."
 BEFORE = "(What came before is left out.)"
@@ -23,14 +23,14 @@ GO_ON = "(Go on.)"
 NO_TEXT = "(No text.)"
 
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
-"""What OpenAI and Groq take as a call's id."""
+"""The call ids that OpenAI and Groq accept."""
 
 
 def fitted(messages: Sequence[BaseMessage], spec: ModelSpec) -> Sequence[BaseMessage]:
-    """The messages as the model takes them: the same list if nothing has to change.
+    """Return the messages as the model accepts them: the same list if nothing has to change.
 
-    Every call has its result right behind it, no message carries what only another model understands, and the order is
-    one that the provider accepts.
+    Every call is followed by its result, no message carries another model's private data, and the order is valid
+    for the provider.
     """
     whole = messages if _paired(messages) else _repaired(messages)
     reader = name_of(spec)
@@ -43,14 +43,14 @@ def fitted(messages: Sequence[BaseMessage], spec: ModelSpec) -> Sequence[BaseMes
 
 
 def name_of(spec: ModelSpec) -> str:
-    """The model with its provider, as usage and prices name it."""
+    """Return the model with its provider, as usage and prices name it."""
     return f"{spec.provider}/{spec.model}"
 
 
 def reduced(message: AIMessage, spec: ModelSpec) -> AIMessage:
-    """A model's answer without what its provider says about it: logs, ratings, fingerprints, thoughts.
+    """Return a model's answer without the provider's metadata: logs, ratings, fingerprints, thoughts.
 
-    What is left that only the same model understands is marked with the model's name.
+    Private data that the same model needs later is marked with the model's name.
     """
     signatures = message.additional_kwargs.get(SIGNATURES)
     extras = {SIGNATURES: signatures} if signatures else {}
@@ -65,7 +65,7 @@ def reduced(message: AIMessage, spec: ModelSpec) -> AIMessage:
 
 
 def with_call_ids(message: AIMessage, ids: Sequence[str]) -> AIMessage:
-    """The message with these ids for its calls, in their order."""
+    """Return the message with these ids for its calls, in order."""
     old = [str(call["id"]) for call in message.tool_calls]
     if old == list(ids):
         return message
@@ -118,7 +118,10 @@ def _paired(messages: Sequence[BaseMessage]) -> bool:
 
 
 def _repaired(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Each call with one result right behind it: its own, or that it is lost. Results without a call are left out."""
+    """Return the messages with one result after each call: its own, or that it is lost.
+
+    Results without a call are dropped.
+    """
     results: defaultdict[str, list[ToolMessage]] = defaultdict(list)
     for message in messages:
         if isinstance(message, ToolMessage):
@@ -135,7 +138,7 @@ def _repaired(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
 
 
 def _private(message: BaseMessage, reader: str) -> bool:
-    """Whether the message carries what the reader does not understand."""
+    """Return whether the message carries private data of another model."""
     if not isinstance(message, AIMessage | ToolMessage):
         return False
     if isinstance(message.content, str) and not message.additional_kwargs:
@@ -164,7 +167,7 @@ def _in_gemini_order(messages: Sequence[BaseMessage]) -> bool:
 
 
 def _ordered_for_gemini(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Begins and ends with the contact's words or a result; no call follows the model's own words; nothing is empty."""
+    """Return the order that Gemini accepts: a user message or a result first and last, and no empty text."""
     system = [message for message in messages if message.type == "system"]
     ordered: list[BaseMessage] = []
     for message in messages:
@@ -203,7 +206,7 @@ def _joined(before: BaseMessage, after: BaseMessage) -> BaseMessage:
 
 
 def _storable[T](value: T) -> T:
-    """The value without what Postgres cannot hold: NUL characters, and halves of surrogate pairs."""
+    """Return the value without what Postgres cannot store: NUL characters and lone surrogates."""
     cleaned: Any = value
     if isinstance(value, str):
         cleaned = value.replace("\x00", "").encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""Which language a contact writes, for rules that ask for one."""
+"""Detect the language of a contact's text, for rules that ask for one."""
 
 from collections.abc import Iterable
 from copy import copy
@@ -9,7 +9,7 @@ from graphs.config import Assistant, language_code
 
 
 class Languages:
-    """Tells apart the assistant's own language and those that its rules name, and no others: texts are short."""
+    """Distinguishes the assistant's language and those that its rules name. Texts are too short to consider others."""
 
     def __init__(self, assistant: Assistant) -> None:
         named = {rule.language for rule in assistant.rules if rule.language is not None}
@@ -17,9 +17,9 @@ class Languages:
         self._candidates = tuple(sorted(named | {self._own})) if named else ()
 
     def of(self, text: str) -> str | None:
-        """The language's code; None when no rule asks, or the text has no words.
+        """Return the language's code. None when no rule asks, or the text has no words.
 
-        A text that could be any of them, such as "ok", is in the assistant's own.
+        An ambiguous text, such as "ok", is in the assistant's language.
         """
         if not self._candidates or not any(character.isalpha() for character in text):
             return None
@@ -29,12 +29,12 @@ class Languages:
 
 
 def unknown(codes: Iterable[str]) -> list[str]:
-    """Those of the codes that no text can be told to be in."""
+    """Return the codes of languages that cannot be detected."""
     return [code for code in codes if code not in known()]
 
 
 def known() -> frozenset[str]:
-    """The codes of the languages that can be told apart. The first look at them, or at a text, takes half a second."""
+    """Return the codes of the languages that can be detected. The first call takes half a second."""
     return frozenset(_all().labels)
 
 

@@ -1,4 +1,4 @@
-"""Calls to language models: one after another until one answers, within time limits and bounded retries."""
+"""Call language models, one after another until one answers, with time limits and bounded retries."""
 
 import asyncio
 import random
@@ -25,17 +25,17 @@ __all__ = ["Access", "Answer", "ModelFailure", "Models", "Toolbox", "preload", "
 log = structlog.get_logger()
 
 TRIES = 3
-"""Calls of one model for one answer, at most."""
+"""The maximum number of calls of one model for one answer."""
 LONGEST_WAIT = 20.0
-"""Seconds to wait before trying again, whatever a provider asks for."""
+"""The maximum wait in seconds before a retry, whatever the provider asks for."""
 PATIENCE = 45.0
-"""Seconds after which no model is asked again."""
+"""Seconds after which no model is called again."""
 SHORT_TIMEOUT = 5.0
-"""A call that was given fewer seconds and ran out of them says nothing about its provider."""
+"""A timeout of a shorter time limit, in seconds, does not count against the provider."""
 
 
 class Access(Protocol):
-    """How to reach a provider."""
+    """The access to a provider."""
 
     @property
     def api_key(self) -> str: ...
@@ -45,7 +45,7 @@ class Access(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Toolbox:
-    """Tool declarations that a model may use, in OpenAI's form. `forced`: it must call this one."""
+    """Tool declarations in OpenAI's form. The model must call the tool `forced`, if given."""
 
     declarations: Sequence[dict[str, Any]] = ()
     forced: str | None = None
@@ -53,7 +53,7 @@ class Toolbox:
 
 @dataclass(frozen=True)
 class Answer:
-    """A model's message, reduced to what the next call needs, and what it cost."""
+    """A model's message, reduced to what the next call needs, and its usage."""
 
     message: AIMessage
     usage: Usage
@@ -61,7 +61,7 @@ class Answer:
 
 @dataclass
 class _Candidate:
-    """A model of the list, how often it was asked, and how that went. `ready`: when it may be asked again."""
+    """A model of the list with its calls so far. `ready` is the time of its next retry."""
 
     spec: ModelSpec
     tries: int = 0
@@ -74,14 +74,14 @@ class _Candidate:
 
     @property
     def stumbled(self) -> bool:
-        """Whether another call at once may well succeed: a connection that broke, a single bad answer."""
+        """Whether an immediate retry may succeed: the connection broke, or one answer was bad."""
         failed = self.failure
         return self.may_try_again and failed.kind in ("unavailable", "answer") and failed.retry_after is None
 
 
 @dataclass
 class Models:
-    """Model clients, made at their first use and kept: one of these per process and event loop."""
+    """Model clients, created at their first use. Make one per process and event loop."""
 
     access: Mapping[str, Access]
     breaker: Breaker = field(default_factory=LocalBreaker)
@@ -93,10 +93,10 @@ class Models:
     )
 
     async def answer(self, specs: Sequence[ModelSpec], messages: Sequence[BaseMessage], toolbox: Toolbox) -> Answer:
-        """One usable answer, text or well-formed tool calls, of the first model that gives one. Raises ModelFailure.
+        """Return one usable answer, text or well-formed tool calls, of the first model that gives one.
 
-        Nobody waits while there is a model that was not asked yet. A provider that the breaker has taken out is passed
-        over, and asked all the same when nobody else answered.
+        Raises ModelFailure. No model is retried while another was not called yet. A provider with an open
+        breaker is called only when no other answered.
         """
         candidates = [_Candidate(spec) for spec in dict.fromkeys(specs)]
         began = self.clock()
@@ -111,7 +111,7 @@ class Models:
         return answer
 
     async def close(self) -> None:
-        """Closes the clients' connections."""
+        """Close the clients' connections."""
         for spec, client in self._clients.items():
             await PROVIDERS[spec.provider].module.close(client)
         self._clients.clear()
@@ -148,7 +148,7 @@ class Models:
         return None
 
     async def _ask(self, candidate: _Candidate, messages: Sequence[BaseMessage], toolbox: Toolbox) -> Answer | None:
-        """One call. None if it failed, which the candidate and the breaker then know."""
+        """Call a model once. Return None if it failed, after telling the candidate and the breaker."""
         spec = candidate.spec
         candidate.tries += 1
         try:
@@ -206,13 +206,13 @@ class Models:
 
 
 def preload(providers: Sequence[str]) -> None:
-    """Imports the providers' packages, which takes a second or two, before the first turn needs them."""
+    """Import the providers' packages, which takes up to two seconds, before the first turn needs them."""
     for provider in providers:
         _ = PROVIDERS[provider].module
 
 
 def priced(usage: Usage, prices: Mapping[str, Price], agent: str | None) -> Usage:
-    """The usage with whose call it was, and what it cost if the model's price and the counts are known."""
+    """Return the usage with its agent and, if price and token counts are known, its cost."""
     price = prices.get(usage["model"])
     asked, given = usage["input_tokens"], usage["output_tokens"]
     cost = None
@@ -228,7 +228,7 @@ def _wait(tries: int, failed: ModelFailure) -> float:
 
 
 def _together(candidates: Sequence[_Candidate]) -> ModelFailure:
-    """What all of them failed with, as one."""
+    """Return one failure for all candidates."""
     failures = [candidate.failure for candidate in candidates]
     if len(failures) == 1:
         return failures[0]

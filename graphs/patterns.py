@@ -1,13 +1,13 @@
-"""Regular expressions of tenants, looked for in contacts' messages: in time that grows with the text, and no faster.
+"""Match tenants' regular expressions in linear time.
 
-Python's own engine can be made to take for ever, and would hold up every other turn of its process.
+Python's own engine can take exponential time, and would block every other turn of the process.
 """
 
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 
 class Pattern:
-    """A regular expression that is looked for anywhere in a text; case does not matter. Raises ValueError."""
+    """A regular expression that ignores case and matches anywhere in a text. Raises ValueError."""
 
     def __init__(self, text: str) -> None:
         try:
@@ -18,5 +18,5 @@ class Pattern:
             ) from None
 
     def is_in(self, text: str) -> bool:
-        """Whether the text holds it."""
+        """Return whether the text contains a match."""
         return self._validator.isinstance_python(text)

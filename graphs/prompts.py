@@ -1,4 +1,4 @@
-"""The texts that models are given around the tenant's own prompts."""
+"""The system messages around the tenant's prompts."""
 
 import json
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ IN_CHARGE = "Now {agent} is in charge, and stays so while the topic holds.\n"
 
 
 def for_agent(assistant: Assistant, agent: Agent, context: Context) -> str:
-    """The system message of an agent. What changes comes last, so that providers can cache the rest."""
+    """Return the system message of an agent. What changes comes last, so that providers can cache the rest."""
     return AGENT.format(
         prompt=agent.prompt.strip(),
         name=assistant.name,
@@ -38,7 +38,7 @@ def for_agent(assistant: Assistant, agent: Agent, context: Context) -> str:
 
 
 def for_router(assistant: Assistant, in_charge: str | None) -> str:
-    """The system message of the router. `in_charge`: the agent of the turn before."""
+    """Return the system message of the router. `in_charge` is the agent of the last turn."""
     choices: Iterable[Agent | Flow] = [*assistant.agents.values(), *assistant.flows.values()]
     return ROUTER.format(
         name=assistant.name,

@@ -1,4 +1,4 @@
-"""What is checkpointed between legs and turns. Bounded: older messages live in the inbox and the outbox."""
+"""The checkpointed state. Bounded: older messages are in the inbox and the outbox only."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
@@ -9,20 +9,20 @@ from langgraph.graph.message import add_messages
 Event = Literal["message", "reminder", "idle"]
 
 CALL = "a call"
-"""Who goes on after a flow whose next step is a tool call: no agent has such a name."""
+"""The successor of a flow whose next step is a tool call. No agent can have this name."""
 
 
 class Route(TypedDict):
-    """Where the router sent the turn, and why."""
+    """The router's target, and the reason."""
 
     to: str
     why: str
 
 
 class Usage(TypedDict):
-    """One model call. Token counts are None when the provider did not tell.
+    """One model call. Token counts are None when the provider did not report them.
 
-    `agent` is None for the router's; `cost` is an amount and its currency, when the tenant's YAML has the price.
+    `agent` is None for the router. `cost` is an amount with its currency, if the manifest has the price.
     """
 
     model: str
@@ -33,14 +33,14 @@ class Usage(TypedDict):
 
 
 class Reply(TypedDict):
-    """Something to be said to the contact."""
+    """A reply to the contact."""
 
     author: Literal["assistant", "operator"]
     body: str
 
 
 class FlowState(TypedDict):
-    """Where a flow stands: the step that waits for an answer, what it has been told, and its failed tries."""
+    """The position of a flow: the step that waits, the fields so far, and the invalid answers to the step."""
 
     name: str
     step: str
@@ -49,18 +49,18 @@ class FlowState(TypedDict):
 
 
 class Approval(TypedDict):
-    """What an operator decided about the calls that wait: refused ones by id, with the reason."""
+    """An operator's decision about calls: the approved ids, and the refused ids with the reason."""
 
     approved: list[str]
     refused: dict[str, str]
 
 
 class TurnState(TypedDict):
-    """What one turn works with. Made new by every turn's input; durable so that a killed turn goes on.
+    """The state of one turn. The turn's input creates it; it is durable so that another worker can continue the turn.
 
-    `said` and `button` are the contact's words of this turn; `handoff` is why a human is needed, if one is.
-    `approval` is what an operator decided within this turn, and `heard` what was said until then; `goes_on` is who goes
-    on after a flow: an agent, the close, or CALL. `rating` is what the contact has rated the conversation with.
+    `said` and `button` are the contact's input. `handoff` is the reason for a handoff. `approval` is an operator's
+    decision in this turn, and `heard` what was said before it. `goes_on` is the successor of a flow: an agent, the
+    close, or CALL. `rating` is the contact's rating.
     """
 
     event: Event
@@ -79,7 +79,10 @@ class TurnState(TypedDict):
 
 
 class State(TypedDict):
-    """The whole state of a conversation. `csat`: the contact was asked to rate it, and may have gone on instead."""
+    """The state of a conversation.
+
+    `csat`: the contact was asked for a rating, or declined it by writing something else.
+    """
 
     messages: Annotated[list[AnyMessage], add_messages]
     agent: str | None
@@ -89,7 +92,7 @@ class State(TypedDict):
 
 
 class Update(TypedDict, total=False):
-    """What a node may change."""
+    """The update that a node returns."""
 
     messages: Sequence[BaseMessage]
     agent: str | None
@@ -99,7 +102,7 @@ class Update(TypedDict, total=False):
 
 
 def new_turn(event: Event = "message", said: str = "", button: str | None = None) -> TurnState:
-    """A turn that has done nothing yet."""
+    """Return the state of a turn that starts."""
     return TurnState(
         event=event,
         said=said,
@@ -117,10 +120,10 @@ def new_turn(event: Event = "message", said: str = "", button: str | None = None
 
 
 def changed(turn: TurnState, **changes: Any) -> TurnState:
-    """The turn with some of its fields replaced."""
+    """Return the turn with some fields replaced."""
     return {**turn, **changes}  # type: ignore[typeddict-item]
 
 
 def saying(turn: TurnState, body: str | None, author: Literal["assistant", "operator"] = "assistant") -> TurnState:
-    """The turn with one more reply, if there is anything to say."""
+    """Return the turn with one more reply, if the text is not empty."""
     return changed(turn, replies=[*turn["replies"], Reply(author=author, body=body)]) if body else turn

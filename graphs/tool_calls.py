@@ -1,4 +1,4 @@
-"""Makes one tool call, whoever asks for it: checks the arguments, and goes the way that the tool's effects want."""
+"""Make one tool call: validate the arguments, then run the tool as its effects demand."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -11,7 +11,7 @@ from tools.ports import JSON, OutcomeUnknown, ToolCall, ToolContext, ToolFailed,
 
 
 class CallFailed(Exception):
-    """The call gave no result. The text tells the model why. `unknown`: it may have been done all the same."""
+    """A call without a result. The text is for the model. `unknown`: the call may have succeeded."""
 
     def __init__(self, reason: str, *, unknown: bool = False) -> None:
         super().__init__(reason)
@@ -19,8 +19,11 @@ class CallFailed(Exception):
 
 
 def needs_approval(tools: Mapping[str, Tool], own: Collection[str], call: ModelToolCall) -> bool:
-    """Whether an operator must be asked. Nobody is asked about what would not be done anyway: calls of tools that the
-    agent does not have (its `own` are), and arguments that do not fit."""
+    """Return whether the call needs an operator's approval.
+
+    Calls that would fail anyway need none: those of tools that the agent does not have (`own` are its tools), and
+    those with invalid arguments.
+    """
     tool = tools.get(call["name"])
     if tool is None or not tool.approval or call["name"] not in own:
         return False
@@ -32,7 +35,7 @@ def needs_approval(tools: Mapping[str, Tool], own: Collection[str], call: ModelT
 
 
 def fitting(tool: Tool, arguments: JSON) -> Any:
-    """The arguments as the tool takes them. Raises CallFailed."""
+    """Return the arguments as the tool takes them. Raises CallFailed."""
     try:
         return tool.parse(arguments)
     except InvalidArguments as error:
@@ -40,7 +43,7 @@ def fitting(tool: Tool, arguments: JSON) -> Any:
 
 
 async def perform(tool: Tool, call_id: str, arguments: JSON, runner: ToolRunner) -> JSON:
-    """The tool's result. Raises CallFailed."""
+    """Return the tool's result. Raises CallFailed."""
     parsed = fitting(tool, arguments)
 
     async def effect(context: ToolContext) -> JSON:

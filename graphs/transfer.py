@@ -1,4 +1,4 @@
-"""How an agent hands the contact over to another agent, or to a flow: by a tool that changes nothing but the state."""
+"""Transfer the contact to another agent or to a flow, by a tool that only changes the state."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ TRANSFER = "transfer"
 
 
 def declaration(assistant: Assistant, agent: Agent) -> dict[str, Any]:
-    """The tool as the agent's model is told of it. The agent must have somebody to hand over to."""
+    """Return the declaration of the transfer tool. The agent must have a target."""
     described: dict[str, Agent | Flow] = {**assistant.agents, **assistant.flows}
     others = "\n".join(f"- {name}: {described[name].description}" for name in agent.transfers)
     parameters = {

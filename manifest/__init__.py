@@ -1,1 +1,1 @@
-"""Tenants write their assistants as YAML. One folder per tenant; no Python."""
+"""The tenant's YAML: schema, validation, compilation and reference."""

@@ -1,4 +1,4 @@
-"""Makes of a valid document what graphs are built from."""
+"""Compile a valid manifest to the config that graphs are built from."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -37,7 +37,7 @@ from tools.registry import BUILTIN
 
 
 def tools_of(document: Document, files: Mapping[str, str]) -> tuple[dict[str, Tool], list[tuple[Location, str]]]:
-    """The built-in tools and those of the document, and what is wrong with the latter."""
+    """Return the built-in tools and those of the manifest, and the problems of the latter."""
     tools, problems = dict(BUILTIN), []
     for name, server in document.mcp.items():
         try:
@@ -53,7 +53,7 @@ def tools_of(document: Document, files: Mapping[str, str]) -> tuple[dict[str, To
 
 
 def assemble(document: Document, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Assistant:
-    """The assistant. The document must have been checked."""
+    """Return the assistant. The manifest must have been validated."""
     handoff, approvals, rules = document.handoff, document.approvals, document.routing.rules
     return Assistant(
         name=document.name,
@@ -98,7 +98,7 @@ def _agent(document: Document, name: str, agent: AgentSection, files: Mapping[st
 
 
 def transfers_of(document: Document, name: str) -> tuple[str, ...]:
-    """Whom an agent may transfer to: where routing is sticky, and nothing else is said, every other agent."""
+    """Return the targets that an agent may transfer to: by default every other agent, if routing is sticky."""
     named = document.agents[name].transfers
     if named is not None:
         return named
@@ -106,13 +106,13 @@ def transfers_of(document: Document, name: str) -> tuple[str, ...]:
 
 
 def knowledge_of(document: Document, files: Mapping[str, str]) -> tuple[str, ...]:
-    """The files that its patterns name."""
+    """Return the files that the manifest's patterns name."""
     named = (name for pattern in document.knowledge for name in sorted(files) if matches(pattern, name))
     return tuple(dict.fromkeys(named))
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether a pattern of `knowledge` names a file."""
+    """Return whether a pattern of `knowledge` names a file."""
     return name.endswith(SUFFIXES) and fnmatchcase(name, pattern) and name.count("/") == pattern.count("/")
 
 
@@ -133,7 +133,7 @@ def _flow(document: Document, name: str, flow: FlowSection) -> Flow:
 
 
 def step_name(step: StepSection, number: int) -> str:
-    """What other steps call a step: its name, or the field it asks for, or its number."""
+    """Return the name of a step: its `name`, else the field it asks for, else its number."""
     return step.name or (step.ask.field if step.ask else f"step{number}")
 
 

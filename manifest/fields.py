@@ -1,4 +1,4 @@
-"""The kinds of values that the sections of assistant.yaml are made of."""
+"""The types of values in assistant.yaml."""
 
 import re
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""What must not be left to a model, as assistant.yaml has it."""
+"""The sections of flows in assistant.yaml."""
 
 from typing import Annotated, Any, Literal
 
@@ -57,7 +57,7 @@ class BranchSection(Section):
 
 
 MOST_STEPS = 40
-"""Of one flow: a turn that runs through all of them stays within what one leg may take."""
+"""The maximum number of steps in a flow, so that a turn through all of them fits into one leg."""
 
 STEPS = ("ask", "set", "call", "branch", "say", "end")
 

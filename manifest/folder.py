@@ -1,4 +1,4 @@
-"""Reads a tenant's folder."""
+"""Read a tenant's folder."""
 
 import contextlib
 import os
@@ -12,13 +12,13 @@ from manifest.loader import LARGEST_FILE, MAIN, InvalidAssistant, Loaded, Proble
 from manifest.yaml_source import UNSTORABLE, parse
 
 LARGEST_PDF = 20 * 1024 * 1024
-"""Bytes of a PDF, of which only the text is kept."""
+"""The size limit of a PDF in bytes. Only its text is kept."""
 SCENARIOS = "scenarios"
-"""A folder of tests, which is no part of an assistant."""
+"""The folder of scenarios, which is no part of the assistant."""
 
 
 def load_folder(folder: Path) -> Loaded:
-    """The assistant of a tenant's folder. Raises InvalidAssistant."""
+    """Return the assistant of a tenant's folder. Raises InvalidAssistant."""
     main = folder / MAIN
     try:
         files = {MAIN: _read(main, folder)}
@@ -33,7 +33,7 @@ def load_folder(folder: Path) -> Loaded:
 
 
 def _patterns(text: str) -> list[str]:
-    """What the main file says of knowledge, as far as it can be read."""
+    """Return the patterns of `knowledge` in the main file, as far as it can be read."""
     with contextlib.suppress(InvalidAssistant):
         tree = parse(text)
         named = tree.get("knowledge") if isinstance(tree, Mapping) else None
@@ -42,7 +42,7 @@ def _patterns(text: str) -> list[str]:
 
 
 def _others(folder: Path, knowledge: list[str]) -> list[Path]:
-    """The files beside the main one that it may name; of texts that are knowledge only, those that it does name."""
+    """Return the files that the main file may name. Of texts for knowledge, those that it names."""
     found = (path for suffix in ("md", "json", "yaml", "yml") for path in folder.rglob(f"*.{suffix}"))
     known = (path for suffix in ("txt", "pdf") for path in folder.rglob(f"*.{suffix}"))
     named = (path for path in known if any(matches(each, path.relative_to(folder).as_posix()) for each in knowledge))
@@ -64,7 +64,7 @@ def _read(path: Path, folder: Path) -> str:
 
 
 def _text_of_pdf(path: Path) -> str:
-    """Its pages' text: what is published, and searched. Raises ValueError."""
+    """Return the text of a PDF's pages, which is published and searched. Raises ValueError."""
     if path.stat().st_size > LARGEST_PDF:
         raise ValueError(f"{path.name} is larger than {LARGEST_PDF // 1024 // 1024} MiB")
     try:

@@ -1,4 +1,4 @@
-"""What a tenant's agents may look up: its files, cut into passages."""
+"""Split the files that agents may search into passages."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,11 +7,11 @@ from tools.ports import Passage
 
 SUFFIXES = (".md", ".txt", ".pdf")
 LONGEST = 1_200
-"""Characters of a passage: as much as answers one question."""
+"""The length limit of a passage in characters: enough to answer one question."""
 
 
 def passages(files: Mapping[str, str], names: Iterable[str]) -> list[Passage]:
-    """All of these files, in order."""
+    """Return the passages of all files, in order."""
     return [
         Passage(name, heading, body)
         for name in names
@@ -21,7 +21,7 @@ def passages(files: Mapping[str, str], names: Iterable[str]) -> list[Passage]:
 
 
 def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
-    """The blocks, which blank lines part, under each heading of Markdown. A heading alone is a block of its own."""
+    """Return the blocks between blank lines under each Markdown heading. A heading alone is a block."""
     trail: list[tuple[int, str]] = []
     blocks: list[str] = []
     for block in re.split(r"\n\s*\n|\n(?=#{1,6} )", text):
@@ -44,7 +44,7 @@ def _section(trail: list[tuple[int, str]], blocks: list[str], *, last: bool) -> 
 
 
 def _packed(blocks: Iterable[str]) -> Iterator[str]:
-    """As many blocks as fit together; one that is too long is cut between words."""
+    """Return blocks joined up to the length limit. A longer block is split between words."""
     held = ""
     for block in (piece for whole in blocks for piece in _cut(whole)):
         if held and len(held) + 2 + len(block) > LONGEST:
@@ -57,7 +57,7 @@ def _packed(blocks: Iterable[str]) -> Iterator[str]:
 
 
 def _unwrapped(block: str) -> str:
-    """Lines that go on in the next one as one line; lists, tables and headings keep theirs."""
+    """Return wrapped lines as one line each. Lists, tables and headings keep their lines."""
     return re.sub(r"(?<![\n|:])\n(?=\w)(?!\d+[.)] )", " ", block)
 
 

@@ -1,4 +1,4 @@
-"""Reads an assistant's files into what graphs are built from, or says what is wrong, where, and how to mend it."""
+"""Load an assistant's files, or report every problem with its place and remedy."""
 
 import hashlib
 import json
@@ -19,30 +19,30 @@ from tools.registry import BUILTIN
 __all__ = ["MAIN", "Files", "InvalidAssistant", "Loaded", "Problem", "load"]
 
 LARGEST_FILE = 256 * 1024
-"""Bytes of one file."""
+"""The size limit of one file in bytes."""
 
 FOLLOWS_FROM: Mapping[int | str, set[int | str]] = {"lifecycle": {"lifecycle"}, "knowledge": {"agents"}}
-"""What is said of a section may only follow from a mistake in these."""
+"""Errors of a section that may be consequences of errors in these sections."""
 
 Files = Mapping[str, str]
-"""An assistant's files: path within the tenant's folder to text."""
+"""An assistant's files: text by path in the tenant's folder."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A valid assistant and the files it is made of. `content_hash` names exactly these files."""
+    """A valid assistant and its files. `content_hash` identifies the files."""
 
     assistant: Assistant
     files: Files
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 over the files' names and texts, in hexadecimal."""
+        """The SHA-256 of the files' names and texts, in hexadecimal."""
         return hashlib.sha256(json.dumps(self.files, sort_keys=True).encode()).hexdigest()
 
 
 def load(files: Files) -> Loaded:
-    """The assistant that these files make. Raises InvalidAssistant."""
+    """Return the assistant of these files. Raises InvalidAssistant."""
     text = files.get(MAIN, "")
     if len(text.encode("utf-8", "replace")) > LARGEST_FILE:
         raise InvalidAssistant([Problem(MAIN, 1, 1, f"{MAIN} is larger than {LARGEST_FILE // 1024} KiB")])
@@ -66,7 +66,7 @@ def load(files: Files) -> Loaded:
 
 
 def _besides(plain: Any, details: Sequence[Any], files: Files) -> list[tuple[Location, str]]:
-    """What else is wrong, if the rest makes a document without the values that do not fit."""
+    """Return the further problems, if the manifest is valid without the values that do not fit."""
     for detail in details:
         names = [number for number, part in enumerate(detail["loc"]) if isinstance(part, str)]
         where: Location = tuple(detail["loc"][: names[-1] + 1]) if names else ()

@@ -1,4 +1,4 @@
-"""What assistant.yaml may hold, made from its schema: as JSON Schema for editors, and as a page for people."""
+"""Generate the reference of assistant.yaml from its schema: JSON Schema for editors, and a page for people."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -41,10 +41,10 @@ WRITTEN: Mapping[str, Node] = {
     "_weekdays": DAYS,
     "_table_of_hours": OPENING_HOURS,
 }
-"""How values are written that are held otherwise, by the function that reads them."""
+"""The written form of values that are stored in another form, by the name of the function that reads them."""
 
 OR_ONE_TEXT = {"_named"}
-"""The functions that take a text for a section with one value."""
+"""The functions that accept a text for a section with one value."""
 
 KINDS = {
     node["pattern"]: kind for node, kind in ((DURATION, "duration"), (COUNT, "count"), (HOURS, "hours"), (DAYS, "days"))
@@ -77,7 +77,7 @@ and `recado tenants schema > assistant.schema.json` has written that file. Unkno
 
 @cache
 def json_schema() -> Node:
-    """The JSON Schema of assistant.yaml as it is written, for editors."""
+    """Return the JSON Schema of assistant.yaml as it is written, for editors."""
     made = Document.model_json_schema(by_alias=True, schema_generator=_AsWritten)
     for section in (made, *made.get("$defs", {}).values()):
         _explain(section)
@@ -107,7 +107,7 @@ def _name(schema: Mapping[str, Any]) -> str:
 
 
 def _explain(section: Node) -> None:
-    """Gives a section's properties what its description says of them, as "`key`: text", and takes it from there."""
+    """Move what a section's description says about its properties, as "`key`: text", to the properties."""
     properties = section.get("properties", {})
     parts = re.split(r"\s*`(\w+)`: ", " ".join(section.get("description", "").split()))
     said = dict(zip(parts[1::2], parts[2::2], strict=True))
@@ -119,7 +119,7 @@ def _explain(section: Node) -> None:
 
 
 def _tidy(node: Any) -> Any:
-    """The schema without what only programs care for: titles, nulls, defaults that say nothing, seconds."""
+    """Return the schema without titles, nulls, trivial defaults and seconds."""
     if isinstance(node, list):
         return [_tidy(item) for item in node]
     if not isinstance(node, dict):
@@ -144,7 +144,7 @@ def _tidied(key: str, value: Any) -> Any:
 
 
 def _duration(node: Node) -> Node:
-    """Says bounds and default of a duration as they are written: no JSON Schema can compare them."""
+    """Add bounds and default of a duration to its description: JSON Schema cannot compare durations."""
     low, high = (node.pop(bound, None) for bound in ("ge", "le"))
     if low is not None or high is not None:
         node["x-bounds"] = _range(*(None if bound is None else _written(bound) for bound in (low, high)))
@@ -172,12 +172,12 @@ def _range(low: Any, high: Any) -> str:
 
 
 def markdown() -> str:
-    """The reference page."""
+    """Return the reference page."""
     return _Page(json_schema()).text()
 
 
 def _built_in() -> Iterator[str]:
-    """The tools that every agent may name."""
+    """Return the table of built-in tools."""
     yield from ("## Built-in tools", "", "Under an agent's `tools`, or called by a flow.", "")
     yield from ("| name | arguments | what it does |", "|---|---|---|")
     for tool in BUILTIN.values():
@@ -187,7 +187,7 @@ def _built_in() -> Iterator[str]:
 
 
 class _Page:
-    """Each section once, where it first occurs; wherever else it occurs, a link leads there."""
+    """The page. Each section appears once, where it is first used; later uses link to it."""
 
     def __init__(self, schema: Node) -> None:
         self._definitions: Mapping[str, Node] = schema.get("$defs", {})
@@ -196,7 +196,7 @@ class _Page:
         self._visit("", schema)
 
     def text(self) -> str:
-        """The whole page."""
+        """Return the whole page."""
         sections = (line for path, node in self._sections for line in self._section(path, node))
         return "\n".join([INTRODUCTION, *_built_in(), *sections])
 
@@ -209,7 +209,7 @@ class _Page:
                     self._visit(place, self._definitions[name])
 
     def _references(self, path: str, node: Node) -> Iterator[tuple[str, str]]:
-        """The sections that a value may be, and where each of them stands."""
+        """Return the sections that a value may be, with their place."""
         if "$ref" in node:
             yield path, _referred(node)
         for choice in (*node.get("anyOf", ()), *node.get("oneOf", ())):
@@ -268,7 +268,7 @@ def _referred(node: Node) -> str:
 
 
 def _anchor(place: str) -> str:
-    """The anchor that GitHub gives a heading."""
+    """Return the anchor that GitHub gives a heading."""
     return re.sub(r"[^\w-]", "", place).lower()
 
 
@@ -279,7 +279,7 @@ def _code(value: Any) -> str:
 
 
 def _bounds(node: Node) -> str:
-    """What a value may be at least and at most; of a list, how many there may be."""
+    """Return the bounds of a value, or of the length of a list."""
     if "x-bounds" in node:
         return str(node["x-bounds"])
     for low, high, unit in (

@@ -1,4 +1,4 @@
-"""The tools that tenants define themselves: their sections of assistant.yaml, and the tools that these make."""
+"""The sections of tenants' own tools, and the tools that are made from them."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -41,7 +41,7 @@ Secrets = Annotated[dict[str, str], Field(max_length=40, description="Values may
 
 
 class ToolProblem(ValueError):
-    """A tool that cannot be made. `location` leads to what is wrong, from the section on."""
+    """A problem of a tool. `location` is its place within the section."""
 
     def __init__(self, location: Location, message: str) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class ToolProblem(ValueError):
 
 
 def _named(key: str) -> Callable[[Any], Any]:
-    """Lets a section be written as one text, which is the value of this key."""
+    """Return a validator that accepts one text in place of a section with this key."""
     return lambda value: {key: value} if isinstance(value, str) else value
 
 
@@ -191,7 +191,7 @@ class ToolSection(Section):
 
     @property
     def kind(self) -> str:
-        """Which of the KINDS it is."""
+        """The key of KINDS that is set."""
         return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
     @model_validator(mode="after")
@@ -213,7 +213,7 @@ class ToolSection(Section):
 def make_tool(
     name: str, section: ToolSection, mcp_servers: Mapping[str, McpServerSection], files: Mapping[str, str]
 ) -> Tool:
-    """The tool that a section describes; `files` are the tenant's, text by path. Raises ToolProblem."""
+    """Return the tool of a section. `files` are the tenant's, text by path. Raises ToolProblem."""
     if section.python is not None:
         return _python_tool(name, section, section.python)
     if section.openapi is not None:
@@ -229,7 +229,7 @@ def make_tool(
 
 
 def mcp_server(section: McpServerSection) -> McpServer:
-    """The server that a section under `mcp` describes. Raises ToolProblem."""
+    """Return the server of a section under `mcp`. Raises ToolProblem."""
     if section.url is not None:
         url = _templated(("url",), parse_url_template, section.url)
         if url.arguments or url.secrets:

@@ -1,4 +1,4 @@
-"""What is wrong with a document whose every part is right: names that nobody has, and ways that lead nowhere."""
+"""Validate references and paths of a manifest whose sections are valid each by itself."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
@@ -22,7 +22,7 @@ Found = Iterator[tuple[Location, str]]
 
 
 def dangling(document: Document, files: Mapping[str, str], tools: Mapping[str, Tool]) -> list[tuple[Location, str]]:
-    """Everything that is wrong, with its place."""
+    """Return every problem with its place."""
     return [
         *_names(document),
         *_routes(document),
@@ -180,7 +180,7 @@ def _flow(document: Document, name: str, flow: FlowSection, tools: Mapping[str, 
 
 
 def _choices(flow: FlowSection) -> dict[str, list[str]]:
-    """What a field can be that only questions with choices set."""
+    """Return the possible values of fields that only questions with choices set."""
     asks = [step.ask for step in flow.steps if step.ask is not None]
     others = {ask.field for ask in asks if not ask.choices}
     others |= {name for step in flow.steps for name in step.set_ or {}}
@@ -255,7 +255,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _ways(where: Location, flow: FlowSection, names: list[str]) -> Found:
-    """Steps that nothing leads to, and circles that ask nothing: a turn in one would never end."""
+    """Return problems of unreachable steps, and of cycles without a question, in which a turn would not end."""
     following = {name: _next(step, name, names) for name, step in zip(names, flow.steps, strict=True)}
     reached = {names[0]}
     while more := {to for name in reached for to in following[name] if to in following} - reached:

@@ -1,4 +1,4 @@
-"""assistant.yaml as a tree that remembers lines and columns, and what may be wrong with it."""
+"""Parse YAML with lines and columns, and report problems with their place."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tools.names import nearest
 MAIN = "assistant.yaml"
 
 MOST_VALUES = 20_000
-"""Values in one file, aliases counted wherever they are used."""
+"""The maximum number of values in one file. Each use of an alias counts."""
 
 FORBIDDEN = {"\t": "a tab: indent with spaces", "\x00": "a NUL character"}
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -29,7 +29,7 @@ Location = tuple[int | str, ...]
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong. Lines and columns count from 1."""
+    """A problem. Line and column count from 1."""
 
     file: str
     line: int
@@ -41,7 +41,7 @@ class Problem:
 
 
 class InvalidAssistant(Exception):
-    """The files do not make an assistant. `problems` names everything that is wrong with them."""
+    """The files are no valid assistant. `problems` lists every problem."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = sorted(problems, key=lambda p: (p.file, p.line, p.column))
@@ -87,7 +87,7 @@ EXPECTED = {
     "string_type": TEXT,
     "tuple_type": LIST,
 }
-"""What values of the wrong kind are told, in place of Python's words."""
+"""The error texts for values of the wrong type."""
 PATTERNS = {NAME: "expected a name of small letters without accents, digits and _, such as agenda_2"}
 
 
@@ -100,7 +100,7 @@ def _of_yaml(problem: str) -> str:
 
 
 class Plain:
-    """Turns the tree into plain values. Aliases count each time they are used, so they cannot multiply."""
+    """Converts the tree to plain values. Each use of an alias counts, so that aliases cannot multiply without limit."""
 
     def __init__(self) -> None:
         self._left = MOST_VALUES
@@ -123,7 +123,7 @@ class Plain:
 
 
 class _Unstorable:
-    """Stands for a text with characters that no message can hold: of no type that the schema allows."""
+    """Replaces a text with characters that cannot be stored. No type of the schema accepts it."""
 
 
 def problem_of(tree: CommentedMap, detail: Any) -> Problem:
@@ -148,7 +148,7 @@ def problem_of(tree: CommentedMap, detail: Any) -> Problem:
 
 
 def position(tree: Any, where: Location, *, of_key: bool = False) -> tuple[int, int]:
-    """Line and column of a value, or of its key, or of the innermost thing on the way there that exists."""
+    """Return line and column of a value, of its key, or of the innermost parent that exists."""
     node, position = tree, (0, 0)
     for number, part in enumerate(where):
         last = number == len(where) - 1
@@ -163,7 +163,7 @@ def position(tree: Any, where: Location, *, of_key: bool = False) -> tuple[int, 
 
 
 def keys_at(where: Location) -> list[str]:
-    """The keys that the schema allows at a place of the file."""
+    """Return the keys that the schema allows at a place."""
     model: Any = Document
     for part in where:
         model = _keys(model).get(str(part)) if _section(model) else _item_type(_without_none(model))
@@ -171,7 +171,7 @@ def keys_at(where: Location) -> list[str]:
 
 
 def _keys(annotation: Any) -> dict[str, Any]:
-    """A section's keys as the file has them, and what they hold."""
+    """Return a section's keys as they are written, with their values."""
     model = _section(annotation)
     return {field.alias or name: field.annotation for name, field in model.model_fields.items()} if model else {}
 
@@ -191,10 +191,10 @@ def _item_type(annotation: Any) -> Any:
 
 
 def path_of(where: Location) -> str:
-    """A place of the file in words."""
+    """Return a place of the file in words."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
 
 
 def inside(where: Location) -> str:
-    """What to add to an error about something within that place."""
+    """Return the addition to an error about something within that place."""
     return f" in `{path_of(where)}`" if where else ""

@@ -1,1 +1,1 @@
-"""One module per node. A node is an async function of (state, runtime) that returns what changes."""
+"""The nodes, one module each. A node is an async function of (state, runtime) that returns an update."""

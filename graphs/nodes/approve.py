@@ -1,4 +1,4 @@
-"""Stops before tool calls that an operator must approve."""
+"""Stop before tool calls that an operator must approve."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
@@ -16,7 +16,7 @@ from tools.base import InvalidArguments
 
 
 class WaitingCall(TypedDict):
-    """A call that waits."""
+    """A call that waits for approval."""
 
     id: str
     tool: str
@@ -24,7 +24,7 @@ class WaitingCall(TypedDict):
 
 
 class ApprovalRequest(TypedDict):
-    """What an operator is asked."""
+    """The interrupt's value, which operators see."""
 
     kind: Literal["approval"]
     queue: str
@@ -34,7 +34,7 @@ class ApprovalRequest(TypedDict):
 
 
 def make_approve(assistant: Assistant) -> Node[Update]:
-    """The node. It runs again from its top at the resume, so nothing happens before the interrupt."""
+    """Return the node. It runs again from its start after the resume, so it does nothing before the interrupt."""
 
     async def approve(state: State) -> Update:
         last = state["messages"][-1]
@@ -70,7 +70,7 @@ def _request(assistant: Assistant, calls: Sequence[ModelToolCall]) -> ApprovalRe
 
 
 def _edited(assistant: Assistant, call: ModelToolCall, decision: Decision) -> dict[str, Any] | None:
-    """The arguments to call with; None when the call is refused, or was edited into one that does not fit."""
+    """Return the arguments of an approved call. None when it is rejected, or edited into invalid arguments."""
     if decision["action"] != "approve":
         return None
     arguments = dict(decision.get("arguments", {}).get(str(call["id"]), call["args"]))

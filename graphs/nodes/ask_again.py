@@ -1,4 +1,4 @@
-"""Comes back to a flow's question after an agent has answered something in between."""
+"""Return to a flow's question after an agent has answered something else."""
 
 from langchain_core.messages import AIMessage
 
@@ -9,7 +9,7 @@ from graphs.state import State, Update, saying
 
 
 def make_ask_again(assistant: Assistant) -> Node[Update]:
-    """The node. A flow that the version no longer has is left."""
+    """Return the node. A flow that the version no longer has is left."""
 
     async def ask_again(state: State) -> Update:
         question = question_of(assistant, state["flow"])

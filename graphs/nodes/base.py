@@ -1,4 +1,4 @@
-"""The shapes of a node."""
+"""The types of nodes."""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -11,23 +11,23 @@ from graphs.state import State
 
 
 class Node[Result](Protocol):
-    """A node that needs the state only."""
+    """A node that takes the state."""
 
     def __call__(self, state: State) -> Awaitable[Result]:
-        """What changes."""
+        """Return the update."""
         ...
 
 
 class NodeWithRuntime[Result](Protocol):
-    """A node that needs the turn's context, too."""
+    """A node that takes the state and the turn's context."""
 
     def __call__(self, state: State, *, runtime: Runtime[Context]) -> Awaitable[Result]:
-        """What changes."""
+        """Return the update."""
         ...
 
 
 def given[R](node: NodeWithRuntime[R], context: Callable[[], Context] | None) -> NodeWithRuntime[R]:
-    """The node with a context that is made where whoever runs the graph cannot pass one."""
+    """Return the node with a context for callers that cannot pass one."""
     if context is None:
         return node
 

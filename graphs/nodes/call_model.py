@@ -1,4 +1,4 @@
-"""Asks the agent's model."""
+"""Call the agent's model."""
 
 from collections.abc import Sequence
 from uuid import uuid4
@@ -15,11 +15,11 @@ from graphs.nodes.base import NodeWithRuntime
 from graphs.state import State, Update, changed, saying
 
 CALLS_PER_TURN = 10
-"""An agent that has still not answered after so many calls goes round in circles."""
+"""The maximum number of model calls in a turn. An agent that needs more is in a loop."""
 
 
 def make_call_model(assistant: Assistant) -> NodeWithRuntime[Update]:
-    """The node, with every agent's tools declared once."""
+    """Return the node, with the tool declarations of every agent."""
     toolboxes = {agent.name: _toolbox(assistant, agent) for agent in assistant.agents.values()}
 
     async def call_model(state: State, runtime: Runtime[Context]) -> Update:
@@ -42,7 +42,7 @@ def make_call_model(assistant: Assistant) -> NodeWithRuntime[Update]:
 
 
 def with_fresh_ids(message: AIMessage, earlier: Sequence[BaseMessage]) -> AIMessage:
-    """The message with ids of its own for its tool calls: some servers count them from zero in every answer."""
+    """Return the message with new ids for its tool calls: some servers count from zero in every answer."""
     taken = {call["id"] for said in earlier if isinstance(said, AIMessage) for call in said.tool_calls}
     fresh: list[str] = []
     for call in message.tool_calls:

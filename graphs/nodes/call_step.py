@@ -1,4 +1,4 @@
-"""Makes the tool call that a flow has come to. A leg was committed just before, so what the flow heard is settled."""
+"""Make a flow's tool call. A leg is committed before, so the flow's answers are durable."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,11 +17,11 @@ from graphs.tool_calls import CallFailed, perform
 from tools.ports import JSON, ToolRunner
 
 CALLS = "calls made"
-"""The field that counts a flow's calls: no text can name it."""
+"""The field that counts a flow's calls. No text can refer to it."""
 
 
 def make_call_step(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
-    """The node, for the calls of all flows."""
+    """Return the node for the calls of all flows."""
 
     async def call_step(state: State, runtime: Runtime[Context]) -> Command[str]:
         at, turn = state["flow"], changed(state["turn"], goes_on=None)

@@ -1,4 +1,4 @@
-"""Ends the conversation, and asks how it was."""
+"""Close the conversation, and ask for a rating."""
 
 from langchain_core.messages import AIMessage
 
@@ -9,7 +9,7 @@ from graphs.state import State, Update, changed, saying
 
 
 def make_close(assistant: Assistant) -> Node[Update]:
-    """The node. The next message of the contact opens a new conversation, unless it is asked to rate this one."""
+    """Return the node. After it a message opens a new conversation, unless a rating is asked for."""
     goodbye, csat = assistant.lifecycle.goodbye, assistant.lifecycle.csat
 
     async def close(state: State) -> Update:

@@ -1,4 +1,4 @@
-"""Stops until an operator decides."""
+"""Stop until an operator decides."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict
@@ -14,7 +14,7 @@ Next = Command[Literal["route", "close", "__end__"]]
 
 
 class Said(TypedDict):
-    """Something said while the human had the conversation."""
+    """A message of the time when a human had the conversation."""
 
     id: str
     author: Literal["contact", "operator"]
@@ -22,9 +22,9 @@ class Said(TypedDict):
 
 
 class Decision(TypedDict):
-    """What the graph is resumed with. `unattended`: nobody took the conversation in time.
+    """The value that the graph is resumed with. `unattended` says that no operator decided in time.
 
-    For an approval: `arguments` are edited ones by the calls' ids, and `reason` is why it was refused.
+    For an approval, `arguments` are edited arguments by call id, and `reason` is why it is rejected.
     """
 
     action: Literal["return", "close", "approve", "reject"]
@@ -36,7 +36,7 @@ class Decision(TypedDict):
 
 
 class Request(TypedDict):
-    """What an operator is asked."""
+    """The interrupt's value, which operators see."""
 
     kind: Literal["handoff"]
     queue: str
@@ -45,7 +45,7 @@ class Request(TypedDict):
 
 
 def make_handoff(assistant: Assistant) -> Node[Next]:
-    """The node. It runs again from its top at the resume, so nothing happens before the interrupt."""
+    """Return the node. It runs again from its start after the resume, so it does nothing before the interrupt."""
 
     async def handoff(state: State) -> Next:
         request = Request(
@@ -72,7 +72,7 @@ def make_handoff(assistant: Assistant) -> Node[Next]:
 
 
 def _unanswered(decision: Decision) -> list[str]:
-    """What the contact said while nobody was there to answer it."""
+    """Return the contact's messages that no operator answered."""
     said = decision.get("said", ()) if decision.get("unattended") else ()
     return [line["body"] for line in said if line["author"] == "contact"]
 
@@ -92,7 +92,7 @@ def _superseded(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
 
 
 def attributed(said: Sequence[Said]) -> list[BaseMessage]:
-    """What was said while a human had the conversation, as messages."""
+    """Return the messages of the time when a human had the conversation, attributed to their authors."""
     return [
         HumanMessage(line["body"], id=line["id"])
         if line["author"] == "contact"

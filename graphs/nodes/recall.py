@@ -1,4 +1,4 @@
-"""Keeps the history that the models see short and valid."""
+"""Keep the history that models see short and valid."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from graphs.state import State, Update, changed, new_turn
 
 
 def make_recall(assistant: Assistant) -> Node[Update]:
-    """The node, for one assistant's window."""
+    """Return the node for the assistant's window."""
 
     async def recall(state: State) -> Update:
         turn, messages = dict(state).get("turn"), state["messages"]
@@ -37,7 +37,7 @@ def make_recall(assistant: Assistant) -> Node[Update]:
 
 
 def kept_short_and_valid(messages: Sequence[BaseMessage], window: int) -> list[BaseMessage]:
-    """What must be removed and added for the history to be no longer than the window, and whole."""
+    """Return the removals and additions that make the history valid and no longer than the window."""
     start = window_start(messages, window)
     repaired = answer_dangling_calls(messages[start:])
     if repaired is None:
@@ -47,9 +47,9 @@ def kept_short_and_valid(messages: Sequence[BaseMessage], window: int) -> list[B
 
 
 def window_start(messages: Sequence[BaseMessage], window: int) -> int:
-    """Where the last `window` messages begin, moved on to a contact's message: no call is parted from its result.
+    """Return the start of the last `window` messages, moved to a contact's message, so that calls keep their results.
 
-    What the contact has just said is never cut, however much it is.
+    The contact's newest messages are never cut.
     """
     if len(messages) <= window:
         return 0
@@ -59,14 +59,14 @@ def window_start(messages: Sequence[BaseMessage], window: int) -> int:
 
 
 def _just_said(messages: Sequence[BaseMessage]) -> int:
-    """Where what the contact has said last begins."""
+    """Return the index at which the contact's newest messages begin."""
     return next((i for i in range(len(messages), 0, -1) if not isinstance(messages[i - 1], HumanMessage)), 0)
 
 
 def answer_dangling_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage] | None:
-    """The messages with a result for every tool call, or None when none is missing.
+    """Return the messages with a result for every tool call, or None when none is missing.
 
-    A turn that was given up leaves calls without results, and providers refuse such a history for ever.
+    A parked turn leaves calls without results. Providers refuse such a history.
     """
     answered = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
     called = {call["id"] for message in messages if isinstance(message, AIMessage) for call in message.tool_calls}

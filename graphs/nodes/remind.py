@@ -1,4 +1,4 @@
-"""Asks a contact who has gone quiet whether it is still there."""
+"""Remind a silent contact."""
 
 from langchain_core.messages import AIMessage
 
@@ -8,7 +8,7 @@ from graphs.state import State, Update, saying
 
 
 def make_remind(assistant: Assistant) -> Node[Update]:
-    """The node. Whoever is in charge stays so, and a flow goes on waiting for its answer."""
+    """Return the node. The agent in charge and a waiting flow stay as they are."""
     message = assistant.lifecycle.idle_message
 
     async def remind(state: State) -> Update:

@@ -1,4 +1,4 @@
-"""Decides who answers: rules first, free of charge; then one structured model call."""
+"""Decide who answers: by rules first, then by one structured model call."""
 
 from typing import Any
 
@@ -18,14 +18,14 @@ from graphs.nodes.base import NodeWithRuntime
 from graphs.state import FlowState, Route, State, TurnState, Usage, changed, saying
 
 FAILED = ""
-"""Where a router that failed sends a turn."""
+"""The target of a turn whose router failed."""
 
 MESSAGES_READ = 6
-"""The router sees the end of the conversation only."""
+"""The number of messages that the router reads."""
 
 
 def make_route(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
-    """The node, for one assistant's rules, agents and flows."""
+    """Return the node for the assistant's rules, agents and flows."""
     classifier = Classifier(assistant)
     languages = Languages(assistant)
 
@@ -61,7 +61,7 @@ def _heard(assistant: Assistant, languages: Languages, state: State, context: Co
 def without_model(
     assistant: Assistant, state: State, rule_input: RuleInput, over_limit: str | None = None
 ) -> Route | None:
-    """Where the turn goes without a model: by a rule, on with its flow, to the agent in charge, or the only way."""
+    """Return the route that needs no model: a rule, a waiting flow, the sticky agent, or the only agent."""
     if state["turn"]["event"] == "idle":
         return Route(to=CLOSE, why="idle")
     if state.get("csat") == "asked":
@@ -95,7 +95,7 @@ def _goto(assistant: Assistant, choice: Route, turn: TurnState, flow: FlowState 
 
 
 class Classifier:
-    """One structured model call that picks an agent, a human, or the end."""
+    """Picks an agent, a human or the close with one structured model call."""
 
     def __init__(self, assistant: Assistant) -> None:
         self._assistant = assistant
@@ -104,7 +104,7 @@ class Classifier:
         self._toolbox = Toolbox([self._declaration()], forced="route")
 
     async def choose(self, models: Models, state: State) -> tuple[Route, list[Usage]]:
-        """The model's choice, or FAILED and why, and what it cost. It gets a second try when it names nobody."""
+        """Return the model's choice, or FAILED with the reason, and the usage. An invalid choice gets a second try."""
         messages = state["messages"]
         system = SystemMessage(prompts.for_router(self._assistant, state.get("agent")))
         spoken = [m for m in messages if isinstance(m, HumanMessage) or (isinstance(m, AIMessage) and not m.tool_calls)]

@@ -1,4 +1,4 @@
-"""Runs the tools that the model called. A leg was committed just before, so every call's id is durable."""
+"""Run the tools that the model called. A leg is committed before, so every call's id is durable."""
 
 import json
 
@@ -16,11 +16,11 @@ from graphs.transfer import TRANSFER
 from tools.ports import JSON, ToolRunner
 
 LONGEST_RESULT = 8_000
-"""Characters of a tool's result that a model gets to see."""
+"""The number of characters of a tool's result that a model reads."""
 
 
 def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
-    """The node. An agent's calls reach its own tools only, whatever its model was talked into."""
+    """Return the node. An agent can call only its own tools."""
 
     async def run_tools(state: State, runtime: Runtime[Context]) -> Update:
         turn = state["turn"]

@@ -10,7 +10,7 @@ from graphs.config import ModelSpec
 
 
 def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:
-    """A client without retries of its own: ours are counted. To Google's client, one retry means one try."""
+    """Return a client without retries of its own, because we count them. For Google, one retry means one try."""
     options: dict[str, Any] = {} if spec.temperature is None else {"temperature": spec.temperature}
     return ChatGoogleGenerativeAI(
         model=spec.model,
@@ -24,6 +24,6 @@ def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:
 
 
 async def close(client: ChatGoogleGenerativeAI) -> None:
-    """Closes the client's connections."""
+    """Close the client's connections."""
     if client.client is not None:
         await client.client.aio.aclose()

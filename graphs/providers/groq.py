@@ -12,24 +12,24 @@ from graphs.config import ModelSpec
 
 
 class LeanCompletions:
-    """Groq's chat completions without the SDK's walk over every message, as for OpenAI (docs/decisions/0003)."""
+    """Groq's chat completions, without the SDK's traversal of every message (docs/decisions/0003)."""
 
     def __init__(self, completions: AsyncCompletions) -> None:
         self._completions = completions
 
     async def create(self, *, messages: list[dict[str, Any]], **options: Any) -> ChatCompletion:
-        """The same request: the SDK merges `extra_body` into it as it is."""
+        """Send the same request. The SDK merges `extra_body` into it unchanged."""
         untouched = {"messages": messages, **({"tools": options.pop("tools")} if "tools" in options else {})}
         answer: ChatCompletion = await self._completions.create(messages=[], extra_body=untouched, **options)
         return answer
 
     async def close(self) -> None:
-        """Closes the client's connections."""
+        """Close the client's connections."""
         await self._completions._client.close()
 
 
 def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:
-    """A client without retries of its own: ours are counted."""
+    """Return a client without retries of its own, because we count them."""
     options: dict[str, Any] = {} if spec.temperature is None else {"temperature": spec.temperature}
     client = ChatGroq(
         model=spec.model,
@@ -45,5 +45,5 @@ def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:
 
 
 async def close(client: ChatGroq) -> None:
-    """Closes the client's connections."""
+    """Close the client's connections."""
     await client.async_client.close()

@@ -1,4 +1,4 @@
-"""OpenAI, and whatever speaks its protocol."""
+"""OpenAI, and servers with the same protocol."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from graphs.config import ModelSpec
 
 
 class LeanChatOpenAI(ChatOpenAI):
-    """ChatOpenAI without the SDK's walk over every message.
+    """ChatOpenAI without the SDK's traversal of every message.
 
-    The SDK looks for keys to rename and files to encode in all that it is given, which for a chat's messages and tools
-    finds nothing and takes two thirds of a call's CPU (docs/decisions/0003). It leaves `extra_body` alone.
+    The SDK searches messages and tools for keys to rename and files to encode. A chat has none, and the search
+    takes two thirds of a call's CPU (docs/decisions/0003). `extra_body` is not searched.
     """
 
     def _get_request_payload(
@@ -26,7 +26,7 @@ class LeanChatOpenAI(ChatOpenAI):
 
 
 def build(spec: ModelSpec, api_key: str, base_url: str | None) -> LeanChatOpenAI:
-    """A client without retries of its own: ours are counted. Its connections are its own, too, to be closed with it."""
+    """Return a client without retries of its own, because we count them. It owns its connections."""
     return LeanChatOpenAI(
         model=spec.model,
         api_key=SecretStr(api_key),
@@ -41,5 +41,5 @@ def build(spec: ModelSpec, api_key: str, base_url: str | None) -> LeanChatOpenAI
 
 
 async def close(client: LeanChatOpenAI) -> None:
-    """Closes the client's connections."""
+    """Close the client's connections."""
     await client.root_async_client.close()

@@ -1,4 +1,4 @@
-"""A new tenant's folder: complete, commented and valid as it is."""
+"""The template of a new tenant's folder. It is valid as it is."""
 
 import json
 from importlib import resources
@@ -12,7 +12,7 @@ SCHEMA_FILE = "assistant.schema.json"
 
 
 def write(folder: Path, language: str) -> list[Path]:
-    """Writes a folder that is named for the tenant's slug, and returns its files. Raises FileExistsError."""
+    """Write a folder named for the tenant's slug, and return its files. Raises FileExistsError."""
     slug = folder.name
     name = slug.replace("-", " ").title()
     folder.mkdir(parents=True)

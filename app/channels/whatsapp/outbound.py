@@ -47,7 +47,7 @@ class _RateLimited(Exception):
 
 
 class _HttpClient(AsyncHttpClient):  # type: ignore[misc]
-    """Twilio's client over one aiohttp session. It has real time limits, a configurable base URL, and logs no bodies."""
+    """Twilio did not process the request. `retry_after` is the wait in seconds that it asked for, if any."""
 
     def __init__(self, base_url: str, timeout: float) -> None:
         super().__init__(_SILENT, is_async=True, timeout=timeout)
