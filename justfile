@@ -34,3 +34,4 @@ studio port="2024":
 # Write the generated pages again: after a change of the YAML's schema or of a built-in tool
 docs:
     uv run recado tenants schema --markdown > docs/reference/assistant-yaml.md
+    uv run recado tenants schema > docs/reference/assistant.schema.json

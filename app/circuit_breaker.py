@@ -15,7 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from graphs.circuit_breaker import FAILURES, REST, WINDOW, LocalBreaker, Record
+from graphs.circuit_breaker import FAILURES, REST, WINDOW, BreakerState, LocalBreaker
 
 log = structlog.get_logger()
 
@@ -56,7 +56,7 @@ LIFE = int(WINDOW + 10 * REST)
 class _Seen:
     """A state of the breaker in Redis, and the time until which it is used."""
 
-    record: Record
+    record: BreakerState
     until: float
     trial: bool = False
 
@@ -104,7 +104,7 @@ class RedisBreaker:
         seen = self._seen.get(provider)
         if seen is None or seen.record.failures == 0:
             return
-        self._seen[provider] = _Seen(Record(), self._clock() + FRESH)
+        self._seen[provider] = _Seen(BreakerState(), self._clock() + FRESH)
         await self._reached(lambda: self._redis.delete(self._key(provider)))
 
     async def close(self) -> None:
@@ -122,7 +122,7 @@ class RedisBreaker:
             self._seen.pop(provider, None)
             return None
         failures, since, until, trial = answer
-        seen = _Seen(Record(int(failures), float(since), float(until)), now + FRESH, trial == "1")
+        seen = _Seen(BreakerState(int(failures), float(since), float(until)), now + FRESH, trial == "1")
         self._seen[provider] = seen
         return seen
 

@@ -126,10 +126,17 @@ class Child:
             self._process.send_signal(number)
 
     def stop(self, timeout: float = 30.0) -> int | None:
-        """Ask the process to end, kill it after `timeout` seconds, and return its exit code."""
+        """Ask the process to end, and wait until it has ended, as `wait` does."""
+        self.send(signal.SIGTERM)
+        return self.wait(timeout)
+
+    def wait(self, timeout: float = 30.0) -> int | None:
+        """Return the exit code, after killing the process when it runs for another `timeout` seconds.
+
+        Return None for a process that was not started.
+        """
         if self._process is None:
             return None
-        self.send(signal.SIGTERM)
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:

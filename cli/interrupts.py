@@ -16,7 +16,7 @@ from app.conversations import service as conversations
 from app.conversations.queries import PendingInterrupt
 from app.db import Database, Role
 from app.errors import RecadoError
-from app.inbox.decisions import Decision, decide
+from app.inbox.decisions import OperatorDecision, decide
 from app.inbox.service import Inbox
 from cli import environment
 
@@ -72,7 +72,9 @@ def resolve(
 ) -> None:
     """Decide about an interrupt. The decision enters the inbox like everything else."""
     settings = environment.settings("REDIS_URL")
-    decision = Decision(action or "return", reply=_text(reply), arguments=_arguments(arguments), reason=_text(reason))
+    decision = OperatorDecision(
+        action or "return", reply=_text(reply), arguments=_arguments(arguments), reason=_text(reason)
+    )
     conversation_id = asyncio.run(_resolve(settings, interrupt_id, decision))
     click.echo(f"decided: {decision.action} (conversation {conversation_id})")
 
@@ -93,7 +95,7 @@ def _arguments(text: str | None) -> dict[str, dict[str, Any]] | None:
     return found
 
 
-async def _resolve(settings: Settings, interrupt_id: str, decision: Decision) -> str:
+async def _resolve(settings: Settings, interrupt_id: str, decision: OperatorDecision) -> str:
     nudger = Nudger(broker.make_broker(settings.redis_url))
     async with (
         Database(settings.database_url, size=1) as tenants,

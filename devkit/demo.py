@@ -14,7 +14,6 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,9 @@ from graphs.config import Assistant
 from graphs.providers import PROVIDERS
 from manifest.folder import load_folder
 from manifest.loader import InvalidAssistant, Loaded, load
+
+SHIPPED_TENANTS = Path(__file__).resolve().parents[1] / "tenants"
+SHIPPED_SCRIPTS = Path(__file__).resolve().parent / "simulators" / "scripts"
 
 SMOKE_TEXT = "Olá! Quanto custa uma limpeza?"
 SMOKE_TIMEOUT = 60.0
@@ -67,12 +69,12 @@ class DemoTenant:
     @property
     def path(self) -> Path:
         """The folder of its manifest."""
-        return self.folder or Path(str(resources.files("tenants") / self.slug))
+        return self.folder or SHIPPED_TENANTS / self.slug
 
     @property
     def script(self) -> Path | None:
         """The script that the simulated model follows for it."""
-        shipped = Path(str(resources.files("devkit.simulators"))) / "scripts" / f"{self.slug}.yaml"
+        shipped = SHIPPED_SCRIPTS / f"{self.slug}.yaml"
         path = shipped if self.folder is None else self.folder / "scenarios" / "model.yaml"
         return path if path.exists() else None
 

@@ -155,7 +155,7 @@ class Processes:
         names = names or tuple(self.children)
         for name in names:
             self.children[name].send(signal.SIGTERM)
-        return {name: self.children[name].stop() for name in names}
+        return {name: self.children[name].wait() for name in names}
 
 
 class Stack(Processes):

@@ -12,7 +12,7 @@ from graphs.edges import after_flow, flow_node, make_after_model, make_after_too
 from graphs.flows import compiled
 from graphs.nodes.approve import make_approve
 from graphs.nodes.ask_again import make_ask_again
-from graphs.nodes.base import given
+from graphs.nodes.base import inject_context
 from graphs.nodes.call_model import make_call_model
 from graphs.nodes.call_step import make_call_step
 from graphs.nodes.close import make_close
@@ -37,11 +37,11 @@ def build(assistant: Assistant, *, context: Callable[[], Context] | None = None,
     """
     graph = StateGraph(State, context_schema=Context)
     graph.add_node("recall", make_recall(assistant))
-    graph.add_node("route", given(make_route(assistant), context), destinations=_destinations(assistant))
+    graph.add_node("route", inject_context(make_route(assistant), context), destinations=_destinations(assistant))
     graph.add_node("select_agent", select_agent)
-    graph.add_node("call_model", given(make_call_model(assistant), context))
-    graph.add_node("run_tools", given(make_run_tools(assistant), context))
-    graph.add_node("call_step", given(make_call_step(assistant), context), destinations=_after_call(assistant))
+    graph.add_node("call_model", inject_context(make_call_model(assistant), context))
+    graph.add_node("run_tools", inject_context(make_run_tools(assistant), context))
+    graph.add_node("call_step", inject_context(make_call_step(assistant), context), destinations=_after_call(assistant))
     graph.add_node("approve", make_approve(assistant))
     graph.add_node("ask_again", make_ask_again(assistant))
     graph.add_node("handoff", make_handoff(assistant))

@@ -32,7 +32,7 @@ class Breaker(Protocol):
 
 
 @dataclass(frozen=True)
-class Record:
+class BreakerState:
     """The state of a breaker: failures in a row, the time of the first one, and the end of the pause."""
 
     failures: int = 0
@@ -44,11 +44,11 @@ class Record:
         """Whether only trials are allowed."""
         return self.failures >= FAILURES
 
-    def after_failure(self, now: float) -> "Record":
+    def after_failure(self, now: float) -> "BreakerState":
         """Return the state with one more failure."""
         if not self.open and now - self.since > WINDOW:
-            return Record(1, now, now + REST)
-        return Record(self.failures + 1, self.since, now + REST)
+            return BreakerState(1, now, now + REST)
+        return BreakerState(self.failures + 1, self.since, now + REST)
 
 
 @dataclass
@@ -56,7 +56,7 @@ class LocalBreaker:
     """A breaker that counts the failures of this process."""
 
     clock: Callable[[], float] = time.monotonic
-    _records: dict[str, Record] = field(default_factory=dict)
+    _records: dict[str, BreakerState] = field(default_factory=dict)
 
     async def allows(self, provider: str) -> bool:
         """Return whether to call the provider."""
@@ -71,7 +71,7 @@ class LocalBreaker:
 
     async def failed(self, provider: str) -> None:
         """Count a failure."""
-        record = self._records.get(provider, Record()).after_failure(self.clock())
+        record = self._records.get(provider, BreakerState()).after_failure(self.clock())
         self._records[provider] = record
         if record.failures == FAILURES:
             log.warning("provider left alone", provider=provider, failures=FAILURES, seconds=REST)

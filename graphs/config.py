@@ -176,7 +176,7 @@ class End:
 
 
 @dataclass(frozen=True)
-class Step:
+class FlowStep:
     """A step of a flow. Its name is unique in the flow."""
 
     name: str
@@ -193,7 +193,7 @@ class Flow:
 
     name: str
     description: str
-    steps: tuple[Step, ...]
+    steps: tuple[FlowStep, ...]
     questions: str | None = None
     language: str = "en"
     cancel: Rule | None = None

@@ -10,10 +10,10 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
 from graphs.answers import accepted, is_question, shown
-from graphs.config import HANDOFF, REFERENCE, Ask, Assign, Assistant, Branch, Call, End, Flow, RuleInput, Say, Step
+from graphs.config import HANDOFF, REFERENCE, Ask, Assign, Assistant, Branch, Call, End, Flow, FlowStep, RuleInput, Say
 from graphs.context import Context
 from graphs.nodes.base import Node
-from graphs.state import CALL, FlowState, Route, State, TurnState, Update, changed, saying
+from graphs.state import CALL, FlowState, Route, State, TurnState, Update, add_reply, replace_turn
 
 Subgraph = CompiledStateGraph[State, Context, State, State]
 
@@ -42,22 +42,22 @@ def question_of(assistant: Assistant, at: FlowState | None) -> str | None:
     """Return the question that waits for an answer. None when nothing waits, or the version has no such step."""
     flow = assistant.flows.get(at["name"]) if at is not None else None
     ask = next((step.does for step in flow.steps if at and step.name == at["step"]), None) if flow else None
-    return told(flow, ask.question, at["fields"]) if flow and at and isinstance(ask, Ask) else None
+    return render(flow, ask.question, at["fields"]) if flow and at and isinstance(ask, Ask) else None
 
 
-def filled(template: str, fields: Mapping[str, Any]) -> str:
+def fill(template: str, fields: Mapping[str, Any]) -> str:
     """Return the text with `{field}` and `{field.part}` replaced. Missing values are left out."""
     return REFERENCE.sub(lambda match: _text(_found(match[1], fields)), template)
 
 
-def told(flow: Flow, template: str, fields: Mapping[str, Any]) -> str:
+def render(flow: Flow, template: str, fields: Mapping[str, Any]) -> str:
     """Return the text for the contact, with values formatted in the flow's language."""
     asks = {step.does.field: step.does for step in flow.steps if isinstance(step.does, Ask)}
     values = {
         name: shown(asks[name], value, flow.language) if name in asks and isinstance(value, str) else value
         for name, value in fields.items()
     }
-    return filled(template, values)
+    return fill(template, values)
 
 
 def arguments_of(call: Call, parameters: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _standing(state: State) -> str:
     return flow["step"]
 
 
-def _node(flow: Flow, step: Step, following: str) -> Node[Command[str]]:
+def _node(flow: Flow, step: FlowStep, following: str) -> Node[Command[str]]:
     async def node(state: State) -> Command[str]:
         at = state["flow"]
         assert at is not None, "whoever sends the turn here sets the flow"
@@ -82,29 +82,29 @@ def _node(flow: Flow, step: Step, following: str) -> Node[Command[str]]:
             case Ask() as ask:
                 return _asked(flow, ask, here, state["turn"], following)
             case Assign(values):
-                fields = {name: filled(text, here["fields"]) for name, text in values.items()}
+                fields = {name: fill(text, here["fields"]) for name, text in values.items()}
                 return _on(flow, following, {**here, "fields": {**here["fields"], **fields}}, state["turn"])
             case Branch(cases, otherwise):
                 taken = (to for name, value, to in cases if _text(here["fields"].get(name)) == value)
                 return _on(flow, next(taken, otherwise or following), here, state["turn"])
             case Say(text):
-                return _on(flow, following, here, state["turn"], told(flow, text, here["fields"]))
+                return _on(flow, following, here, state["turn"], render(flow, text, here["fields"]))
             case End(to):
                 return _ended(flow, to, state["turn"])
             case Call():
                 # Outside of the subgraph: there a leg ends, and nothing that is said later changes what was called for.
-                return Command(goto=END, update={"turn": changed(state["turn"], goes_on=CALL), "flow": here})
+                return Command(goto=END, update={"turn": replace_turn(state["turn"], goes_on=CALL), "flow": here})
 
     return node
 
 
 def _asked(flow: Flow, ask: Ask, at: FlowState, turn: TurnState, following: str) -> Command[str]:
     """Ask the question when the step is entered, else take the contact's text as the answer."""
-    question = told(flow, ask.question, at["fields"])
+    question = render(flow, ask.question, at["fields"])
     if at["tries"] < 0:
         return _waits({**at, "tries": 0}, turn, question)
     if flow.cancel is not None and flow.cancel.applies(RuleInput(turn["said"])):
-        return _on(flow, END, at, turn, told(flow, flow.cancelled, at["fields"]))
+        return _on(flow, END, at, turn, render(flow, flow.cancelled, at["fields"]))
     asks_back = flow.questions is not None and is_question(turn["said"])
     answer = None if asks_back and ask.expect == "text" else accepted(ask, turn["said"], flow.language)
     if answer is not None:
@@ -113,12 +113,12 @@ def _asked(flow: Flow, ask: Ask, at: FlowState, turn: TurnState, following: str)
         return _on(flow, following, {**at, "fields": fields, "tries": -1}, turn)
     if asks_back:
         route = Route(to=str(flow.questions), why=f"a question within the flow {flow.name}")
-        turn = changed(turn, route=route, goes_on=flow.questions)
+        turn = replace_turn(turn, route=route, goes_on=flow.questions)
         return Command(goto=END, update={"turn": turn, "flow": at})
     if at["tries"] + 1 >= ask.tries:
         reason = f"flow {flow.name}: no answer that fits {ask.field!r} after {ask.tries} tries"
         return _handed_over(reason, turn)
-    text = f"{told(flow, ask.error, at['fields'])}\n{question}" if ask.error else question
+    text = f"{render(flow, ask.error, at['fields'])}\n{question}" if ask.error else question
     return _waits({**at, "tries": at["tries"] + 1}, turn, text)
 
 
@@ -154,7 +154,7 @@ def _value(value: object, fields: Mapping[str, Any]) -> Any:
         # A text that is one field and nothing else keeps the field's type.
         alone = REFERENCE.fullmatch(value)
         found = _found(alone[1], fields) if alone else None
-        return filled(value, fields) if found is None else found
+        return fill(value, fields) if found is None else found
     if isinstance(value, Mapping):
         return {name: _value(part, fields) for name, part in value.items()}
     return [_value(part, fields) for part in value] if isinstance(value, list) else value
@@ -176,14 +176,14 @@ def _ended(flow: Flow, to: str | None, turn: TurnState) -> Command[str]:
     if to == HANDOFF:
         return _handed_over(f"the flow {flow.name} ends with a human", turn)
     route = Route(to=to, why=f"the flow {flow.name} has ended") if to else turn["route"]
-    return Command(goto=END, update={"turn": changed(turn, route=route, goes_on=to), "flow": None})
+    return Command(goto=END, update={"turn": replace_turn(turn, route=route, goes_on=to), "flow": None})
 
 
 def _handed_over(reason: str, turn: TurnState) -> Command[str]:
-    return Command(goto=END, update={"turn": changed(turn, handoff=reason), "flow": None})
+    return Command(goto=END, update={"turn": replace_turn(turn, handoff=reason), "flow": None})
 
 
 def _said(turn: TurnState, text: str | None) -> Update:
     if not text:
         return {"turn": turn}
-    return {"turn": saying(turn, text), "messages": [AIMessage(text)]}
+    return {"turn": add_reply(turn, text), "messages": [AIMessage(text)]}

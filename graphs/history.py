@@ -26,7 +26,7 @@ ACCEPTED_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 """The call ids that OpenAI and Groq accept."""
 
 
-def fitted(messages: Sequence[BaseMessage], spec: ModelSpec) -> Sequence[BaseMessage]:
+def adapt(messages: Sequence[BaseMessage], spec: ModelSpec) -> Sequence[BaseMessage]:
     """Return the messages as the model accepts them: the same list if nothing has to change.
 
     Every call is followed by its result, no message carries another model's private data, and the order is valid
@@ -47,7 +47,7 @@ def name_of(spec: ModelSpec) -> str:
     return f"{spec.provider}/{spec.model}"
 
 
-def reduced(message: AIMessage, spec: ModelSpec) -> AIMessage:
+def strip_metadata(message: AIMessage, spec: ModelSpec) -> AIMessage:
     """Return a model's answer without the provider's metadata: logs, ratings, fingerprints, thoughts.
 
     Private data that the same model needs later is marked with the model's name.

@@ -15,12 +15,12 @@ from langchain_core.runnables import Runnable
 
 from graphs.circuit_breaker import Breaker, LocalBreaker
 from graphs.config import ModelSpec, Price
-from graphs.history import fitted, name_of, reduced
+from graphs.history import adapt, name_of, strip_metadata
 from graphs.providers import PROVIDERS
 from graphs.providers.errors import ModelFailure, failure, unusable
 from graphs.state import Usage
 
-__all__ = ["Access", "Answer", "ModelFailure", "Models", "Toolbox", "preload", "priced"]
+__all__ = ["Access", "ModelAnswer", "ModelFailure", "Models", "Toolbox", "preload", "priced"]
 
 log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ class Toolbox:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ModelAnswer:
     """A model's message, reduced to what the next call needs, and its usage."""
 
     message: AIMessage
@@ -92,7 +92,9 @@ class Models:
         default_factory=WeakKeyDictionary
     )
 
-    async def answer(self, specs: Sequence[ModelSpec], messages: Sequence[BaseMessage], toolbox: Toolbox) -> Answer:
+    async def answer(
+        self, specs: Sequence[ModelSpec], messages: Sequence[BaseMessage], toolbox: Toolbox
+    ) -> ModelAnswer:
         """Return one usable answer, text or well-formed tool calls, of the first model that gives one.
 
         Raises ModelFailure. No model is retried while another was not called yet. A provider with an open
@@ -118,7 +120,7 @@ class Models:
 
     async def _first_round(
         self, candidates: Sequence[_Candidate], messages: Sequence[BaseMessage], toolbox: Toolbox
-    ) -> Answer | None:
+    ) -> ModelAnswer | None:
         for candidate in candidates:
             if not await self.breaker.allows(candidate.spec.provider):
                 continue
@@ -131,7 +133,7 @@ class Models:
 
     async def _further_tries(
         self, candidates: Sequence[_Candidate], messages: Sequence[BaseMessage], toolbox: Toolbox, until: float
-    ) -> Answer | None:
+    ) -> ModelAnswer | None:
         while waiting := [candidate for candidate in candidates if candidate.may_try_again]:
             candidate = min(waiting, key=lambda waits: waits.ready)
             now = self.clock()
@@ -147,7 +149,9 @@ class Models:
                 return answer
         return None
 
-    async def _ask(self, candidate: _Candidate, messages: Sequence[BaseMessage], toolbox: Toolbox) -> Answer | None:
+    async def _ask(
+        self, candidate: _Candidate, messages: Sequence[BaseMessage], toolbox: Toolbox
+    ) -> ModelAnswer | None:
         """Call a model once. Return None if it failed, after telling the candidate and the breaker."""
         spec = candidate.spec
         candidate.tries += 1
@@ -165,15 +169,15 @@ class Models:
         await self.breaker.succeeded(spec.provider)
         return answer
 
-    async def _call(self, spec: ModelSpec, messages: Sequence[BaseMessage], toolbox: Toolbox) -> Answer:
+    async def _call(self, spec: ModelSpec, messages: Sequence[BaseMessage], toolbox: Toolbox) -> ModelAnswer:
         runnable = self._runnable(spec, toolbox)
         try:
             # The clients' own limits are for each read: an answer that drips in would never end.
             async with asyncio.timeout(spec.timeout):
-                message = await runnable.ainvoke(list(fitted(messages, spec)))
+                message = await runnable.ainvoke(list(adapt(messages, spec)))
             usage = _usage(spec, message)
             problem = unusable(message)
-            answer = None if problem else Answer(reduced(message, spec), usage)
+            answer = None if problem else ModelAnswer(strip_metadata(message, spec), usage)
         except Exception as error:
             # The providers' clients let their own errors through, those of three HTTP libraries, and whatever they
             # stumble over in an answer that is none: all of it means that there is no answer.

@@ -119,11 +119,11 @@ def new_turn(event: Event = "message", said: str = "", button: str | None = None
     )
 
 
-def changed(turn: TurnState, **changes: Any) -> TurnState:
+def replace_turn(turn: TurnState, **changes: Any) -> TurnState:
     """Return the turn with some fields replaced."""
     return {**turn, **changes}  # type: ignore[typeddict-item]
 
 
-def saying(turn: TurnState, body: str | None, author: Literal["assistant", "operator"] = "assistant") -> TurnState:
+def add_reply(turn: TurnState, body: str | None, author: Literal["assistant", "operator"] = "assistant") -> TurnState:
     """Return the turn with one more reply, if the text is not empty."""
-    return changed(turn, replies=[*turn["replies"], Reply(author=author, body=body)]) if body else turn
+    return replace_turn(turn, replies=[*turn["replies"], Reply(author=author, body=body)]) if body else turn

@@ -16,6 +16,7 @@ from graphs.config import (
     Csat,
     End,
     Flow,
+    FlowStep,
     Handoff,
     Hours,
     Lifecycle,
@@ -24,11 +25,10 @@ from graphs.config import (
     Price,
     Rule,
     Say,
-    Step,
 )
 from manifest.flow_sections import FlowSection, StepSection
 from manifest.knowledge import SUFFIXES
-from manifest.schema import AgentSection, Document, ModelChoice
+from manifest.schema import AgentSection, Manifest, ModelChoice
 from manifest.tool_sections import ToolProblem, make_tool, mcp_server
 from manifest.yaml_source import Location
 from tools.base import Tool
@@ -36,7 +36,7 @@ from tools.builtin import remember_fact
 from tools.registry import BUILTIN
 
 
-def tools_of(document: Document, files: Mapping[str, str]) -> tuple[dict[str, Tool], list[tuple[Location, str]]]:
+def tools_of(document: Manifest, files: Mapping[str, str]) -> tuple[dict[str, Tool], list[tuple[Location, str]]]:
     """Return the built-in tools and those of the manifest, and the problems of the latter."""
     tools, problems = dict(BUILTIN), []
     for name, server in document.mcp.items():
@@ -52,7 +52,7 @@ def tools_of(document: Document, files: Mapping[str, str]) -> tuple[dict[str, To
     return tools, problems
 
 
-def assemble(document: Document, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Assistant:
+def assemble(document: Manifest, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Assistant:
     """Return the assistant. The manifest must have been validated."""
     handoff, approvals, rules = document.handoff, document.approvals, document.routing.rules
     return Assistant(
@@ -87,7 +87,7 @@ def _models(first: ModelChoice, others: tuple[ModelChoice, ...]) -> tuple[ModelS
     return tuple(ModelSpec(**choice.model_dump()) for choice in (first, *others))
 
 
-def _agent(document: Document, name: str, agent: AgentSection, files: Mapping[str, str]) -> Agent:
+def _agent(document: Manifest, name: str, agent: AgentSection, files: Mapping[str, str]) -> Agent:
     models: tuple[ModelSpec, ...] = ()
     if agent.model is not None or agent.fallbacks is not None:
         fallbacks = document.models.fallbacks if agent.fallbacks is None else agent.fallbacks
@@ -97,7 +97,7 @@ def _agent(document: Document, name: str, agent: AgentSection, files: Mapping[st
     return Agent(name, agent.description, files[agent.prompt], tuple(tools), models, transfers, agent.language)
 
 
-def transfers_of(document: Document, name: str) -> tuple[str, ...]:
+def transfers_of(document: Manifest, name: str) -> tuple[str, ...]:
     """Return the targets that an agent may transfer to: by default every other agent, if routing is sticky."""
     named = document.agents[name].transfers
     if named is not None:
@@ -105,7 +105,7 @@ def transfers_of(document: Document, name: str) -> tuple[str, ...]:
     return tuple(other for other in document.agents if other != name) if document.routing.sticky else ()
 
 
-def knowledge_of(document: Document, files: Mapping[str, str]) -> tuple[str, ...]:
+def knowledge_of(document: Manifest, files: Mapping[str, str]) -> tuple[str, ...]:
     """Return the files that the manifest's patterns name."""
     named = (name for pattern in document.knowledge for name in sorted(files) if matches(pattern, name))
     return tuple(dict.fromkeys(named))
@@ -116,7 +116,7 @@ def matches(pattern: str, name: str) -> bool:
     return name.endswith(SUFFIXES) and fnmatchcase(name, pattern) and name.count("/") == pattern.count("/")
 
 
-def _lifecycle(document: Document) -> Lifecycle:
+def _lifecycle(document: Manifest) -> Lifecycle:
     section = document.lifecycle
     cap = section.debounce * 5 if section.debounce_cap is None else section.debounce_cap
     csat = Csat(section.csat_question or "", section.csat_thanks) if section.csat else None
@@ -125,8 +125,8 @@ def _lifecycle(document: Document) -> Lifecycle:
     return Lifecycle(debounce_cap=max(cap, section.debounce), csat=csat, **rest)
 
 
-def _flow(document: Document, name: str, flow: FlowSection) -> Flow:
-    steps = tuple(Step(step_name(step, number), _does(step)) for number, step in enumerate(flow.steps, 1))
+def _flow(document: Manifest, name: str, flow: FlowSection) -> Flow:
+    steps = tuple(FlowStep(step_name(step, number), _does(step)) for number, step in enumerate(flow.steps, 1))
     cancel = Rule(to=name, words=flow.cancel.match) if flow.cancel else None
     cancelled = flow.cancel.say if flow.cancel else ""
     return Flow(name, flow.description, steps, flow.questions, document.language, cancel, cancelled)

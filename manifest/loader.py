@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from graphs.config import Assistant
 from manifest.compile import assemble, tools_of
-from manifest.schema import Document
+from manifest.schema import Manifest
 from manifest.validate import dangling
 from manifest.yaml_source import MAIN, InvalidAssistant, Location, Plain, Problem, parse, position, problem_of
 from tools.registry import BUILTIN
@@ -49,7 +49,7 @@ def load(files: Files) -> Loaded:
     tree = parse(text)
     plain = Plain().convert(tree)
     try:
-        document = Document.model_validate(plain)
+        document = Manifest.model_validate(plain)
     except ValidationError as error:
         details = error.errors(include_url=False)
         found = [problem_of(tree, detail) for detail in details]
@@ -77,7 +77,7 @@ def _besides(plain: Any, details: Sequence[Any], files: Files) -> list[tuple[Loc
         if len(where) > 1 and isinstance(holder, dict):
             holder.pop(where[-1], None)
     try:
-        document = Document.model_validate(plain)
+        document = Manifest.model_validate(plain)
     except ValidationError:
         return []
     mistaken = {detail["loc"][0] for detail in details if detail["loc"]}

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
-from manifest.schema import WEEKDAYS, Document
+from manifest.schema import WEEKDAYS, Manifest
 from tools.registry import BUILTIN
 
 Node = dict[str, Any]
@@ -78,7 +78,7 @@ and `recado tenants schema > assistant.schema.json` has written that file. Unkno
 @cache
 def json_schema() -> Node:
     """Return the JSON Schema of assistant.yaml as it is written, for editors."""
-    made = Document.model_json_schema(by_alias=True, schema_generator=_AsWritten)
+    made = Manifest.model_json_schema(by_alias=True, schema_generator=_AsWritten)
     for section in (made, *made.get("$defs", {}).values()):
         _explain(section)
     tidy: Node = _tidy(made)

@@ -277,7 +277,7 @@ class HoursSection(Section):
     holidays: tuple[date, ...]
 
 
-class Document(Section):
+class Manifest(Section):
     """The whole file."""
 
     name: Annotated[str, Field(min_length=1, max_length=100, description="What models are told that they write for.")]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from manifest.schema import Document
+from manifest.schema import Manifest
 from tools.base import Tool
 from tools.ports import Need
 
@@ -12,7 +12,7 @@ from tools.ports import Need
 class Requirement:
     """When a manifest meets a need, and what an error says is missing otherwise."""
 
-    is_met: Callable[[Document], bool]
+    is_met: Callable[[Manifest], bool]
     missing: str
 
 
@@ -23,7 +23,7 @@ REQUIREMENTS: Mapping[Need, Requirement] = {
 }
 
 
-def missing_sections(document: Document, tool: Tool) -> list[str]:
+def missing_sections(document: Manifest, tool: Tool) -> list[str]:
     """Return one error text for each need of the tool that the manifest does not meet."""
     requirements = (REQUIREMENTS[need] for need in sorted(tool.needs))
     return [f"`{tool.name}` needs {each.missing}" for each in requirements if not each.is_met(document)]

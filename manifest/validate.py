@@ -10,7 +10,7 @@ from graphs.transfer import TRANSFER
 from manifest.compile import matches, step_name, transfers_of
 from manifest.flow_sections import FlowSection, StepSection
 from manifest.knowledge import SUFFIXES
-from manifest.schema import Document
+from manifest.schema import Manifest
 from manifest.tool_needs import missing_sections, names_with_need
 from manifest.yaml_source import UNSTORABLE, Location
 from tools.base import Tool
@@ -21,7 +21,7 @@ from tools.registry import BUILTIN
 Found = Iterator[tuple[Location, str]]
 
 
-def dangling(document: Document, files: Mapping[str, str], tools: Mapping[str, Tool]) -> list[tuple[Location, str]]:
+def dangling(document: Manifest, files: Mapping[str, str], tools: Mapping[str, Tool]) -> list[tuple[Location, str]]:
     """Return every problem with its place."""
     return [
         *_names(document),
@@ -34,7 +34,7 @@ def dangling(document: Document, files: Mapping[str, str], tools: Mapping[str, T
     ]
 
 
-def _names(document: Document) -> Found:
+def _names(document: Manifest) -> Found:
     for section, names in (("agents", document.agents), ("flows", document.flows)):
         for name in (HANDOFF, CLOSE, CLASSIFY):
             if name in names:
@@ -47,7 +47,7 @@ def _names(document: Document) -> Found:
             yield ("tools", name), f"`{name}` is a built-in tool: choose another name"
 
 
-def _routes(document: Document) -> Found:
+def _routes(document: Manifest) -> Found:
     targets = [*document.agents, *document.flows, HANDOFF, CLOSE]
     for number, rule in enumerate(document.routing.rules):
         if rule.to not in targets:
@@ -61,7 +61,7 @@ def _routes(document: Document) -> Found:
         yield ("routing", "otherwise"), _nobody(otherwise, [*targets, CLASSIFY])
 
 
-def _lifecycle(document: Document) -> Found:
+def _lifecycle(document: Manifest) -> Found:
     lifecycle, at = document.lifecycle, "lifecycle"
     if lifecycle.idle_message is not None and lifecycle.idle is None:
         yield (at, "idle_message"), "it is said after `idle`, which is not set"
@@ -83,7 +83,7 @@ def _lifecycle(document: Document) -> Found:
             yield (at, "expire"), f"`{name}` is to come first: make this longer, or that shorter"
 
 
-def _knowledge(document: Document, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Found:
+def _knowledge(document: Manifest, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Found:
     searching = names_with_need(Need.KNOWLEDGE, tools.values())
     if document.knowledge and _used_tools(document).isdisjoint(searching):
         yield ("knowledge",), f"nobody looks it up: give an agent the tool `{searching[0]}`"
@@ -102,12 +102,12 @@ def _knowledge(document: Document, files: Mapping[str, str], tools: Mapping[str,
                 yield ("knowledge", number), f"`{name}` holds a NUL or half a character"
 
 
-def _used_tools(document: Document) -> set[str]:
+def _used_tools(document: Manifest) -> set[str]:
     named = {tool for agent in document.agents.values() for tool in agent.tools}
     return named | {step.call.tool for flow in document.flows.values() for step in flow.steps if step.call is not None}
 
 
-def _agents(document: Document, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Found:
+def _agents(document: Manifest, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Found:
     for name, agent in document.agents.items():
         path = PurePosixPath(agent.prompt)
         if path.is_absolute() or ".." in path.parts or agent.prompt not in files:
@@ -128,7 +128,7 @@ def _agents(document: Document, files: Mapping[str, str], tools: Mapping[str, To
                 yield ("agents", name, "transfers", number), _nobody(other, others)
 
 
-def _unreached(document: Document) -> Found:
+def _unreached(document: Manifest) -> Found:
     routing = document.routing
     reached = {rule.to for rule in routing.rules} | {routing.otherwise}
     # A route to nobody has been named already, and might have led here.
@@ -142,7 +142,7 @@ def _unreached(document: Document) -> Found:
                 yield (section, name), f"no route leads to `{name}`: add a rule, a transfer, or `otherwise: {CLASSIFY}`"
 
 
-def _leads_to(document: Document, name: str) -> set[str]:
+def _leads_to(document: Manifest, name: str) -> set[str]:
     if name in document.agents:
         return set(transfers_of(document, name))
     if name in document.flows:
@@ -152,7 +152,7 @@ def _leads_to(document: Document, name: str) -> set[str]:
     return set()
 
 
-def _flow(document: Document, name: str, flow: FlowSection, tools: Mapping[str, Tool]) -> Found:
+def _flow(document: Manifest, name: str, flow: FlowSection, tools: Mapping[str, Tool]) -> Found:
     where: Location = ("flows", name)
     names = [step_name(step, number) for number, step in enumerate(flow.steps, 1)]
     for number, taken in enumerate(names):
@@ -193,7 +193,7 @@ def _named(text: str) -> list[str]:
     return [reference.partition(".")[0] for reference in REFERENCE.findall(text)]
 
 
-def _step(document: Document, place: Location, step: StepSection, names: list[str], tools: Mapping[str, Tool]) -> Found:
+def _step(document: Manifest, place: Location, step: StepSection, names: list[str], tools: Mapping[str, Tool]) -> Found:
     if step.call is not None:
         tool = tools.get(step.call.tool)
         if tool is None and step.call.tool not in document.tools:

@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from manifest.fields import NAME
-from manifest.schema import Document
+from manifest.schema import Manifest
 from tools.names import nearest
 
 MAIN = "assistant.yaml"
@@ -164,7 +164,7 @@ def position(tree: Any, where: Location, *, of_key: bool = False) -> tuple[int, 
 
 def keys_at(where: Location) -> list[str]:
     """Return the keys that the schema allows at a place."""
-    model: Any = Document
+    model: Any = Manifest
     for part in where:
         model = _keys(model).get(str(part)) if _section(model) else _item_type(_without_none(model))
     return list(_keys(_section(model)))

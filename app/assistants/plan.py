@@ -60,7 +60,7 @@ class Moving:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PublishPlan:
     """The changes of a publication.
 
     `current` is None for the tenant's first version. `diff` is the unified diff of the other files. Publishing is
@@ -101,21 +101,21 @@ class Difference:
     diff: str
 
 
-async def plan(system: Database, slug: str, loaded: Loaded) -> Plan:
+async def plan(system: Database, slug: str, loaded: Loaded) -> PublishPlan:
     """Return what publishing this assistant would change. Raises RecadoError for an invalid slug."""
     service.require_slug(slug)
     async with system.statement() as tx:
         tenant = await identity_queries.tenant_by_slug(tx, slug)
         if tenant is None:
             missing = missing_secrets(slug, loaded, ())
-            return Plan(slug, None, loaded.content_hash, (), "", (), (), (), missing)
+            return PublishPlan(slug, None, loaded.content_hash, (), "", (), (), (), missing)
         current = await queries.current_version(tx, tenant.id)
         rows = await queries.live(tx, tenant.id)
         missing = await not_set(tx, tenant, loaded)
         opened_with = await _opened_with(tx, {row.version_id for row in rows if row.version_id is not None})
     live = _live(rows, opened_with)
     before = {} if current is None else current.files
-    return Plan(
+    return PublishPlan(
         slug=slug,
         current=current.content_hash if current else None,
         new=loaded.content_hash,

@@ -21,7 +21,7 @@ TAKES = {
 
 
 @dataclass(frozen=True)
-class Decision:
+class OperatorDecision:
     """An operator's decision. `arguments` are edited arguments of an approval's calls, by call id."""
 
     action: str
@@ -30,7 +30,9 @@ class Decision:
     reason: str | None = None
 
 
-async def decide(system: Database, assistants: Assistants, inbox: Inbox, interrupt_id: str, decision: Decision) -> UUID:
+async def decide(
+    system: Database, assistants: Assistants, inbox: Inbox, interrupt_id: str, decision: OperatorDecision
+) -> UUID:
     """Resolve an interrupt, and return the conversation's id. Raises NotFoundError, ConflictError."""
     interrupt = await conversations.pending_interrupt(system, interrupt_id)
     allowed = TAKES[interrupt.kind]

@@ -99,7 +99,7 @@ async def claim_head(tx: Transaction, conversation_id: UUID, claimer: Claimer) -
 
 
 @dataclass(frozen=True)
-class Settlement:
+class SendOutcome:
     """The outcome for a claimed row.
 
     `parked` is an unknown row that is given up until an operator or a callback decides.
@@ -117,7 +117,7 @@ class Settlement:
         return self.parked or self.status in ("sent", "failed")
 
 
-async def settle(tx: Transaction, row: OutboxRow, settlement: Settlement, claimer: Claimer) -> OutboxRow | None:
+async def settle(tx: Transaction, row: OutboxRow, settlement: SendOutcome, claimer: Claimer) -> OutboxRow | None:
     """Write the outcome of a claimed row, and claim the next row if it may be sent.
 
     A later status from a callback is not overwritten.

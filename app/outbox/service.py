@@ -29,7 +29,7 @@ from app.db import DB_UNAVAILABLE, Database
 from app.errors import RecadoError
 from app.identity.service import Channels
 from app.outbox import queries
-from app.outbox.queries import Claimer, OutboxRow, Settlement, Undelivered
+from app.outbox.queries import Claimer, OutboxRow, SendOutcome, Undelivered
 from app.telemetry import Milestone, MilestoneHook
 
 log = structlog.get_logger()
@@ -137,49 +137,49 @@ class Sender:
         self._on_milestone(Milestone.ROW_SETTLED)
         return following
 
-    async def _settle(self, tenant_id: UUID, owner: int, row: OutboxRow, settlement: Settlement) -> OutboxRow | None:
+    async def _settle(self, tenant_id: UUID, owner: int, row: OutboxRow, settlement: SendOutcome) -> OutboxRow | None:
         by = claimer(owner, self._clock(), self._lease)
         try:
             async with self._db.statement(tenant_id) as tx:
                 return await queries.settle(tx, row, settlement, by)
         except psycopg.errors.UniqueViolation:
             # Another row with the same text has just been given the message that the look-up found: look again.
-            again = Settlement("unknown", retry_at=self._clock())
+            again = SendOutcome("unknown", retry_at=self._clock())
             async with self._db.statement(tenant_id) as tx:
                 return await queries.settle(tx, row, again, by)
 
-    def _after_post(self, row: OutboxRow, result: SendResult) -> Settlement:
+    def _after_post(self, row: OutboxRow, result: SendResult) -> SendOutcome:
         match result:
             case Accepted(provider_sid):
-                return Settlement("sent", provider_sid=provider_sid)
+                return SendOutcome("sent", provider_sid=provider_sid)
             case Refused(error_code):
-                return Settlement("failed", error_code=error_code)
+                return SendOutcome("failed", error_code=error_code)
             case NotSent(reason, retry_after):
                 return self._try_later(row, reason, at_least=retry_after)
             case Unknown(reason):
-                return Settlement("unknown", error_code=reason, retry_at=self._clock() + self._settle_after)
+                return SendOutcome("unknown", error_code=reason, retry_at=self._clock() + self._settle_after)
 
-    async def _look_up(self, tenant_id: UUID, row: OutboxRow, message: OutgoingMessage) -> Settlement:
+    async def _look_up(self, tenant_id: UUID, row: OutboxRow, message: OutgoingMessage) -> SendOutcome:
         """Look up a row whose POST was never answered.
 
         Only a list that is read after the provider had time to show the message proves that it is missing.
         """
         now = self._clock()
         if now < (settled := row.attempted_at + self._settle_after):
-            return Settlement("unknown", retry_at=settled)
+            return SendOutcome("unknown", retry_at=settled)
         try:
             found = await self._gateway.find(message, since=row.attempted_at)
         except LookupFailed as error:
             if now > row.attempted_at + self._give_up_unknown:
-                return Settlement("unknown", error_code=str(error), parked=True)
-            return Settlement("unknown", error_code=str(error), retry_at=self._later(row.attempts, None))
+                return SendOutcome("unknown", error_code=str(error), parked=True)
+            return SendOutcome("unknown", error_code=str(error), retry_at=self._later(row.attempts, None))
         async with self._db.statement(tenant_id) as tx:
             taken = await queries.taken_sids(tx, found)
         free = [sid for sid in found if sid not in taken]
         if free:
-            return Settlement("sent", provider_sid=free[-1])
+            return SendOutcome("sent", provider_sid=free[-1])
         if row.attempts == 1:
-            return Settlement("retrying", retry_at=now)
+            return SendOutcome("retrying", retry_at=now)
         return self._try_later(row, "never answered, and not there")
 
     async def _still_ours(self, tenant_id: UUID, owner: int, row: OutboxRow) -> bool:
@@ -194,13 +194,13 @@ class Sender:
         async with self._db.statement(tenant_id) as tx:
             return await queries.renew(tx, row.id, owner, now)
 
-    def _try_later(self, row: OutboxRow, reason: str, at_least: float | None = None) -> Settlement:
+    def _try_later(self, row: OutboxRow, reason: str, at_least: float | None = None) -> SendOutcome:
         """Return a retry after a pause, or a failure when the reply is too old to be sent."""
         if self._clock() - row.created_at > GIVE_UP_AFTER:
-            return Settlement("failed", error_code=reason)
+            return SendOutcome("failed", error_code=reason)
         if row.status == "unknown" and reason == "channel unusable":
-            return Settlement("unknown", error_code=reason, retry_at=self._later(row.attempts, at_least))
-        return Settlement("retrying", error_code=reason, retry_at=self._later(row.attempts, at_least))
+            return SendOutcome("unknown", error_code=reason, retry_at=self._later(row.attempts, at_least))
+        return SendOutcome("retrying", error_code=reason, retry_at=self._later(row.attempts, at_least))
 
     def _later(self, attempts: int, at_least: float | None) -> datetime:
         seconds = max(BACKOFF[min(attempts, len(BACKOFF)) - 1], at_least or 0.0)

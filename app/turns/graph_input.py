@@ -7,7 +7,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.types import Command
 
 from app.turns.claim import InboxItem
-from graphs.nodes.handoff import Decision
+from graphs.nodes.handoff import ResumeValue
 from graphs.state import Event, new_turn
 
 GraphInput = Mapping[str, Any] | Command[Any] | None
@@ -28,7 +28,7 @@ def timer_input(event: Event) -> GraphInput:
     return {"messages": [], "turn": new_turn(event)}
 
 
-def resume_input(decision: Decision) -> GraphInput:
+def resume_input(decision: ResumeValue) -> GraphInput:
     """Continue from an interrupt."""
     return Command(resume=decision)
 

@@ -9,7 +9,7 @@ from app.db import Transaction
 from app.turns.claim import Claim, InboxItem
 from app.turns.graph_input import message_text
 from graphs.config import Assistant
-from graphs.nodes.handoff import Decision, Said
+from graphs.nodes.handoff import ResumeValue, Said
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ async def utterances_since_interrupt(tx: Transaction, conversation_id: UUID, bef
     )
 
 
-async def resume_value(tx: Transaction, claim: Claim, item: InboxItem, assistant: Assistant) -> Decision:
+async def resume_value(tx: Transaction, claim: Claim, item: InboxItem, assistant: Assistant) -> ResumeValue:
     """Return the resume value for a decision row, or for the timer that fired instead of one."""
     said = [
         Said(
@@ -59,8 +59,8 @@ async def resume_value(tx: Transaction, claim: Claim, item: InboxItem, assistant
         for utterance in await utterances_since_interrupt(tx, claim.id, item.id)
     ]
     if item.kind == "timer":
-        return Decision(action=assistant.handoff.on_timeout, said=said, unattended=True)
-    return Decision(
+        return ResumeValue(action=assistant.handoff.on_timeout, said=said, unattended=True)
+    return ResumeValue(
         action=item.payload["action"],
         reply=item.payload.get("reply"),
         arguments=item.payload.get("arguments") or {},

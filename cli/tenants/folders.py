@@ -52,7 +52,7 @@ def plan(folder: Path, verbose: bool) -> None:
     sys.exit(1 if found.missing else 0)
 
 
-async def _plan(settings: Settings, folder: Path, loaded: Loaded) -> planning.Plan:
+async def _plan(settings: Settings, folder: Path, loaded: Loaded) -> planning.PublishPlan:
     async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
         return await planning.plan(system, _slug(folder), loaded)
 

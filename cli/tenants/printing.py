@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from app.assistants.plan import Lost, Moving, Plan
+from app.assistants.plan import Lost, Moving, PublishPlan
 from app.assistants.service import SHORT
 
 
-def plan_lines(plan: Plan, *, verbose: bool) -> Iterator[str]:
+def plan_lines(plan: PublishPlan, *, verbose: bool) -> Iterator[str]:
     """Return a plan as lines. With `verbose` the prompts' changes are shown line by line."""
     new = plan.new[:SHORT]
     if plan.current is None:
@@ -30,7 +30,7 @@ def plan_lines(plan: Plan, *, verbose: bool) -> Iterator[str]:
     yield from _who(plan)
 
 
-def plan_summary(plan: Plan) -> Iterator[str]:
+def plan_summary(plan: PublishPlan) -> Iterator[str]:
     """Return a short plan for a publication. Empty when nothing changes for open conversations."""
     if plan.current and plan.current != plan.new:
         places = list(dict.fromkeys(change.where.partition(".")[0].partition("/")[0] for change in plan.changes))
@@ -40,7 +40,7 @@ def plan_summary(plan: Plan) -> Iterator[str]:
         yield from (f"  {line}" for line in _who(plan))
 
 
-def _who(plan: Plan) -> Iterator[str]:
+def _who(plan: PublishPlan) -> Iterator[str]:
     if plan.staying:
         they, close = ("it", "it closes") if plan.staying == 1 else ("they", "they close")
         staying = _count(plan.staying, "open conversation")

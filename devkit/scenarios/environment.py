@@ -16,14 +16,14 @@ from app.conversations.queries import PendingInterrupt
 from app.crypto import new_secret_key
 from app.db import Database, Role
 from app.inbox import decisions
-from app.inbox.decisions import Decision
+from app.inbox.decisions import OperatorDecision
 from app.inbox.service import Inbox
 from devkit import stack as whole
 from devkit.scenarios.clock import VirtualLoop
 from devkit.scenarios.db_probe import Ledger
 from devkit.scenarios.model import Model
 from devkit.scenarios.phone import Phone
-from devkit.scenarios.schema import Document
+from devkit.scenarios.schema import ScenarioFile
 from devkit.scenarios.tool_servers import SCRIPTED, served
 from devkit.scenarios.transcript import Transcript
 from devkit.scenarios.worker import Worker
@@ -102,7 +102,7 @@ class Stage:
         waiting = await conversations.pending_interrupts(self._system, TENANT)
         return waiting[0] if waiting else None
 
-    async def decide(self, interrupt: PendingInterrupt, decision: Decision) -> None:
+    async def decide(self, interrupt: PendingInterrupt, decision: OperatorDecision) -> None:
         """An operator decides. Raises ConflictError when the interrupt does not take that, or no longer waits."""
         async with Database(self._settings.database_url, size=1) as tenants:
             await decisions.decide(self._system, Assistants(tenants), self._inbox, interrupt.id, decision)
@@ -111,7 +111,7 @@ class Stage:
 
 @asynccontextmanager
 async def staged(
-    servers: ScenarioServers, manifest: Loaded, document: Document, model: Model, transcript: Transcript
+    servers: ScenarioServers, manifest: Loaded, document: ScenarioFile, model: Model, transcript: Transcript
 ) -> AsyncIterator[Stage]:
     """Run everything for one scenario, with the manifest published under the scenario's number."""
     loop = asyncio.get_running_loop()

@@ -11,7 +11,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from app.errors import RecadoError
-from devkit.scenarios.schema import Document
+from devkit.scenarios.schema import ScenarioFile
 from manifest.yaml_source import Location, Problem, inside, path_of, position
 from tools.names import nearest
 
@@ -33,7 +33,7 @@ class Scenario:
     """A scenario, the file it is from, and the model's script beside it."""
 
     path: Path
-    document: Document
+    document: ScenarioFile
     tree: CommentedMap
 
     @property
@@ -73,7 +73,7 @@ def load(path: Path) -> Scenario:
     """One scenario. Raises InvalidScenario."""
     tree = _parse(path)
     try:
-        document = Document.model_validate(_plain(tree))
+        document = ScenarioFile.model_validate(_plain(tree))
     except ValidationError as error:
         raise InvalidScenario(_problem(path, tree, detail) for detail in _causes(error)) from None
     scenario = Scenario(path, document, tree)
@@ -155,7 +155,7 @@ def _written(tree: Any, where: Location) -> Location:
 
 def _keys(where: Location) -> list[str]:
     """The keys that the schema allows at a place of the file."""
-    model: Any = Document
+    model: Any = ScenarioFile
     for part in where:
         fields = _fields(model)
         annotation = next((field.annotation for name, field in fields.items() if part == name), None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.errors import RecadoError
-from app.inbox.decisions import Decision
+from app.inbox.decisions import OperatorDecision
 from app.telemetry import Milestone
 from devkit.scenarios.checks import Checks, Failure
 from devkit.scenarios.clock import VirtualLoop
@@ -180,7 +180,7 @@ class Runner:
             raise Stopped("nothing waits for an operator")
         said = decided.reply or decided.reason
         self.transcript.add("operator", f"{decided.action}: {said}" if said else decided.action)
-        await self.stage.decide(interrupt, Decision(decided.action, decided.reply, reason=decided.reason))
+        await self.stage.decide(interrupt, OperatorDecision(decided.action, decided.reply, reason=decided.reason))
 
     def _break(self, step: Step) -> None:
         if step.provider is not None and isinstance(self.stage.model, ScriptedModel):

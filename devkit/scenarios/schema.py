@@ -244,7 +244,7 @@ class Contact(Section):
         return {"name": value} if isinstance(value, str) else value
 
 
-class Document(Section):
+class ScenarioFile(Section):
     """The whole file. `starts`: the virtual clock's first moment, in the tenant's time zone unless it names its own.
 
     `with`: simulated servers for the tenant's tools, in place of what the tenant's files name on 127.0.0.1.

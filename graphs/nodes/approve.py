@@ -9,8 +9,8 @@ from langgraph.types import interrupt
 
 from graphs.config import Assistant
 from graphs.nodes.base import Node
-from graphs.nodes.handoff import Decision, attributed
-from graphs.state import Approval, State, Update, changed
+from graphs.nodes.handoff import ResumeValue, attributed
+from graphs.state import Approval, State, Update, replace_turn
 from graphs.tool_calls import needs_approval
 from tools.base import InvalidArguments
 
@@ -41,7 +41,7 @@ def make_approve(assistant: Assistant) -> Node[Update]:
         assert isinstance(last, AIMessage), "the edge into this node asks for a model's message"
         own = assistant.agents[str(state["agent"])].tools
         waiting = [call for call in last.tool_calls if needs_approval(assistant.tools, own, call)]
-        decision: Decision = interrupt(_request(assistant, waiting))
+        decision: ResumeValue = interrupt(_request(assistant, waiting))
         edited = {str(call["id"]): _edited(assistant, call, decision) for call in waiting}
         calls = [
             {**call, "args": arguments} if (arguments := edited.get(str(call["id"]))) is not None else call
@@ -53,7 +53,7 @@ def make_approve(assistant: Assistant) -> Node[Update]:
         # The calls' results come next in the history; what was said meanwhile follows them. What was said and spent
         # before is on the record of the turn that stopped here.
         heard = attributed(decision.get("said", ()))
-        turn = changed(state["turn"], approval=approval, heard=heard, replies=[], usage=[])
+        turn = replace_turn(state["turn"], approval=approval, heard=heard, replies=[], usage=[])
         return {"messages": [last.model_copy(update={"tool_calls": calls})], "turn": turn}
 
     return approve
@@ -69,7 +69,7 @@ def _request(assistant: Assistant, calls: Sequence[ModelToolCall]) -> ApprovalRe
     )
 
 
-def _edited(assistant: Assistant, call: ModelToolCall, decision: Decision) -> dict[str, Any] | None:
+def _edited(assistant: Assistant, call: ModelToolCall, decision: ResumeValue) -> dict[str, Any] | None:
     """Return the arguments of an approved call. None when it is rejected, or edited into invalid arguments."""
     if decision["action"] != "approve":
         return None

@@ -5,7 +5,7 @@ from langchain_core.messages import AIMessage
 from graphs.config import Assistant
 from graphs.flows import question_of
 from graphs.nodes.base import Node
-from graphs.state import State, Update, saying
+from graphs.state import State, Update, add_reply
 
 
 def make_ask_again(assistant: Assistant) -> Node[Update]:
@@ -15,6 +15,6 @@ def make_ask_again(assistant: Assistant) -> Node[Update]:
         question = question_of(assistant, state["flow"])
         if question is None:
             return {"flow": None}
-        return {"turn": saying(state["turn"], question), "messages": [AIMessage(question)]}
+        return {"turn": add_reply(state["turn"], question), "messages": [AIMessage(question)]}
 
     return ask_again

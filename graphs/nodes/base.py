@@ -26,7 +26,7 @@ class NodeWithRuntime[Result](Protocol):
         ...
 
 
-def given[R](node: NodeWithRuntime[R], context: Callable[[], Context] | None) -> NodeWithRuntime[R]:
+def inject_context[R](node: NodeWithRuntime[R], context: Callable[[], Context] | None) -> NodeWithRuntime[R]:
     """Return the node with a context for callers that cannot pass one."""
     if context is None:
         return node

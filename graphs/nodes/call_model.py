@@ -12,7 +12,7 @@ from graphs.context import Context
 from graphs.history import with_call_ids
 from graphs.llm_client import ModelFailure, Toolbox, priced
 from graphs.nodes.base import NodeWithRuntime
-from graphs.state import State, Update, changed, saying
+from graphs.state import State, Update, add_reply, replace_turn
 
 CALLS_PER_TURN = 10
 """The maximum number of model calls in a turn. An agent that needs more is in a loop."""
@@ -32,10 +32,10 @@ def make_call_model(assistant: Assistant) -> NodeWithRuntime[Update]:
                 raise ModelFailure(f"no answer after {CALLS_PER_TURN} calls", retryable=False)
             answer = await context.models.answer(models, [system, *state["messages"]], toolboxes[agent.name])
         except ModelFailure as failure:
-            return {"turn": changed(saying(turn, assistant.apology), handoff=f"the model failed: {failure}")}
-        turn = changed(turn, usage=[*turn["usage"], priced(answer.usage, assistant.prices, agent.name)])
+            return {"turn": replace_turn(add_reply(turn, assistant.apology), handoff=f"the model failed: {failure}")}
+        turn = replace_turn(turn, usage=[*turn["usage"], priced(answer.usage, assistant.prices, agent.name)])
         if not answer.message.tool_calls:
-            turn = saying(turn, answer.message.text.strip())
+            turn = add_reply(turn, answer.message.text.strip())
         return {"messages": [with_fresh_ids(answer.message, state["messages"])], "turn": turn}
 
     return call_model

@@ -12,7 +12,7 @@ from graphs.context import Context
 from graphs.edges import flow_node
 from graphs.flows import arguments_of, step_after
 from graphs.nodes.base import NodeWithRuntime
-from graphs.state import FlowState, State, TurnState, changed, saying
+from graphs.state import FlowState, State, TurnState, add_reply, replace_turn
 from graphs.tool_calls import CallFailed, perform
 from tools.ports import JSON, ToolRunner
 
@@ -24,7 +24,7 @@ def make_call_step(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
     """Return the node for the calls of all flows."""
 
     async def call_step(state: State, runtime: Runtime[Context]) -> Command[str]:
-        at, turn = state["flow"], changed(state["turn"], goes_on=None)
+        at, turn = state["flow"], replace_turn(state["turn"], goes_on=None)
         assert at is not None, "the edge into this node asks for a flow"
         flow = assistant.flows[at["name"]]
         call = next(step.does for step in flow.steps if step.name == at["step"])
@@ -36,7 +36,9 @@ def make_call_step(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
         except CallFailed as error:
             if call.on_error is None or error.unknown:
                 # Gone on with, what may have been done could be done again.
-                return _handed_over(f"flow {flow.name}: {call.tool} failed: {error}", saying(turn, assistant.apology))
+                return _handed_over(
+                    f"flow {flow.name}: {call.tool} failed: {error}", add_reply(turn, assistant.apology)
+                )
             return _on(flow, call.on_error, {**at, "fields": {**fields, "error": str(error)}}, turn)
         kept = {call.into: result} if call.into else {}
         return _on(flow, step_after(flow, at["step"]), {**at, "fields": {**fields, **kept}}, turn)
@@ -60,4 +62,4 @@ def _on(flow: Flow, to: str | None, at: FlowState, turn: TurnState) -> Command[A
 
 
 def _handed_over(reason: str, turn: TurnState) -> Command[Any]:
-    return Command(goto="handoff", update={"turn": changed(turn, handoff=reason), "flow": None})
+    return Command(goto="handoff", update={"turn": replace_turn(turn, handoff=reason), "flow": None})

@@ -5,7 +5,7 @@ from langchain_core.messages import AIMessage
 from graphs.answers import rating_in
 from graphs.config import Assistant
 from graphs.nodes.base import Node
-from graphs.state import State, Update, changed, saying
+from graphs.state import State, Update, add_reply, replace_turn
 
 
 def make_close(assistant: Assistant) -> Node[Update]:
@@ -16,11 +16,15 @@ def make_close(assistant: Assistant) -> Node[Update]:
         turn, asked = state["turn"], state.get("csat")
         if asked == "asked":
             rating, _ = rating_in(turn["said"])
-            return {"turn": changed(saying(turn, csat.thanks if csat and rating else None), closed=True, rating=rating)}
-        turn = saying(turn, goodbye)
+            return {
+                "turn": replace_turn(
+                    add_reply(turn, csat.thanks if csat and rating else None), closed=True, rating=rating
+                )
+            }
+        turn = add_reply(turn, goodbye)
         # Who has gone quiet is not asked.
         if csat is not None and asked is None and turn["event"] == "message":
-            return {"messages": [AIMessage(csat.question)], "turn": saying(turn, csat.question), "csat": "asked"}
-        return {"turn": changed(turn, closed=True)}
+            return {"messages": [AIMessage(csat.question)], "turn": add_reply(turn, csat.question), "csat": "asked"}
+        return {"turn": replace_turn(turn, closed=True)}
 
     return close

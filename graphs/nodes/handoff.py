@@ -8,7 +8,7 @@ from langgraph.types import Command, interrupt
 
 from graphs.config import Assistant
 from graphs.nodes.base import Node
-from graphs.state import State, new_turn, saying
+from graphs.state import State, add_reply, new_turn
 
 Next = Command[Literal["route", "close", "__end__"]]
 
@@ -21,7 +21,7 @@ class Said(TypedDict):
     body: str
 
 
-class Decision(TypedDict):
+class ResumeValue(TypedDict):
     """The value that the graph is resumed with. `unattended` says that no operator decided in time.
 
     For an approval, `arguments` are edited arguments by call id, and `reason` is why it is rejected.
@@ -35,7 +35,7 @@ class Decision(TypedDict):
     said: NotRequired[Sequence[Said]]
 
 
-class Request(TypedDict):
+class HandoffRequest(TypedDict):
     """The interrupt's value, which operators see."""
 
     kind: Literal["handoff"]
@@ -48,15 +48,15 @@ def make_handoff(assistant: Assistant) -> Node[Next]:
     """Return the node. It runs again from its start after the resume, so it does nothing before the interrupt."""
 
     async def handoff(state: State) -> Next:
-        request = Request(
+        request = HandoffRequest(
             kind="handoff",
             queue=assistant.handoff.queue,
             reason=state["turn"]["handoff"] or "",
             message=assistant.handoff.message,
         )
-        decision: Decision = interrupt(request)
+        decision: ResumeValue = interrupt(request)
         reply = decision.get("reply")
-        turn = saying(new_turn("idle" if decision.get("unattended") else "message"), reply, "operator")
+        turn = add_reply(new_turn("idle" if decision.get("unattended") else "message"), reply, "operator")
         messages = [*_superseded(state["messages"]), *attributed(decision.get("said", ()))]
         if reply:
             messages.append(AIMessage(f"[operator] {reply}"))
@@ -71,7 +71,7 @@ def make_handoff(assistant: Assistant) -> Node[Next]:
     return handoff
 
 
-def _unanswered(decision: Decision) -> list[str]:
+def _unanswered(decision: ResumeValue) -> list[str]:
     """Return the contact's messages that no operator answered."""
     said = decision.get("said", ()) if decision.get("unattended") else ()
     return [line["body"] for line in said if line["author"] == "contact"]

@@ -9,7 +9,7 @@ from graphs.answers import rating_in
 from graphs.config import Assistant
 from graphs.history import LOST
 from graphs.nodes.base import Node
-from graphs.state import State, Update, changed, new_turn
+from graphs.state import State, Update, new_turn, replace_turn
 
 
 def make_recall(assistant: Assistant) -> Node[Update]:
@@ -27,7 +27,7 @@ def make_recall(assistant: Assistant) -> Node[Update]:
             if more:
                 # What was to be rated is over, and stays so: the contact begins something new.
                 gone = [RemoveMessage(id=str(message.id)) for message in messages[: _just_said(messages)]]
-                turn = changed(state["turn"], rating=rating)
+                turn = replace_turn(state["turn"], rating=rating)
                 return {"messages": gone, "agent": None, "csat": "declined", "turn": turn}
         if changes := kept_short_and_valid(messages, assistant.window):
             update["messages"] = changes

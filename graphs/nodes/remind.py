@@ -4,7 +4,7 @@ from langchain_core.messages import AIMessage
 
 from graphs.config import Assistant
 from graphs.nodes.base import Node
-from graphs.state import State, Update, saying
+from graphs.state import State, Update, add_reply
 
 
 def make_remind(assistant: Assistant) -> Node[Update]:
@@ -13,6 +13,6 @@ def make_remind(assistant: Assistant) -> Node[Update]:
 
     async def remind(state: State) -> Update:
         said = [AIMessage(message)] if message else []
-        return {"messages": said, "turn": saying(state["turn"], message)}
+        return {"messages": said, "turn": add_reply(state["turn"], message)}
 
     return remind

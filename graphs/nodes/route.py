@@ -15,7 +15,7 @@ from graphs.flows import question_of, started
 from graphs.language import Languages
 from graphs.llm_client import ModelFailure, Models, Toolbox, priced
 from graphs.nodes.base import NodeWithRuntime
-from graphs.state import FlowState, Route, State, TurnState, Usage, changed, saying
+from graphs.state import FlowState, Route, State, TurnState, Usage, add_reply, replace_turn
 
 FAILED = ""
 """The target of a turn whose router failed."""
@@ -32,15 +32,15 @@ def make_route(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
     async def route(state: State, runtime: Runtime[Context]) -> Command[str]:
         turn, context = state["turn"], runtime.context
         if turn["event"] == "reminder":
-            return Command(goto="remind", update={"turn": changed(turn, route=Route(to="remind", why="idle"))})
+            return Command(goto="remind", update={"turn": replace_turn(turn, route=Route(to="remind", why="idle"))})
         choice = without_model(assistant, state, _heard(assistant, languages, state, context), context.over_limit)
         usage: list[Usage] = []
         if choice is None:
             choice, usage = await classifier.choose(context.models, state)
             if choice["to"] == FAILED:
-                turn = saying(turn, assistant.apology)
+                turn = add_reply(turn, assistant.apology)
                 choice = Route(to=HANDOFF, why=choice["why"])
-        turn = changed(turn, route=choice, usage=[*turn["usage"], *usage])
+        turn = replace_turn(turn, route=choice, usage=[*turn["usage"], *usage])
         return _goto(assistant, choice, turn, state.get("flow"))
 
     return route
@@ -90,7 +90,7 @@ def _goto(assistant: Assistant, choice: Route, turn: TurnState, flow: FlowState 
             goto=flow_node(to), update={"turn": turn, "flow": flow if waits else started(assistant.flows[to])}
         )
     if to == HANDOFF:
-        return Command(goto="handoff", update={"turn": changed(turn, handoff=choice["why"]), "flow": None})
+        return Command(goto="handoff", update={"turn": replace_turn(turn, handoff=choice["why"]), "flow": None})
     return Command(goto="close" if to == CLOSE else "select_agent", update={"turn": turn, "flow": None})
 
 

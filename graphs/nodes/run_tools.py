@@ -10,7 +10,7 @@ from graphs.config import Agent, Assistant
 from graphs.context import Context
 from graphs.flows import started
 from graphs.nodes.base import NodeWithRuntime
-from graphs.state import Route, State, TurnState, Update, changed, saying
+from graphs.state import Route, State, TurnState, Update, add_reply, replace_turn
 from graphs.tool_calls import CallFailed, fitting, perform
 from graphs.transfer import TRANSFER
 from tools.ports import JSON, ToolRunner
@@ -36,17 +36,19 @@ def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
                 else:
                     result = await _run(assistant, agent, call, turn, runtime.context.tools)
             except CallFailed as error:
-                turn = changed(turn, tool_failures=turn["tool_failures"] + 1)
+                turn = replace_turn(turn, tool_failures=turn["tool_failures"] + 1)
                 failed = f"{call['name']}: {error}"
                 results.append(_message(call, str(error), "error"))
                 continue
             if call["name"] != TRANSFER and assistant.tools[call["name"]].effects == "handoff":
-                turn = changed(turn, handoff=str(call["args"].get("reason", "the agent asked for a human")))
+                turn = replace_turn(turn, handoff=str(call["args"].get("reason", "the agent asked for a human")))
             results.append(_message(call, json.dumps(result, ensure_ascii=False, default=str), "success"))
         if turn["handoff"] is None and turn["tool_failures"] >= assistant.handoff.tool_failures:
-            turn = changed(saying(turn, assistant.apology), handoff=f"tools failed too often, at last {failed}"[:300])
+            turn = replace_turn(
+                add_reply(turn, assistant.apology), handoff=f"tools failed too often, at last {failed}"[:300]
+            )
         heard = turn["heard"]
-        turn = changed(turn, approval=None, heard=[])
+        turn = replace_turn(turn, approval=None, heard=[])
         return _transferred(assistant, transfer, {"messages": [*results, *heard], "turn": turn})
 
     return run_tools
@@ -69,7 +71,7 @@ def _transferred(assistant: Assistant, transfer: Route | None, update: Update) -
     if transfer is None:
         return update
     # Who was to go on after an earlier flow of this turn no longer is.
-    turn = changed(update["turn"], route=transfer, goes_on=None)
+    turn = replace_turn(update["turn"], route=transfer, goes_on=None)
     if transfer["to"] in assistant.flows:
         return {**update, "turn": turn, "flow": started(assistant.flows[transfer["to"]])}
     return {**update, "turn": turn, "agent": transfer["to"]}

@@ -18,7 +18,7 @@ from graphs.builder import Graph, build
 from graphs.config import Assistant
 from graphs.context import Context
 from graphs.llm_client import Models
-from graphs.nodes.handoff import Decision
+from graphs.nodes.handoff import ResumeValue
 from graphs.state import new_turn
 from manifest.folder import load_folder
 from tests.platform import TENANT, TENANTS
@@ -175,7 +175,7 @@ class Talk:
         """Nobody has written for long."""
         return await self.run({"messages": [], "turn": new_turn("idle")})
 
-    async def decide(self, decision: Decision) -> dict[str, Any]:
+    async def decide(self, decision: ResumeValue) -> dict[str, Any]:
         """An operator decides."""
         return await self.run(Command(resume=decision))
 

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from graphs.builder import LEG_ENDS_BEFORE
 from graphs.config import Approvals, Handoff
 from graphs.edges import leg_ended
-from graphs.nodes.handoff import Decision, Said
+from graphs.nodes.handoff import ResumeValue, Said
 from tests.graphs.conftest import Start
 from tests.graphs.conversation import Talk, assistant, interrupts, replies, shape
 from tests.graphs.shop import Shop
@@ -54,7 +54,7 @@ async def test_what_is_approved_is_called_once_as_it_was_shown(start: Start) -> 
     shop = Shop()
     talk = talk_of(start, shop)
     await talk.say("peça")
-    state = await talk.decide(Decision(action="approve"))
+    state = await talk.decide(ResumeValue(action="approve"))
     assert shop.orders == [{"quanto": 7}]
     assert replies(state)[0][1].startswith("pedido - ")
     assert not interrupts(state)
@@ -64,7 +64,7 @@ async def test_an_operator_may_change_the_arguments(start: Start) -> None:
     shop = Shop()
     talk = talk_of(start, shop)
     (call,) = call_ids(await talk.say("peça"))
-    state = await talk.decide(Decision(action="approve", arguments={call: {"quanto": 1, "obs": "só uma"}}))
+    state = await talk.decide(ResumeValue(action="approve", arguments={call: {"quanto": 1, "obs": "só uma"}}))
     assert shop.orders == [{"quanto": 1, "obs": "só uma"}]
     (called,) = [m for m in state["messages"] if isinstance(m, AIMessage) and m.tool_calls]
     assert called.tool_calls[0]["args"] == {"quanto": 1, "obs": "só uma"}, "the history says what was done"
@@ -75,7 +75,7 @@ async def test_changed_into_what_does_not_fit_nothing_is_called(start: Start) ->
     shop = Shop()
     talk = talk_of(start, shop)
     (call,) = call_ids(await talk.say("peça"))
-    state = await talk.decide(Decision(action="approve", arguments={call: {"quanto": 0}}))
+    state = await talk.decide(ResumeValue(action="approve", arguments={call: {"quanto": 0}}))
     assert shop.orders == []
     assert results(state) == [("error", "an operator did not approve it: refused")]
 
@@ -83,15 +83,15 @@ async def test_changed_into_what_does_not_fit_nothing_is_called(start: Start) ->
 @pytest.mark.parametrize(
     ("decision", "told"),
     [
-        (Decision(action="reject", reason="muito caro"), "muito caro"),
-        (Decision(action="reject"), "refused"),
-        (Decision(action="return", unattended=True), "nobody decided in time"),
-        (Decision(action="close", unattended=True), "nobody decided in time"),
+        (ResumeValue(action="reject", reason="muito caro"), "muito caro"),
+        (ResumeValue(action="reject"), "refused"),
+        (ResumeValue(action="return", unattended=True), "nobody decided in time"),
+        (ResumeValue(action="close", unattended=True), "nobody decided in time"),
     ],
     ids=["with a reason", "without", "timeout", "timeout that would close a handoff"],
 )
 async def test_what_is_refused_is_not_called_and_the_model_is_told_why(
-    start: Start, decision: Decision, told: str
+    start: Start, decision: ResumeValue, told: str
 ) -> None:
     shop = Shop()
     talk = talk_of(start, shop)
@@ -109,7 +109,7 @@ async def test_of_several_calls_only_those_wait_that_must_and_all_are_answered(s
     state = await talk.say("peça duas vezes")
     first, second = call_ids(state)
     assert shop.asked == 0, "the others wait with them: a model's calls are answered together"
-    state = await talk.decide(Decision(action="approve", arguments={second: {"quanto": 5}}))
+    state = await talk.decide(ResumeValue(action="approve", arguments={second: {"quanto": 5}}))
     assert shop.orders == [{"quanto": 1}, {"quanto": 5}]
     assert shop.asked == 1
     assert first != second
@@ -120,7 +120,7 @@ async def test_refused_among_others_only_the_others_are_called(start: Start) -> 
     shop = Shop()
     talk = talk_of(start, shop, handoff=Handoff(tool_failures=5))
     await talk.say("peça duas vezes")
-    state = await talk.decide(Decision(action="reject"))
+    state = await talk.decide(ResumeValue(action="reject"))
     assert (shop.orders, shop.asked) == ([], 1)
     assert [status for status, _ in results(state)] == ["error", "success", "error"]
 
@@ -128,7 +128,7 @@ async def test_refused_among_others_only_the_others_are_called(start: Start) -> 
 async def test_what_is_said_meanwhile_reaches_the_model_behind_the_results(start: Start) -> None:
     talk = talk_of(start, Shop())
     await talk.say("peça")
-    state = await talk.decide(Decision(action="approve", said=MEANWHILE))
+    state = await talk.decide(ResumeValue(action="approve", said=MEANWHILE))
     assert shape(state["messages"]) == ["h", "a", "t", "h", "a", "a"]
     told = [(m["role"], m["text"]) for m in (await talk.asked())[-1]["messages"]]
     assert told[-2:] == [("user", "ainda está aí?"), ("assistant", "[operator] um momento")]
@@ -139,7 +139,7 @@ async def test_what_is_said_meanwhile_reaches_the_model_behind_the_results(start
 async def test_what_a_turn_used_before_the_approval_is_not_counted_again(start: Start) -> None:
     talk = talk_of(start, Shop())
     before = (await talk.say("peça"))["turn"]
-    after = (await talk.decide(Decision(action="approve")))["turn"]
+    after = (await talk.decide(ResumeValue(action="approve")))["turn"]
     assert (len(before["usage"]), len(after["usage"])) == (1, 1)
     assert len(await talk.asked()) == 2
 
@@ -151,10 +151,10 @@ async def test_a_model_that_calls_again_asks_again(start: Start) -> None:
     shop = Shop()
     talk = talk_of(start, shop)
     (first,) = call_ids(await talk.say("peça e insista"))
-    state = await talk.decide(Decision(action="approve"))
+    state = await talk.decide(ResumeValue(action="approve"))
     (second,) = call_ids(state)
     assert (shop.orders, second != first) == ([{"quanto": 7}], True)
-    await talk.decide(Decision(action="reject"))
+    await talk.decide(ResumeValue(action="reject"))
     assert shop.orders == [{"quanto": 7}]
 
 
@@ -162,7 +162,7 @@ async def test_a_refused_model_that_calls_again_asks_again(start: Start) -> None
     shop = Shop()
     talk = talk_of(start, shop)
     await talk.say("peça e insista")
-    assert interrupts(await talk.decide(Decision(action="reject")))
+    assert interrupts(await talk.decide(ResumeValue(action="reject")))
     assert shop.orders == []
 
 
@@ -218,7 +218,7 @@ async def test_a_leg_ends_between_the_approval_and_the_call(start: Start) -> Non
     again = talk_of(start, shop).graph.builder
     talk.graph = again.compile(checkpointer=talk.graph.checkpointer, interrupt_before=LEG_ENDS_BEFORE)
     await talk.say("peça")
-    state = await talk.decide(Decision(action="approve"))
+    state = await talk.decide(ResumeValue(action="approve"))
     assert leg_ended(state)  # type: ignore[arg-type]
     assert shop.orders == []
     await talk.run(None)

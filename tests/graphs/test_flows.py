@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from graphs.builder import LEG_ENDS_BEFORE, build
-from graphs.config import Ask, Assign, Branch, Call, End, Flow, Rule, Say, Step
+from graphs.config import Ask, Assign, Branch, Call, End, Flow, FlowStep, Rule, Say
 from graphs.edges import leg_ended
-from graphs.nodes.handoff import Decision
+from graphs.nodes.handoff import ResumeValue
 from manifest.flow_sections import MOST_STEPS
 from tests.graphs.conftest import Start
 from tests.graphs.conversation import Talk, assistant, interrupts, replies
@@ -17,19 +17,21 @@ from tools.ports import OutcomeUnknown
 
 BEGIN = Rule(to="pedido", words=("comprar",))
 RULES = (Rule(to="handoff", words=("atendente",)), Rule(to="close", words=("tchau",)), BEGIN)
-HOW_MANY = Step("quanto", Ask("quanto", "Quantas?", "number"))
+HOW_MANY = FlowStep("quanto", Ask("quanto", "Quantas?", "number"))
 CALL = Call("pedir", {"quanto": "{quanto}"}, into="pedido")
-ORDER = Step("pedir", CALL)
-THANKS = Step("fim", Say("Pedido {pedido.numero}: {pedido.itens.0.nome}, pago {pedido.pago}."))
-SORRY = Step("falha", Say("Não deu: {error}"))
+ORDER = FlowStep("pedir", CALL)
+THANKS = FlowStep("fim", Say("Pedido {pedido.numero}: {pedido.itens.0.nome}, pago {pedido.pago}."))
+SORRY = FlowStep("falha", Say("Não deu: {error}"))
 
 
-def flow(*steps: Step, questions: str | None = None, name: str = "pedido") -> dict[str, Flow]:
+def flow(*steps: FlowStep, questions: str | None = None, name: str = "pedido") -> dict[str, Flow]:
     """One flow."""
     return {name: Flow(name, "faz um pedido", steps, questions)}
 
 
-def talk_of(start: Start, *steps: Step, shop: Shop | None = None, questions: str | None = None, **changes: Any) -> Talk:
+def talk_of(
+    start: Start, *steps: FlowStep, shop: Shop | None = None, questions: str | None = None, **changes: Any
+) -> Talk:
     """A conversation that a flow begins in when the contact wants to buy."""
     tools = (shop or Shop()).tools()
     changes = {"rules": RULES, "otherwise": "duvidas", "flows": flow(*steps, questions=questions), **changes}
@@ -50,9 +52,9 @@ async def said(talk: Talk, *texts: str) -> list[str]:
 async def test_a_flow_asks_in_order_and_keeps_what_it_is_told(start: Start) -> None:
     talk = talk_of(
         start,
-        Step("nome", Ask("nome", "Seu nome?")),
-        Step("cpf", Ask("cpf", "CPF de {nome}?", "cpf")),
-        Step("fim", Say("{nome}, {cpf}, {nada}.")),
+        FlowStep("nome", Ask("nome", "Seu nome?")),
+        FlowStep("cpf", Ask("cpf", "CPF de {nome}?", "cpf")),
+        FlowStep("fim", Say("{nome}, {cpf}, {nada}.")),
     )
     assert await said(talk, "quero comprar") == ["Seu nome?"]
     assert await said(talk, "Ana {cpf}") == ["CPF de Ana {cpf}?"]
@@ -64,26 +66,28 @@ async def test_a_flow_asks_in_order_and_keeps_what_it_is_told(start: Start) -> N
 
 
 async def test_what_began_the_flow_is_no_answer(start: Start) -> None:
-    talk = talk_of(start, Step("nome", Ask("nome", "Seu nome?")))
+    talk = talk_of(start, FlowStep("nome", Ask("nome", "Seu nome?")))
     state = await talk.say("comprar")
     assert state["flow"] == {"name": "pedido", "step": "nome", "fields": {}, "tries": 0}
 
 
 async def test_what_does_not_fit_is_asked_again_and_then_a_human_comes(start: Start) -> None:
-    talk = talk_of(start, Step("cpf", Ask("cpf", "CPF?", "cpf", error="{cpf}Não vale.", tries=3)))
+    talk = talk_of(start, FlowStep("cpf", Ask("cpf", "CPF?", "cpf", error="{cpf}Não vale.", tries=3)))
     assert await said(talk, "comprar") == ["CPF?"]
     assert await said(talk, "123") == ["Não vale.\nCPF?"]
     assert await said(talk, "111.111.111-11") == ["Não vale.\nCPF?"]
     state = await talk.say("sei lá")
     assert interrupts(state)[0]["reason"] == "flow pedido: no answer that fits 'cpf' after 3 tries"
     assert state["flow"] is None
-    await talk.decide(Decision(action="return"))
+    await talk.decide(ResumeValue(action="return"))
     assert await said(talk, "bom dia") == ["eco: sei lá\nbom dia"], "the agent sees what nobody has answered"
 
 
 async def test_every_question_has_its_own_tries(start: Start) -> None:
     talk = talk_of(
-        start, Step("um", Ask("um", "Um?", "number", tries=2)), Step("dois", Ask("dois", "Dois?", "number", tries=2))
+        start,
+        FlowStep("um", Ask("um", "Um?", "number", tries=2)),
+        FlowStep("dois", Ask("dois", "Dois?", "number", tries=2)),
     )
     assert await said(talk, "comprar", "x", "1", "y") == ["Dois?"]
     assert interrupts(await talk.say("z"))
@@ -99,7 +103,7 @@ async def test_a_question_in_between_is_answered_and_then_it_is_asked_again(star
 
 
 async def test_where_nobody_answers_questions_they_are_answers(start: Start) -> None:
-    talk = talk_of(start, Step("nome", Ask("nome", "Seu nome?")), Step("fim", Say("{nome}")))
+    talk = talk_of(start, FlowStep("nome", Ask("nome", "Seu nome?")), FlowStep("fim", Say("{nome}")))
     assert await said(talk, "comprar", "por quê?") == ["por quê?"]
 
 
@@ -123,19 +127,19 @@ async def test_the_agent_in_between_may_transfer_and_the_question_comes_back(sta
 
 async def test_a_human_who_is_called_in_between_ends_the_flow(start: Start) -> None:
     """What the contact says to the next agent must not end up as an answer to an old question."""
-    talk = talk_of(start, Step("nome", Ask("nome", "Seu nome?")), questions="duvidas")
+    talk = talk_of(start, FlowStep("nome", Ask("nome", "Seu nome?")), questions="duvidas")
     await talk.say("comprar")
     assert interrupts(await talk.say("socorro?"))
-    state = await talk.decide(Decision(action="return", reply="pronto"))
+    state = await talk.decide(ResumeValue(action="return", reply="pronto"))
     assert state["flow"] is None
     assert await said(talk, "obrigada") == ["eco: obrigada"]
 
 
 async def test_a_model_that_fails_in_between_ends_the_flow_with_a_human(start: Start) -> None:
-    talk = talk_of(start, Step("nome", Ask("nome", "Seu nome?")), questions="duvidas")
+    talk = talk_of(start, FlowStep("nome", Ask("nome", "Seu nome?")), questions="duvidas")
     await talk.say("comprar")
     assert interrupts(await talk.say("recuse?"))
-    assert (await talk.decide(Decision(action="return")))["flow"] is None
+    assert (await talk.decide(ResumeValue(action="return")))["flow"] is None
 
 
 # Rules and flows.
@@ -143,12 +147,12 @@ async def test_a_model_that_fails_in_between_ends_the_flow_with_a_human(start: S
 
 async def test_a_rule_does_not_take_an_answer_for_a_topic(start: Start) -> None:
     rules = (Rule(to="agenda", words=("ana",)), *RULES)
-    talk = talk_of(start, Step("nome", Ask("nome", "Seu nome?")), Step("fim", Say("Oi {nome}")), rules=rules)
+    talk = talk_of(start, FlowStep("nome", Ask("nome", "Seu nome?")), FlowStep("fim", Say("Oi {nome}")), rules=rules)
     assert await said(talk, "comprar", "Ana") == ["Oi Ana"]
 
 
 async def test_a_flow_is_not_begun_anew_by_its_own_word(start: Start) -> None:
-    talk = talk_of(start, Step("nome", Ask("nome", "Seu nome?")), Step("fim", Say("Oi {nome}")))
+    talk = talk_of(start, FlowStep("nome", Ask("nome", "Seu nome?")), FlowStep("fim", Say("Oi {nome}")))
     assert await said(talk, "comprar", "comprar") == ["Oi comprar"]
 
 
@@ -157,7 +161,7 @@ async def test_a_flow_is_left_for_a_human(start: Start) -> None:
     await talk.say("comprar")
     state = await talk.say("quero um atendente")
     assert (interrupts(state)[0]["reason"], state["flow"]) == ("rule 1: words: atendente", None)
-    await talk.decide(Decision(action="return"))
+    await talk.decide(ResumeValue(action="return"))
     assert await said(talk, "3") == ["eco: quero um atendente\n3"]
 
 
@@ -172,7 +176,7 @@ async def test_a_flow_is_left_at_the_end(start: Start, way: str | None) -> None:
 async def test_a_flow_that_the_version_no_longer_has_is_left(start: Start) -> None:
     talk = talk_of(start, HOW_MANY)
     await talk.say("comprar")
-    for flows in ({}, flow(Step("outro", Ask("x", "X?")))):
+    for flows in ({}, flow(FlowStep("outro", Ask("x", "X?")))):
         other = start(rules=(), otherwise="duvidas", flows=flows)
         other.graph = other.graph.copy({"checkpointer": talk.graph.checkpointer})
         other.thread = talk.thread
@@ -186,13 +190,13 @@ async def test_a_flow_that_the_version_no_longer_has_is_left(start: Start) -> No
 async def test_fields_are_set_and_decide_where_it_goes_on(start: Start) -> None:
     talk = talk_of(
         start,
-        Step("cor", Ask("cor", "Cor?", "choice", ("azul", "verde"))),
-        Step("texto", Assign({"frase": "é {cor}", "outra": "{frase}"})),
-        Step("qual", Branch((("cor", "azul", "azul"), ("cor", "preto", "fim")), otherwise=None)),
-        Step("verde", Say("Verde: {frase}/{outra}")),
-        Step("vai", End()),
-        Step("azul", Say("Azul!")),
-        Step("fim", End(to="close")),
+        FlowStep("cor", Ask("cor", "Cor?", "choice", ("azul", "verde"))),
+        FlowStep("texto", Assign({"frase": "é {cor}", "outra": "{frase}"})),
+        FlowStep("qual", Branch((("cor", "azul", "azul"), ("cor", "preto", "fim")), otherwise=None)),
+        FlowStep("verde", Say("Verde: {frase}/{outra}")),
+        FlowStep("vai", End()),
+        FlowStep("azul", Say("Azul!")),
+        FlowStep("fim", End(to="close")),
     )
     assert await said(talk, "comprar", "verde") == ["Verde: é verde/"]
     assert await said(talk, "comprar") == ["Cor?"]
@@ -204,10 +208,10 @@ async def test_fields_are_set_and_decide_where_it_goes_on(start: Start) -> None:
 async def test_a_branch_may_lead_back_to_a_question(start: Start) -> None:
     talk = talk_of(
         start,
-        Step("nome", Ask("nome", "Nome?")),
-        Step("certo", Ask("certo", "{nome}, certo?", "choice", ("sim", "não"))),
-        Step("volta", Branch((("certo", "não", "nome"),))),
-        Step("fim", Say("Feito, {nome}.")),
+        FlowStep("nome", Ask("nome", "Nome?")),
+        FlowStep("certo", Ask("certo", "{nome}, certo?", "choice", ("sim", "não"))),
+        FlowStep("volta", Branch((("certo", "não", "nome"),))),
+        FlowStep("fim", Say("Feito, {nome}.")),
     )
     for number, begin in enumerate(("comprar", "não", "nao")):
         assert await said(talk, begin) == ["Nome?"]
@@ -216,10 +220,10 @@ async def test_a_branch_may_lead_back_to_a_question(start: Start) -> None:
 
 
 async def test_a_flow_may_end_with_a_human_or_an_agent(start: Start) -> None:
-    state = await talk_of(start, Step("diz", Say("Já chamo.")), Step("fim", End(to="handoff"))).say("comprar")
+    state = await talk_of(start, FlowStep("diz", Say("Já chamo.")), FlowStep("fim", End(to="handoff"))).say("comprar")
     assert interrupts(state)[0]["reason"] == "the flow pedido ends with a human"
     assert replies(state) == [("assistant", "Já chamo.")]
-    state = await talk_of(start, Step("fim", End(to="agenda"))).say("comprar e marcar")
+    state = await talk_of(start, FlowStep("fim", End(to="agenda"))).say("comprar e marcar")
     assert (state["agent"], state["turn"]["route"]["why"]) == ("agenda", "the flow pedido has ended")
     assert replies(state) == [("assistant", "livre - a")]
 
@@ -235,7 +239,7 @@ async def test_an_agent_may_send_the_contact_into_a_flow(start: Start) -> None:
 
 async def test_an_agent_that_a_flow_ended_with_may_send_the_contact_into_another(start: Start) -> None:
     """Who was to go on after the first flow is not who goes on after the second."""
-    flows = flow(Step("fim", End(to="duvidas"))) | flow(HOW_MANY, THANKS, name="outro")
+    flows = flow(FlowStep("fim", End(to="duvidas"))) | flow(HOW_MANY, THANKS, name="outro")
     agent = replace(assistant().agents["duvidas"], transfers=("outro",))
     talk = talk_of(start, flows=flows, agents={"duvidas": agent})
     state = await talk.say("comprar, passe para outro")
@@ -250,8 +254,8 @@ async def test_the_router_may_choose_a_flow(start: Start) -> None:
 
 
 async def test_a_flow_as_long_as_the_yaml_allows_runs_in_one_turn(start: Start) -> None:
-    steps = [Step(f"s{n}", Assign({"x": "{x}."})) for n in range(MOST_STEPS - 1)]
-    talk = talk_of(start, *steps, Step("fim", Say("fim")))
+    steps = [FlowStep(f"s{n}", Assign({"x": "{x}."})) for n in range(MOST_STEPS - 1)]
+    talk = talk_of(start, *steps, FlowStep("fim", Say("fim")))
     assert await said(talk, "comprar") == ["fim"]
 
 
@@ -266,9 +270,9 @@ async def test_a_call_is_made_once_with_the_answers_in_the_types_that_the_tool_w
 
 
 async def test_a_result_decides_where_it_goes_on(start: Start) -> None:
-    paid = Step("pago", Assign({"pago": "{pedido.pago}"}))
-    where = Step("onde", Branch((("pago", "false", "falta"),)))
-    talk = talk_of(start, HOW_MANY, ORDER, paid, where, THANKS, Step("falta", Say("Falta pagar.")))
+    paid = FlowStep("pago", Assign({"pago": "{pedido.pago}"}))
+    where = FlowStep("onde", Branch((("pago", "false", "falta"),)))
+    talk = talk_of(start, HOW_MANY, ORDER, paid, where, THANKS, FlowStep("falta", Say("Falta pagar.")))
     assert await said(talk, "comprar", "3") == ["Falta pagar."]
 
 
@@ -277,7 +281,7 @@ async def test_a_result_decides_where_it_goes_on(start: Start) -> None:
 )
 async def test_a_call_that_fails_goes_on_where_the_flow_says(start: Start, answer: Any) -> None:
     call = replace(CALL, on_error="falha")
-    steps = (HOW_MANY, Step("pedir", call), THANKS, Step("acaba", End()), SORRY)
+    steps = (HOW_MANY, FlowStep("pedir", call), THANKS, FlowStep("acaba", End()), SORRY)
     talk = talk_of(start, *steps, shop=Shop(answers=[answer]))
     await talk.say("comprar")
     state = await talk.say("3")
@@ -305,7 +309,7 @@ async def test_what_may_have_been_done_is_never_gone_on_with(start: Start) -> No
     """The step for failures may lead back to the call, and then it would be done twice."""
     call = replace(CALL, on_error="quanto")
     shop = Shop(answers=[OutcomeUnknown("pedir")])
-    talk = talk_of(start, HOW_MANY, Step("pedir", call), THANKS, shop=shop)
+    talk = talk_of(start, HOW_MANY, FlowStep("pedir", call), THANKS, shop=shop)
     await talk.say("comprar")
     state = await talk.say("3")
     assert "it is not known whether pedir was done" in interrupts(state)[0]["reason"]
@@ -314,8 +318,10 @@ async def test_what_may_have_been_done_is_never_gone_on_with(start: Start) -> No
 
 async def test_a_field_may_have_any_name(start: Start) -> None:
     shop = Shop()
-    steps = [Step(name, Ask(name, f"{name}?")) for name in ("calls_made", "error", "flow", "messages", "turn", "agent")]
-    talk = talk_of(start, *steps, Step("pedir", Call("pedir", {"quanto": 1, "obs": "{calls_made}"})), shop=shop)
+    steps = [
+        FlowStep(name, Ask(name, f"{name}?")) for name in ("calls_made", "error", "flow", "messages", "turn", "agent")
+    ]
+    talk = talk_of(start, *steps, FlowStep("pedir", Call("pedir", {"quanto": 1, "obs": "{calls_made}"})), shop=shop)
     await talk.say("comprar")
     for step in steps:
         await talk.say(step.name)
@@ -352,6 +358,6 @@ async def test_who_wants_out_is_let_out_and_goes_on_with_whoever_answers(start: 
 
 
 async def test_a_word_like_it_is_an_answer(start: Start) -> None:
-    name = Step("nome", Ask("nome", "Seu nome?"))
-    out = {"pedido": replace(flow(name)["pedido"], steps=(name, Step("fim", Say("{nome}!"))), cancel=CANCEL)}
+    name = FlowStep("nome", Ask("nome", "Seu nome?"))
+    out = {"pedido": replace(flow(name)["pedido"], steps=(name, FlowStep("fim", Say("{nome}!"))), cancel=CANCEL)}
     assert await said(talk_of(start, name, flows=out), "quero comprar", "Cancelario") == ["Cancelario!"]

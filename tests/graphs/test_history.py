@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from graphs.history import LOST, SIGNATURES, fitted
+from graphs.history import LOST, SIGNATURES, adapt
 from graphs.llm_client import Models, Toolbox
 from graphs.nodes.call_model import with_fresh_ids
 from tests.graphs.conversation import NAME
@@ -94,11 +94,11 @@ async def test_a_history_that_is_not_whole_is_sent_whole_and_stays_as_it_is(
 @each_provider
 def test_a_history_that_fits_is_sent_as_it_is(provider: str) -> None:
     history = [SYSTEM, HUMAN, calling("a", "b", text="vejo"), result("a"), result("b"), AIMessage("oi"), HUMAN]
-    assert fitted(history, spec(provider)) is history
+    assert adapt(history, spec(provider)) is history
 
 
 def test_a_lost_result_is_named_as_lost_right_behind_its_call() -> None:
-    sent = fitted([SYSTEM, HUMAN, calling("a", "b"), HUMAN, result("b")], spec("openai"))
+    sent = adapt([SYSTEM, HUMAN, calling("a", "b"), HUMAN, result("b")], spec("openai"))
     assert [message.text for message in sent] == [NAME, "oi", "", LOST, "{}", "oi"]
 
 
@@ -106,21 +106,21 @@ def test_words_before_a_call_stay_with_it_for_gemini() -> None:
     signed: list[Any] = [{"type": "text", "text": "vejo", "extras": {"signature": "s"}}]
     call = calling("a").model_copy(update={"content": signed, "response_metadata": {"model": "google/test-model"}})
     for after in (calling("a", text="vejo"), call):
-        sent = fitted([SYSTEM, HUMAN, AIMessage("olá"), after, result("a"), HUMAN], spec("google"))
+        sent = adapt([SYSTEM, HUMAN, AIMessage("olá"), after, result("a"), HUMAN], spec("google"))
         assert [message.type for message in sent] == ["system", "human", "ai", "tool", "human"]
         assert sent[2].text.replace("\n", "") == "olávejo"
 
 
 def test_an_id_that_a_provider_refuses_is_changed_for_it_in_call_and_result_alike() -> None:
     history = [SYSTEM, HUMAN, calling("ok", "weird id/" * 9), result("ok"), result("weird id/" * 9), HUMAN]
-    sent = fitted(history, spec("groq"))
+    sent = adapt(history, spec("groq"))
     assert isinstance(sent[2], AIMessage)
     ids = [call["id"] for call in sent[2].tool_calls]
     assert ids == [message.tool_call_id for message in sent if isinstance(message, ToolMessage)]
     assert ids[0] == "ok"
     assert len(str(ids[1])) <= 40
-    assert fitted(history, spec("openai")) == sent
-    assert fitted(history, spec("google")) is history
+    assert adapt(history, spec("openai")) == sent
+    assert adapt(history, spec("google")) is history
 
 
 THOUGHT = "c2lnbmF0dXJl"

@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from manifest.fields import Duration
-from manifest.schema import CalendarSection, Document, LifecycleSection, ModelChoice
+from manifest.schema import CalendarSection, LifecycleSection, Manifest, ModelChoice
 
 DURATION: TypeAdapter[float] = TypeAdapter(Duration)
 
@@ -132,7 +132,7 @@ def test_anything_else_is_no_name(name: str) -> None:
         document(agents={name: {"description": "d", "prompt": "p"}})
 
 
-def document(**changes: Any) -> Document:
+def document(**changes: Any) -> Manifest:
     """The smallest valid document, changed."""
     least = {
         "name": "n",
@@ -141,4 +141,4 @@ def document(**changes: Any) -> Document:
         "agents": {"a": {"description": "d", "prompt": "p"}},
         "apology": "a",
     }
-    return Document.model_validate({**least, **changes})
+    return Manifest.model_validate({**least, **changes})

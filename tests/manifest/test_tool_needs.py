@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from manifest.schema import Document
+from manifest.schema import Manifest
 from manifest.tool_needs import REQUIREMENTS
 from manifest.validate import dangling
 from tests.manifest.files import PROMPTS, TEXT, changed, problems
@@ -35,7 +35,7 @@ def newcomer(*needs: Need) -> Tool:
 
 def refusals(text: str, tool: Tool) -> list[str]:
     """Return the problems of a document that may name the tool, next to the built-in ones."""
-    document = Document.model_validate(YAML(typ="safe").load(text))
+    document = Manifest.model_validate(YAML(typ="safe").load(text))
     return [message for _, message in dangling(document, PROMPTS, {**BUILTIN, tool.name: tool})]
 
 
@@ -72,7 +72,7 @@ def test_a_new_tool_with_its_sections_is_accepted() -> None:
 def test_a_new_tool_that_needs_knowledge_uses_it() -> None:
     knowledge = "knowledge: [knowledge/a.md]\n"
     text = changed(TOOLS, "tools: [newcomer]") + knowledge
-    document = Document.model_validate(YAML(typ="safe").load(text))
+    document = Manifest.model_validate(YAML(typ="safe").load(text))
     files = {**PROMPTS, "knowledge/a.md": "Texto."}
     tool = newcomer(Need.KNOWLEDGE)
     assert dangling(document, files, {**BUILTIN, "newcomer": tool}) == []

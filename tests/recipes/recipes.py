@@ -102,4 +102,51 @@ TABLE = Recipe(
     tests=("tests/app/conversations/test_notes.py",),
 )
 
-RECIPES = (TOOL, NODE, TENANT, ENDPOINT, TABLE)
+PROVIDER = Recipe(
+    row="a model provider",
+    files=("graphs/providers/mistral.py",),
+    edits=(
+        Edit(
+            "graphs/providers/__init__.py",
+            "\n)\n\nPROVIDERS: Mapping",
+            "\n    Provider(\n"
+            '        name="mistral",\n'
+            '        default_url="https://api.mistral.ai/v1",\n'
+            '        demo_model="mistral-small-latest",\n'
+            '        dialect="openai",\n'
+            "    ),\n)\n\nPROVIDERS: Mapping",
+        ),
+    ),
+    tests=("tests/graphs/providers/test_mistral.py",),
+)
+
+YAML_KEY = Recipe(
+    row="a YAML key",
+    edits=(
+        Edit(
+            "manifest/schema.py",
+            '    """How the assistant hands over to an operator."""\n\n',
+            '    """How the assistant hands over to an operator."""\n\n'
+            '    priority: Annotated[int, Field(ge=1, le=5, description="Operators see it; 5 is most urgent.")] = 1\n',
+        ),
+        Edit(
+            "graphs/config.py",
+            '    on_timeout: Literal["return", "close"] = "return"\n\n\n@dataclass(frozen=True)\nclass Approvals',
+            '    on_timeout: Literal["return", "close"] = "return"\n    priority: int = 1\n\n\n'
+            "@dataclass(frozen=True)\nclass Approvals",
+        ),
+        Edit(
+            "graphs/nodes/handoff.py",
+            "    queue: str\n    reason: str\n",
+            "    queue: str\n    priority: int\n    reason: str\n",
+        ),
+        Edit(
+            "graphs/nodes/handoff.py",
+            "            queue=assistant.handoff.queue,\n",
+            "            queue=assistant.handoff.queue,\n            priority=assistant.handoff.priority,\n",
+        ),
+    ),
+    tests=("tests/graphs/nodes/test_handoff_priority.py",),
+)
+
+RECIPES = (TOOL, NODE, TENANT, ENDPOINT, TABLE, PROVIDER, YAML_KEY)

@@ -15,6 +15,7 @@ from tests.recipes.recipes import RECIPES, Recipe
 ROOT = Path(__file__).parents[2]
 FILES = Path(__file__).parent / "files"
 ROW = re.compile(r"^\| (an? [^|]+) \|([^|]*)\|([^|]*)\|$", re.MULTILINE)
+TABLE = (ROOT / "README.md").read_text("utf-8").partition("## Where things go")[2].partition("\n## ")[0]
 COPIED = ("*.py", "*.sql", "*.yaml", "*.md", "*.toml", "*.json", "*.html", "*.css", "*.js", "*.svg", "justfile")
 
 
@@ -52,12 +53,17 @@ def apply(recipe: Recipe, copy: Path) -> None:
         (copy / edit.path).write_text(text.replace(edit.old, edit.new), "utf-8")
 
 
+def environment(copy: Path) -> dict[str, str]:
+    """Return an environment in which Python imports the copy."""
+    return {**os.environ, "PYTHONPATH": str(copy)}
+
+
 def run(copy: Path, *command: str) -> None:
     """Run a Python program in the copy. It must succeed."""
     done = subprocess.run(
         [sys.executable, *command],
         cwd=copy,
-        env={**os.environ, "PYTHONPATH": str(copy)},
+        env=environment(copy),
         capture_output=True,
         text=True,
         check=False,
@@ -67,7 +73,7 @@ def run(copy: Path, *command: str) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.row for recipe in RECIPES])
 def test_the_readme_names_every_file_of_a_recipe(recipe: Recipe) -> None:
-    rows = {row: f"{write} {name_it}" for row, write, name_it in ROW.findall((ROOT / "README.md").read_text("utf-8"))}
+    rows = {row: f"{write} {name_it}" for row, write, name_it in ROW.findall(TABLE)}
     named = [re.sub(r"<\w+>", "*", name) for name in re.findall(r"`([^`]+)`", rows[recipe.row])]
     touched = {*recipe.files, *(edit.path for edit in recipe.edits)}
     unnamed = {path for path in touched if not any(matches(path, name) for name in named)}
@@ -84,7 +90,7 @@ def matches(path: str, named: str) -> bool:
 
 
 def test_every_row_of_the_readme_is_a_recipe() -> None:
-    rows = [row for row, _, _ in ROW.findall((ROOT / "README.md").read_text("utf-8"))]
+    rows = [row for row, _, _ in ROW.findall(TABLE)]
     assert rows == [recipe.row for recipe in RECIPES]
 
 
@@ -100,6 +106,18 @@ def test_types_pass(scratch: Path) -> None:
 
 def test_import_contracts_pass(scratch: Path) -> None:
     run(scratch, "-c", "from importlinter.cli import lint_imports_command as c; c()")
+
+
+def test_the_reference_is_regenerated_by_command(scratch: Path) -> None:
+    for name, options in (("assistant.schema.json", []), ("assistant-yaml.md", ["--markdown"])):
+        output = scratch / "docs" / "reference" / name
+        before = output.read_text("utf-8")
+        command = [sys.executable, "-m", "cli", "tenants", "schema", *options]
+        text = subprocess.run(command, cwd=scratch, env=environment(scratch), capture_output=True, check=True).stdout
+        output.write_bytes(text)
+        assert "mistral" in output.read_text("utf-8")
+        assert "priority" in output.read_text("utf-8")
+        assert "mistral" not in before
 
 
 def test_the_new_things_work(scratch: Path) -> None:

@@ -10,7 +10,7 @@ from app import broker
 from app.assistants import plan as planning
 from app.assistants import service as assistants
 from app.assistants.changes import changes, text_diff
-from app.assistants.plan import Lost, Moving, Plan
+from app.assistants.plan import Lost, Moving, PublishPlan
 from app.broker import Nudger
 from app.errors import ConflictError, NotFoundError, RecadoError
 from app.inbox.service import Inbox
@@ -46,7 +46,7 @@ def needing(*names: str) -> Loaded:
     return Loaded(replace(V1.assistant, tools={**BUILTIN, "consulta": tool}), {**V1.files, MAIN: "consulta: 1"})
 
 
-async def plan(platform: Platform, loaded: Loaded, slug: str = TENANT) -> Plan:
+async def plan(platform: Platform, loaded: Loaded, slug: str = TENANT) -> PublishPlan:
     """What publishing it would change."""
     return await planning.plan(platform.system, slug, loaded)
 

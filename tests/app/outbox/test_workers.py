@@ -14,7 +14,7 @@ from app.crypto import SecretBox
 from app.db import Database
 from app.identity.service import Channels
 from app.outbox import queries
-from app.outbox.queries import OutboxRow, Settlement
+from app.outbox.queries import OutboxRow, SendOutcome
 from app.outbox.service import Sender, claimer
 from app.telemetry import Milestone
 from app.turns.worker_lease import WorkerLease
@@ -149,10 +149,10 @@ class TestLivingWorker:
             later = now + LEASE + timedelta(seconds=1)
             assert await queries.claim_head(tx, conversation, claimer(second, later, LEASE)) is not None
             before = await rows.row(platform, outbox_id)
-            for late in (Settlement("failed", error_code="1"), Settlement("retrying")):
+            for late in (SendOutcome("failed", error_code="1"), SendOutcome("retrying")):
                 await queries.settle(tx, row, late, claimer(first, later, LEASE))
                 assert await rows.row(platform, outbox_id) == before
-            await queries.settle(tx, row, Settlement("sent", "SM1"), claimer(first, later, LEASE))
+            await queries.settle(tx, row, SendOutcome("sent", "SM1"), claimer(first, later, LEASE))
             known = await rows.row(platform, outbox_id)
             assert (known["status"], known["provider_sid"]) == ("sent", "SM1"), (
                 "that Twilio has it, is true whoever says so"

@@ -11,7 +11,7 @@ from app.assistants.service import Assistants
 from app.broker import Nudger
 from app.db import Database
 from app.errors import ConflictError
-from app.inbox.decisions import Decision, decide
+from app.inbox.decisions import OperatorDecision, decide
 from app.inbox.service import Inbox
 from app.telemetry import Milestone
 from tests.app.turns.drivers import OtherWorker, drain, fire_timers, once, pending_interrupt, recover, replies_to
@@ -38,7 +38,7 @@ async def decided(platform: Platform, action: str, *, go_on: bool = True, **more
     nudger = Nudger(broker.make_broker(platform.settings.redis_url))
     async with Database(platform.settings.database_url, size=1) as db:
         inbox = Inbox(platform.system, platform.system, nudger, platform.clock)
-        await decide(platform.system, Assistants(db), inbox, waiting["id"], Decision(action, **more))
+        await decide(platform.system, Assistants(db), inbox, waiting["id"], OperatorDecision(action, **more))
     if go_on:
         await drain(platform)
 

@@ -18,7 +18,7 @@ from app.turns.saver import SERDE, BufferingSaver
 from graphs.builder import Graph, build
 from graphs.context import Context
 from graphs.llm_client import Models
-from graphs.nodes.handoff import Decision
+from graphs.nodes.handoff import ResumeValue
 from graphs.state import new_turn
 from manifest.folder import load_folder
 from tests.app.turns.drivers import ask, decide, drain, pending_interrupt, replies_to
@@ -105,7 +105,7 @@ async def test_langgraphs_saver_opens_an_interrupt_and_can_resume_it(platform: P
     (interrupt,) = state.interrupts
     waiting = await pending_interrupt(platform)
     assert (interrupt.id, interrupt.value) == (waiting["id"], waiting["payload"])
-    output = await stock.run(Command(resume=Decision(action="return", reply="Já vou.")))
+    output = await stock.run(Command(resume=ResumeValue(action="return", reply="Já vou.")))
     assert output["turn"]["replies"] == [{"author": "operator", "body": "Já vou."}]
     assert (await stock.state()).next == ()
 
@@ -125,7 +125,7 @@ async def test_a_turn_goes_on_from_what_langgraphs_saver_wrote(platform: Platfor
 async def test_an_interrupt_of_langgraphs_saver_is_resumed_by_a_turn(platform: Platform, stock: Stock) -> None:
     """Stop the same thread with LangGraph alone, so that it waits in our tables."""
     await replies_to(platform, "quero um atendente")
-    await stock.run(Command(resume=Decision(action="return")))
+    await stock.run(Command(resume=ResumeValue(action="return")))
     again = HumanMessage("atendente!", id="again")
     output = await stock.run({"messages": [again], "turn": new_turn(said="atendente!")})
     (interrupt,) = output["__interrupt__"]

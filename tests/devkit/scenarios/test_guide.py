@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from devkit.scenarios.loader import load
-from devkit.scenarios.schema import DURING, Document, Expect, Step
+from devkit.scenarios.schema import DURING, Expect, ScenarioFile, Step
 from devkit.simulators.llm.loading import load_files
 
 PAGE = (Path(__file__).parents[3] / "docs" / "guide" / "scenarios.md").read_text("utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.+?)```", PAGE, re.DOTALL)
 
 
-@pytest.mark.parametrize("name", [*Step.model_fields, *Expect.model_fields, *Document.model_fields])
+@pytest.mark.parametrize("name", [*Step.model_fields, *Expect.model_fields, *ScenarioFile.model_fields])
 def test_every_key_is_on_the_page(name: str) -> None:
     assert re.search(rf"\b{name.rstrip('_')}\b", PAGE)
 
