@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import click
-import platformdirs
 
-from devkit import demo
+from cli import environment
 
 
 @click.command()
@@ -19,7 +18,8 @@ def command(folders: tuple[Path, ...], data: Path | None, only_smoke: bool) -> N
 
     With OPENAI_API_KEY, GROQ_API_KEY or GOOGLE_API_KEY set, the real model answers; Twilio stays simulated.
     """
-    folder = data or Path(platformdirs.user_data_dir("recado", appauthor=False)) / "demo"
+    demo = environment.devkit_module("devkit.demo")
+    folder = data or demo.default_folder()
     with demo.run(folder.resolve(), [*demo.TENANTS, *demo.own_tenants(folders)], click.echo) as running:
         if only_smoke:
             demo.smoke(running, click.echo)

@@ -1,7 +1,11 @@
 """Read the settings of a command, and check them before they are used."""
 
+import importlib
+from typing import Any
+
 from app import db, telemetry
 from app.config import Settings
+from app.errors import RecadoError
 
 
 def settings(*required: str) -> Settings:
@@ -23,3 +27,13 @@ def process_settings(required: tuple[str, ...]) -> Settings:
     telemetry.setup(found.log_format)
     db.require(found.database_url)
     return found
+
+
+def devkit_module(name: str) -> Any:
+    """Import a module of the devkit, only for the command that needs it. Raises RecadoError without its packages."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise RecadoError(
+            f"this command needs the devkit, and {error.name} is not installed: run `pip install 'recado[devkit]'`"
+        ) from None

@@ -1,13 +1,12 @@
 """`recado tenants test`."""
 
-import importlib
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
+from cli import environment
 from manifest.loader import InvalidAssistant
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -22,8 +21,7 @@ def command(folder: Path, scenario: str | None, live: bool) -> None:
 
     Postgres and Valkey are started for it; with DATABASE_URL set, databases are made there, and dropped.
     """
-    # It holds a whole system, so only this command loads it, and not `check` or `publish` beside it.
-    suite: Any = importlib.import_module("devkit.scenarios.suite")
+    suite = environment.devkit_module("devkit.scenarios.suite")
     database_url = os.environ.get("DATABASE_URL") or None
     try:
         passed = suite.run(folder, only=scenario, live=live, database_url=database_url, say=click.echo)

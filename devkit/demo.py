@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import platformdirs
 
 import migrations
 from app.clock import utc_now
@@ -25,6 +26,7 @@ from app.crypto import new_secret_key
 from app.db import Database, Role
 from app.errors import RecadoError
 from devkit import stack
+from devkit.bytecode import compile_once
 from devkit.simulators import ports
 from devkit.stack import LOOPBACK, Number, Stack, TenantSetup
 from graphs.config import Assistant
@@ -48,6 +50,11 @@ PORTS = {"api": 8000, "twilio": 4010, "model": 4020, **ports.PORTS}
 MAX_OWN_TENANTS = 10
 
 MODEL_CHOICE = re.compile(r"provider: (\w+), model: [\w./-]+")
+
+
+def default_folder() -> Path:
+    """Return the folder of the demo's data in the user's home."""
+    return Path(platformdirs.user_data_dir("recado", appauthor=False)) / "demo"
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,7 @@ class RunningDemo:
 def run(data: Path, tenants: Sequence[DemoTenant], say: Callable[[str], None]) -> Iterator[RunningDemo]:
     """Run the demo during the block, with its data in a folder. Raises RecadoError when a part does not start."""
     with ExitStack() as exit_stack:
+        compile_once(say)
         started = time.monotonic()
         system = exit_stack.enter_context(_start_servers(data, say))
         for migration in migrations.apply(system.servers.database_url):

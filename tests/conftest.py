@@ -12,6 +12,7 @@ import redis
 import migrations
 from app import telemetry
 from devkit import embedded
+from devkit.bytecode import compile_once
 from devkit.stack import Processes
 from tests.platform import Log, Platform, Servers, running_platform
 from tests.reusable_database import ReusableDatabase
@@ -21,6 +22,12 @@ with contextlib.redirect_stderr(LOG):
     telemetry.setup("json")
 
 SCRIPTS = Path(__file__).parent / "data" / "scripts"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the packages before the test processes start."""
+    if not hasattr(config, "workerinput"):
+        compile_once(print)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ HELD = """
 
 
 async def recovery(lab: Lab) -> list[Row]:
-    """kill -9 of a worker with turns in flight, beside a second worker."""
+    """Kill -9 of a worker with turns in flight, beside a second worker."""
     await lab.ready(workers=2, model_ms=MODEL_MS)
     waits: list[float] = []
     for attempt in range(lab.scaled(5, 2)):

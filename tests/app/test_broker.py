@@ -2,8 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dramatiq
@@ -11,29 +11,11 @@ import redis
 
 from app import broker
 from app.broker import Nudge, Nudger
-from app.turns import actors
-from app.worker import QUEUE_POLL_MS
+from tests.app.queue_consumer import fed_by_the_queue
 from tests.app.webhooks.cuttable_proxy import cable_to
 from tests.platform import ACCOUNT_SID, CONTACT, TOKEN, Log, Platform
 
 TENANT, CONVERSATION = uuid.uuid4(), uuid.uuid4()
-
-
-@asynccontextmanager
-async def fed_by_the_queue(platform: Platform) -> AsyncIterator[None]:
-    """In place of the platform's worker, one that never sweeps: what it does, a nudge made it do."""
-    assert platform.engine is not None
-    await platform.engine.close()
-    queue = broker.make_broker(platform.settings.redis_url)
-    async with platform.worker(sweep_interval=100_000) as engine:
-        actors.declare(queue, engine, asyncio.get_running_loop())
-        consumer = dramatiq.Worker(queue, worker_threads=1, worker_timeout=QUEUE_POLL_MS)
-        consumer.start()
-        try:
-            yield
-        finally:
-            await asyncio.to_thread(consumer.stop, 5_000)
-    queue.client.connection_pool.disconnect()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 
-from tests.app.test_broker import fed_by_the_queue
+from tests.app.queue_consumer import fed_by_the_queue
 from tests.app.turns.drivers import drain, pending_interrupt, replies_to
 from tests.cli.shell import Done, recado
 from tests.platform import TENANT, Platform

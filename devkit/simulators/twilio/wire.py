@@ -1,5 +1,7 @@
-"""A small HTTP/1.1 poster with kept-alive connections. A general client costs several times the CPU, which a load test
-on the same machine would pay for."""
+"""A small HTTP/1.1 client that posts over kept-alive connections.
+
+A general client costs several times the CPU, which a load test on the same machine would pay for.
+"""
 
 import asyncio
 import re

@@ -1,32 +1,14 @@
 """Whatever Twilio or the network does to a post, the contact gets each row once, and in order."""
 
-from typing import Any
-
 import pytest
 
 from tests.app.channels.scripted import DROP, Answer, refused
 from tests.app.outbox import builders as rows
-from tests.platform import CONTACT, Platform
-
-SETTLED = 16
-"""Seconds after which an unknown row may be looked up."""
+from tests.app.outbox.twilio_faults import SETTLED, faulty, twilio_has
+from tests.platform import Platform
 
 ACCEPTED = ["p_500_after", "p_hang", "p_drop"]
 NOT_ACCEPTED = ["p_500", "p_refuse"]
-
-
-async def faulty(platform: Platform, fault: str, *, count: int = 1, callbacks: bool = True) -> None:
-    plan: dict[str, Any] = {"create": {fault: 1, "count": count}}
-    if not callbacks:
-        plan["callbacks"] = {"p_drop": 1}
-    await platform.control(platform.servers.twilio, "faults", plan)
-
-
-async def twilio_has(platform: Platform, contact: str = CONTACT) -> list[tuple[str, str]]:
-    answer = await platform.control(
-        platform.servers.twilio, f"messages?direction=outbound&contact={contact.replace('+', '%2B')}"
-    )
-    return [(message["sid"], message["body"]) for message in answer["messages"]]
 
 
 async def exactly_once(platform: Platform, made: list[int], bodies: list[str]) -> None:

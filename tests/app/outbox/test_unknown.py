@@ -9,7 +9,7 @@ import pytest
 
 from tests.app.channels.scripted import Answer, ScriptedTwilio, refused
 from tests.app.outbox import builders as rows
-from tests.app.outbox.test_faults import SETTLED, faulty, twilio_has
+from tests.app.outbox.twilio_faults import SETTLED, faulty, twilio_has
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, Platform
 
 WINDOW = 601
@@ -174,8 +174,7 @@ class TestEqualTexts:
 
     @pytest.mark.parametrize("lost", [0, 1, 2])
     async def test_two_conversations_of_one_contact_share_no_message(self, platform: Platform, lost: int) -> None:
-        """The goodbye of the one that was closed and the same words in the new one, both unanswered; Twilio has
-        taken all but `lost` of them."""
+        """Post one text in a closed and in a new conversation, both unanswered. Twilio lacks `lost` of them."""
         made = []
         for number in (1, 2):
             accepted = number > lost

@@ -19,7 +19,7 @@ from app.outbox.service import Sender, claimer
 from app.telemetry import Milestone
 from app.turns.worker_lease import WorkerLease
 from tests.app.outbox import builders as rows
-from tests.app.outbox.test_faults import SETTLED, faulty, twilio_has
+from tests.app.outbox.twilio_faults import SETTLED, faulty, twilio_has
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, TOKEN, Platform
 
 LEASE = timedelta(seconds=300)
