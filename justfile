@@ -35,3 +35,7 @@ studio port="2024":
 docs:
     uv run recado tenants schema --markdown > docs/reference/assistant-yaml.md
     uv run recado tenants schema > docs/reference/assistant.schema.json
+
+# Make docs/images from a running demo, in Chromium
+screenshots:
+    uv run python -m devkit.screenshots

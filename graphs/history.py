@@ -10,6 +10,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from graphs.config import ModelSpec
+from graphs.providers import PROVIDERS
 
 SIGNATURES = "__gemini_function_call_thought_signatures__"
 """The field in which Google's client stores the signatures of its own calls, by call id."""
@@ -36,7 +37,7 @@ def adapt(messages: Sequence[BaseMessage], spec: ModelSpec) -> Sequence[BaseMess
     reader = name_of(spec)
     if any(_private(message, reader) for message in whole):
         whole = [_public(message) if _private(message, reader) else message for message in whole]
-    if spec.provider == "google":
+    if PROVIDERS[spec.provider].dialect == "gemini":
         # Gemini has no ids for calls, but rules for the order.
         return whole if _in_gemini_order(whole) else _ordered_for_gemini(whole)
     return whole if _ids_accepted(whole) else [_with_accepted_ids(message) for message in whole]
