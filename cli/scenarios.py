@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli import environment
-from manifest.loader import InvalidAssistant
+from manifest.loader import InvalidFiles
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -25,7 +25,7 @@ def command(folder: Path, scenario: str | None, live: bool) -> None:
     database_url = os.environ.get("DATABASE_URL") or None
     try:
         passed = suite.run(folder, only=scenario, live=live, database_url=database_url, say=click.echo)
-    except InvalidAssistant as error:
+    except InvalidFiles as error:
         for problem in error.problems:
             click.echo(f"{folder}/{problem}", err=True)
         passed = False

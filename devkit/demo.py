@@ -32,7 +32,7 @@ from devkit.stack import LOOPBACK, Number, Stack, TenantSetup
 from graphs.config import Assistant
 from graphs.providers import PROVIDERS
 from manifest.folder import load_folder
-from manifest.loader import InvalidAssistant, Loaded, load
+from manifest.loader import InvalidFiles, LoadedAssistant, load
 
 SHIPPED_TENANTS = Path(__file__).resolve().parents[1] / "tenants"
 SHIPPED_SCRIPTS = Path(__file__).resolve().parent / "simulators" / "scripts"
@@ -118,7 +118,7 @@ def own_tenants(folders: Sequence[Path]) -> list[DemoTenant]:
     for folder in folders:
         try:
             load_folder(folder)
-        except InvalidAssistant as error:
+        except InvalidFiles as error:
             raise RecadoError("\n".join(f"{folder}/{problem}" for problem in error.problems)) from None
     return [
         DemoTenant(
@@ -219,7 +219,7 @@ async def _publish(system: Stack, setups: Sequence[TenantSetup]) -> None:
             await stack.set_up_tenant(database, system.environment["RECADO_SECRET_KEY"], setup, utc_now)
 
 
-def adapt(tenant: DemoTenant, environment: Mapping[str, str], addresses: Mapping[str, str]) -> Loaded:
+def adapt(tenant: DemoTenant, environment: Mapping[str, str], addresses: Mapping[str, str]) -> LoadedAssistant:
     """Load a tenant's manifest, with providers that have a key, and the tool servers at their present addresses."""
     usable = [provider for provider in PROVIDERS.values() if environment.get(provider.key_variable)]
     names = {provider.name for provider in usable}

@@ -30,7 +30,7 @@ from devkit.embedded.server_files import EmbeddedError
 from devkit.embedded.valkey import Valkey
 from devkit.serving import AsgiServer
 from graphs.providers import PROVIDERS
-from manifest.loader import Loaded
+from manifest.loader import LoadedAssistant
 
 WEBHOOK_PATH = "/api/v1/twilio/webhook"
 LOOPBACK = "127.0.0.0/8"
@@ -95,7 +95,7 @@ class TenantSetup:
     """A tenant to publish, with its number and the secrets that its tools name."""
 
     slug: str
-    manifest: Loaded
+    manifest: LoadedAssistant
     number: Number
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 

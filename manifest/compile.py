@@ -52,7 +52,7 @@ def tools_of(document: Manifest, files: Mapping[str, str]) -> tuple[dict[str, To
     return tools, problems
 
 
-def assemble(document: Manifest, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Assistant:
+def compile_assistant(document: Manifest, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Assistant:
     """Return the assistant. The manifest must have been validated."""
     handoff, approvals, rules = document.handoff, document.approvals, document.routing.rules
     return Assistant(

@@ -2,14 +2,13 @@
 
 import contextlib
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from pypdf import PdfReader
 
 from manifest.compile import matches
-from manifest.loader import LARGEST_FILE, MAIN, InvalidAssistant, Loaded, Problem, load
-from manifest.yaml_source import UNSTORABLE, parse
+from manifest.loader import LARGEST_FILE, MAIN, InvalidFiles, LoadedAssistant, Problem, load
+from manifest.yaml_source import UNSTORABLE, YamlDocument
 
 LARGEST_PDF = 20 * 1024 * 1024
 """The size limit of a PDF in bytes. Only its text is kept."""
@@ -17,8 +16,8 @@ SCENARIOS = "scenarios"
 """The folder of scenarios, which is no part of the assistant."""
 
 
-def load_folder(folder: Path) -> Loaded:
-    """Return the assistant of a tenant's folder. Raises InvalidAssistant."""
+def load_folder(folder: Path) -> LoadedAssistant:
+    """Return the assistant of a tenant's folder. Raises InvalidFiles."""
     main = folder / MAIN
     try:
         files = {MAIN: _read(main, folder)}
@@ -26,17 +25,16 @@ def load_folder(folder: Path) -> Loaded:
         files |= {path.relative_to(folder).as_posix(): _read(path, folder) for path in others}
     except OSError as error:
         name = os.path.relpath(error.filename, folder)
-        raise InvalidAssistant([Problem(name, 1, 1, f"cannot be read: {error.strerror}")]) from None
+        raise InvalidFiles([Problem(name, 1, 1, f"cannot be read: {error.strerror}")]) from None
     except ValueError as error:
-        raise InvalidAssistant([Problem(MAIN, 1, 1, str(error))]) from None
+        raise InvalidFiles([Problem(MAIN, 1, 1, str(error))]) from None
     return load(files)
 
 
 def _patterns(text: str) -> list[str]:
     """Return the patterns of `knowledge` in the main file, as far as it can be read."""
-    with contextlib.suppress(InvalidAssistant):
-        tree = parse(text)
-        named = tree.get("knowledge") if isinstance(tree, Mapping) else None
+    with contextlib.suppress(InvalidFiles):
+        named = YamlDocument.parse(text, MAIN).tree.get("knowledge")
         return [pattern for pattern in named if isinstance(pattern, str)] if isinstance(named, list) else []
     return []
 

@@ -10,16 +10,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from graphs.config import Assistant
-from manifest.compile import assemble, tools_of
+from manifest.compile import compile_assistant, tools_of
 from manifest.schema import Manifest
-from manifest.validate import dangling
-from manifest.yaml_source import MAIN, InvalidAssistant, Location, Plain, Problem, parse, position, problem_of
+from manifest.validate import problems_between_sections
+from manifest.yaml_source import LARGEST_FILE, InvalidFiles, Location, Problem, YamlDocument
 from tools.registry import BUILTIN
 
-__all__ = ["MAIN", "Files", "InvalidAssistant", "Loaded", "Problem", "load"]
+__all__ = ["LARGEST_FILE", "MAIN", "Files", "InvalidFiles", "LoadedAssistant", "Problem", "load"]
 
-LARGEST_FILE = 256 * 1024
-"""The size limit of one file in bytes."""
+MAIN = "assistant.yaml"
+"""The file that names all others."""
 
 FOLLOWS_FROM: Mapping[int | str, set[int | str]] = {"lifecycle": {"lifecycle"}, "knowledge": {"agents"}}
 """Errors of a section that may be consequences of errors in these sections."""
@@ -29,7 +29,7 @@ Files = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedAssistant:
     """A valid assistant and its files. `content_hash` identifies the files."""
 
     assistant: Assistant
@@ -41,48 +41,44 @@ class Loaded:
         return hashlib.sha256(json.dumps(self.files, sort_keys=True).encode()).hexdigest()
 
 
-def load(files: Files) -> Loaded:
-    """Return the assistant of these files. Raises InvalidAssistant."""
-    text = files.get(MAIN, "")
-    if len(text.encode("utf-8", "replace")) > LARGEST_FILE:
-        raise InvalidAssistant([Problem(MAIN, 1, 1, f"{MAIN} is larger than {LARGEST_FILE // 1024} KiB")])
-    tree = parse(text)
-    plain = Plain().convert(tree)
+def load(files: Files) -> LoadedAssistant:
+    """Return the assistant of these files. Raises InvalidFiles."""
+    source = YamlDocument.parse(files.get(MAIN, ""), MAIN)
+    values = source.values()
     try:
-        document = Manifest.model_validate(plain)
+        manifest = Manifest.model_validate(values)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        found = [problem_of(tree, detail) for detail in details]
-        found += [Problem(MAIN, *position(tree, where), said) for where, said in _besides(plain, details, files)]
-        raise InvalidAssistant(found) from None
-    tools, problems = tools_of(document, files)
-    problems += dangling(document, files, tools)
+        further = _further_problems(values, error.errors(include_url=False), files)
+        found = source.problems_of(error, Manifest)
+        raise InvalidFiles([*found, *(source.problem(where, message) for where, message in further)]) from None
+    tools, problems = tools_of(manifest, files)
+    problems += problems_between_sections(manifest, files, tools)
     if problems:
-        raise InvalidAssistant(Problem(MAIN, *position(tree, where), message) for where, message in problems)
-    openapi = (tool.openapi.operation.partition("#")[0] for tool in document.tools.values() if tool.openapi is not None)
-    assistant = assemble(document, files, tools)
-    used = {MAIN, *openapi, *(agent.prompt for agent in document.agents.values()), *assistant.knowledge}
-    return Loaded(assistant, {name: files[name] for name in sorted(used)})
+        raise InvalidFiles(source.problem(where, message) for where, message in problems)
+    openapi = (tool.openapi.operation.partition("#")[0] for tool in manifest.tools.values() if tool.openapi is not None)
+    assistant = compile_assistant(manifest, files, tools)
+    used = {MAIN, *openapi, *(agent.prompt for agent in manifest.agents.values()), *assistant.knowledge}
+    return LoadedAssistant(assistant, {name: files[name] for name in sorted(used)})
 
 
-def _besides(plain: Any, details: Sequence[Any], files: Files) -> list[tuple[Location, str]]:
+def _further_problems(values: Any, details: Sequence[Any], files: Files) -> list[tuple[Location, str]]:
     """Return the further problems, if the manifest is valid without the values that do not fit."""
     for detail in details:
         names = [number for number, part in enumerate(detail["loc"]) if isinstance(part, str)]
         where: Location = tuple(detail["loc"][: names[-1] + 1]) if names else ()
-        holder: Any = plain
+        holder: Any = values
         for part in where[:-1]:
             holder = holder[int(part)] if isinstance(holder, list) else holder.get(part, {})
         # A whole section of the file is not left out: what names it would seem to lead nowhere.
         if len(where) > 1 and isinstance(holder, dict):
             holder.pop(where[-1], None)
     try:
-        document = Manifest.model_validate(plain)
+        manifest = Manifest.model_validate(values)
     except ValidationError:
         return []
     mistaken = {detail["loc"][0] for detail in details if detail["loc"]}
     return [
-        (where, said)
-        for where, said in dangling(document, files, BUILTIN)
-        if "no route leads" not in said and not mistaken & FOLLOWS_FROM.get(where[0], set())
+        (where, message)
+        for where, message in problems_between_sections(manifest, files, BUILTIN)
+        if "no route leads" not in message and not mistaken & FOLLOWS_FROM.get(where[0], set())
     ]

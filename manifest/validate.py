@@ -21,7 +21,9 @@ from tools.registry import BUILTIN
 Found = Iterator[tuple[Location, str]]
 
 
-def dangling(document: Manifest, files: Mapping[str, str], tools: Mapping[str, Tool]) -> list[tuple[Location, str]]:
+def problems_between_sections(
+    document: Manifest, files: Mapping[str, str], tools: Mapping[str, Tool]
+) -> list[tuple[Location, str]]:
     """Return every problem with its place."""
     return [
         *_names(document),

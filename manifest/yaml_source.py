@@ -2,24 +2,26 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import UnionType
-from typing import Any
+from typing import Annotated, Any, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from manifest.fields import NAME
-from manifest.schema import Manifest
 from tools.names import nearest
 
-MAIN = "assistant.yaml"
-
+LARGEST_FILE = 256 * 1024
+"""The size limit of one file in bytes."""
 MOST_VALUES = 20_000
 """The maximum number of values in one file. Each use of an alias counts."""
+DEEPEST = 20
+"""The maximum depth of nested values."""
 
 FORBIDDEN = {"\t": "a tab: indent with spaces", "\x00": "a NUL character"}
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -40,31 +42,129 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.message}"
 
 
-class InvalidAssistant(Exception):
-    """The files are no valid assistant. `problems` lists every problem."""
+class InvalidFiles(Exception):
+    """The files do not hold what they should. `problems` lists every problem."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = sorted(problems, key=lambda p: (p.file, p.line, p.column))
         super().__init__("\n".join(map(str, self.problems)))
 
 
-def parse(text: str) -> CommentedMap:
-    for character, message in FORBIDDEN.items():
-        if character in text:
-            before = text[: text.index(character)].split("\n")
-            raise InvalidAssistant([Problem(MAIN, len(before), len(before[-1]) + 1, message)])
+@dataclass(frozen=True)
+class YamlDocument:
+    """One YAML mapping of a file, with the places of its values."""
+
+    file: str
+    tree: CommentedMap
+
+    @classmethod
+    def parse(cls, text: str, file: str) -> Self:
+        """Return the only document of a text. Raises InvalidFiles."""
+        return cls._mapping(_load(text, file, lambda yaml: yaml.load(text)), file)
+
+    @classmethod
+    def parse_all(cls, text: str, file: str) -> list[Self]:
+        """Return the documents of a text, which `---` separates. Raises InvalidFiles."""
+        return [cls._mapping(tree, file) for tree in _load(text, file, lambda yaml: list(yaml.load_all(text)))]
+
+    @classmethod
+    def _mapping(cls, tree: Any, file: str) -> Self:
+        if not isinstance(tree, CommentedMap):
+            raise InvalidFiles([Problem(file, 1, 1, "expected a mapping that begins with `name:`")])
+        return cls(file, tree)
+
+    def values(self, *, storable: bool = True) -> Any:
+        """Return plain values. `storable`: replace texts that Postgres cannot store, so that no schema accepts them.
+
+        Raises InvalidFiles for more than MOST_VALUES values, or more than DEEPEST levels.
+        """
+        try:
+            return _Converter(storable).convert(self.tree)
+        except _TooMuchError:
+            raise InvalidFiles([self.problem((), "too much, nested too deeply, or within itself")]) from None
+
+    def validate[M: BaseModel](self, model: type[M], *, storable: bool = True) -> M:
+        """Return the values as a model. Raises InvalidFiles."""
+        try:
+            return model.model_validate(self.values(storable=storable))
+        except ValidationError as error:
+            raise InvalidFiles(self.problems_of(error, model)) from None
+
+    def problems_of(self, error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+        """Return the problems that pydantic found, in our words and with their places."""
+        details: list[Any] = error.errors(include_url=False)
+        # pydantic counts a list of invalid items as too short besides.
+        causes = [detail for detail in details if detail["type"] != "too_short"] or details
+        return [self._problem_of(detail, model) for detail in causes]
+
+    def value(self, where: Location) -> Any:
+        """Return the value at a place as it was written, None where there is none."""
+        node: Any = self.tree
+        for part in where:
+            node = node[part] if _has(node, part) else None
+        return node
+
+    def problem(self, where: Location, message: str, *, of_key: bool = False) -> Problem:
+        """Return a problem at a value, or at its key."""
+        return Problem(self.file, *self.position(where, of_key=of_key), message)
+
+    def position(self, where: Location, *, of_key: bool = False) -> tuple[int, int]:
+        """Return line and column of a value, of its key, or of the innermost parent that exists."""
+        node: Any = self.tree
+        position = (0, 0)
+        for number, part in enumerate(where):
+            last = number == len(where) - 1
+            if isinstance(node, CommentedMap) and part in (node.lc.data or {}):
+                position = node.lc.key(part) if of_key and last else node.lc.value(part)
+            elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
+                position = node.lc.item(part)
+            else:
+                break
+            node = node[part]
+        return position[0] + 1, position[1] + 1
+
+    def _problem_of(self, detail: Any, model: type[BaseModel]) -> Problem:
+        where, kind = self._without_alternatives(tuple(detail["loc"])), detail["type"]
+        message = detail["msg"].removeprefix("Value error, ")
+        if kind == "extra_forbidden":
+            name = str(where[-1])
+            return self.problem(where, f"unknown key `{name}`{nearest(name, keys_at(model, where[:-1]))}", of_key=True)
+        if kind == "missing":
+            return self.problem(where[:-1], f"`{where[-1]}` is missing{_inside(where[:-1])}")
+        is_key = detail["loc"][-1:] == ("[key]",)
+        if isinstance(detail["input"], _Unstorable):
+            message = "a NUL or half a character, which no message can hold"
+        elif kind == "literal_error":
+            message += nearest(str(detail["input"]), re.findall(r"'([^']+)'", message))
+        else:
+            message = EXPECTED.get(kind, PATTERNS.get(detail.get("ctx", {}).get("pattern", ""), message))
+        return self.problem(where, f"{path_of(where)}: {message}" if where else message, of_key=is_key)
+
+    def _without_alternatives(self, where: Location) -> Location:
+        """Return the location without what pydantic adds: a union's alternatives, and `[key]`."""
+        node: Any = self.tree
+        path: list[int | str] = []
+        for part in where:
+            if _has(node, part):
+                node = node[part]
+                path.append(part)
+            elif part == where[-1] != "[key]" and isinstance(node, CommentedMap):
+                path.append(part)
+        return tuple(path)
+
+
+def _has(node: Any, part: int | str) -> bool:
+    if isinstance(node, list):
+        return isinstance(part, int) and part < len(node)
+    return isinstance(node, Mapping) and part in node
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file. Raises InvalidFiles."""
     try:
-        tree = YAML(typ="rt", pure=True, plug_ins=[]).load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise InvalidAssistant([Problem(MAIN, line, column, _of_yaml(str(error.problem or "not YAML")))]) from None
-    except (YAMLError, ValueError, TypeError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidAssistant([Problem(MAIN, 1, 1, f"not YAML: {reason}")]) from None
-    if not isinstance(tree, CommentedMap):
-        raise InvalidAssistant([Problem(MAIN, 1, 1, "expected a mapping that begins with `name:`")])
-    return tree
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidFiles([Problem(str(path), 1, 1, f"cannot be read: {error}")]) from None
 
 
 LIST, TEXT = "expected a list, such as [a, b]", "expected a text; quotes make one of anything"
@@ -89,9 +189,28 @@ EXPECTED = {
 }
 """The error texts for values of the wrong type."""
 PATTERNS = {NAME: "expected a name of small letters without accents, digits and _, such as agenda_2"}
+"""The error texts for texts that do not match a pattern."""
 
 
-def _of_yaml(problem: str) -> str:
+def _load[T](text: str, file: str, load: Callable[[YAML], T]) -> T:
+    if len(text.encode("utf-8", "replace")) > LARGEST_FILE:
+        raise InvalidFiles([Problem(file, 1, 1, f"{file} is larger than {LARGEST_FILE // 1024} KiB")])
+    for character, message in FORBIDDEN.items():
+        if character in text:
+            before = text[: text.index(character)].split("\n")
+            raise InvalidFiles([Problem(file, len(before), len(before[-1]) + 1, message)])
+    try:
+        return load(YAML(typ="rt", pure=True, plug_ins=[]))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise InvalidFiles([Problem(file, line, column, _with_remedy(str(error.problem or "not YAML")))]) from None
+    except (YAMLError, ValueError, TypeError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidFiles([Problem(file, 1, 1, f"not YAML: {reason}")]) from None
+
+
+def _with_remedy(problem: str) -> str:
     if "block end" in problem:
         return f"{problem}: what belongs together begins in the same column"
     if "mapping values" in problem or "but got ':'" in problem:
@@ -99,95 +218,78 @@ def _of_yaml(problem: str) -> str:
     return problem
 
 
-class Plain:
-    """Converts the tree to plain values. Each use of an alias counts, so that aliases cannot multiply without limit."""
+class _TooMuchError(Exception):
+    """The document has more values or levels than allowed."""
 
-    def __init__(self) -> None:
+
+class _Converter:
+    """Converts a tree to plain values. Each use of an alias counts, so that aliases cannot multiply without limit."""
+
+    def __init__(self, storable: bool) -> None:
+        self._storable = storable
         self._left = MOST_VALUES
 
     def convert(self, node: Any, depth: int = 0) -> Any:
         self._left -= 1
-        if depth > 20 or self._left < 0:
-            raise InvalidAssistant([Problem(MAIN, 1, 1, "too much, nested too deeply, or within itself")])
+        if depth > DEEPEST or self._left < 0:
+            raise _TooMuchError
         if isinstance(node, Mapping):
-            return {self._key(key): self.convert(value, depth + 1) for key, value in node.items()}
+            return {_key(key): self.convert(value, depth + 1) for key, value in node.items()}
         if isinstance(node, list):
             return [self.convert(item, depth + 1) for item in node]
-        if isinstance(node, str) and UNSTORABLE.search(node):
-            return _Unstorable()
-        return str(node) if isinstance(node, str) else node
+        return self._scalar(node)
 
-    @staticmethod
-    def _key(key: Any) -> str:
-        return key if isinstance(key, str) else json.dumps(key, default=str)
+    def _scalar(self, node: Any) -> Any:
+        if isinstance(node, str):
+            return _Unstorable() if self._storable and UNSTORABLE.search(node) else str(node)
+        if isinstance(node, bool):
+            return node
+        return next((kind(node) for kind in (int, float) if isinstance(node, kind)), node)
 
 
 class _Unstorable:
     """Replaces a text with characters that cannot be stored. No type of the schema accepts it."""
 
 
-def problem_of(tree: CommentedMap, detail: Any) -> Problem:
-    where: Location = tuple(detail["loc"])
-    kind, message = detail["type"], detail["msg"].removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        line, column = position(tree, where, of_key=True)
-        return Problem(MAIN, line, column, f"unknown key `{where[-1]}`{nearest(str(where[-1]), keys_at(where[:-1]))}")
-    if kind == "missing":
-        line, column = position(tree, where[:-1])
-        return Problem(MAIN, line, column, f"`{where[-1]}` is missing{inside(where[:-1])}")
-    is_key = where[-1:] == ("[key]",)
-    where = where[:-1] if is_key else where
-    line, column = position(tree, where, of_key=is_key)
-    if isinstance(detail["input"], _Unstorable):
-        message = "a NUL or half a character, which no message can hold"
-    elif kind == "literal_error":
-        message += nearest(str(detail["input"]), re.findall(r"'([^']+)'", message))
-    else:
-        message = EXPECTED.get(kind, PATTERNS.get(detail.get("ctx", {}).get("pattern", ""), message))
-    return Problem(MAIN, line, column, f"{path_of(where)}: {message}")
+def _key(key: Any) -> str:
+    return key if isinstance(key, str) else json.dumps(key, default=str)
 
 
-def position(tree: Any, where: Location, *, of_key: bool = False) -> tuple[int, int]:
-    """Return line and column of a value, of its key, or of the innermost parent that exists."""
-    node, position = tree, (0, 0)
-    for number, part in enumerate(where):
-        last = number == len(where) - 1
-        if isinstance(node, CommentedMap) and part in (node.lc.data or {}):
-            position = node.lc.key(part) if of_key and last else node.lc.value(part)
-        elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
-            position = node.lc.item(part)
-        else:
-            break
-        node = node[part]
-    return position[0] + 1, position[1] + 1
-
-
-def keys_at(where: Location) -> list[str]:
-    """Return the keys that the schema allows at a place."""
-    model: Any = Manifest
+def keys_at(model: type[BaseModel], where: Location) -> list[str]:
+    """Return the keys that a model allows at a place."""
+    annotation: Any = model
     for part in where:
-        model = _keys(model).get(str(part)) if _section(model) else _item_type(_without_none(model))
-    return list(_keys(_section(model)))
+        section = _section(annotation)
+        annotation = _keys(section).get(str(part)) if section else _item_type(annotation)
+    return list(_keys(_section(annotation)))
 
 
-def _keys(annotation: Any) -> dict[str, Any]:
-    """Return a section's keys as they are written, with their values."""
-    model = _section(annotation)
-    return {field.alias or name: field.annotation for name, field in model.model_fields.items()} if model else {}
+def _keys(section: type[BaseModel] | None) -> dict[str, Any]:
+    """Return a section's keys as they are written, with their types."""
+    return {field.alias or name: field.annotation for name, field in section.model_fields.items()} if section else {}
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
-    model = _without_none(annotation)
-    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
-
-
-def _without_none(annotation: Any) -> Any:
-    others = [a for a in getattr(annotation, "__args__", ()) if a is not type(None)]
-    return others[0] if isinstance(annotation, UnionType) and len(others) == 1 else annotation
+    """Return the model among a type's alternatives."""
+    alternatives = _alternatives(annotation)
+    return next((a for a in alternatives if isinstance(a, type) and issubclass(a, BaseModel)), None)
 
 
 def _item_type(annotation: Any) -> Any:
-    return next((a for a in reversed(getattr(annotation, "__args__", ())) if a is not Ellipsis), None)
+    """Return the type of a container's values."""
+    arguments = next((get_args(a) for a in _alternatives(annotation) if get_args(a)), ())
+    return next((a for a in reversed(arguments) if a is not Ellipsis), None)
+
+
+def _alternatives(annotation: Any) -> Iterator[Any]:
+    """Iterate over the members of a union, without annotations."""
+    if get_origin(annotation) is Annotated:
+        yield from _alternatives(get_args(annotation)[0])
+    elif get_origin(annotation) in (Union, UnionType):
+        for alternative in get_args(annotation):
+            yield from _alternatives(alternative)
+    else:
+        yield annotation
 
 
 def path_of(where: Location) -> str:
@@ -195,6 +297,6 @@ def path_of(where: Location) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
 
 
-def inside(where: Location) -> str:
+def _inside(where: Location) -> str:
     """Return the addition to an error about something within that place."""
     return f" in `{path_of(where)}`" if where else ""

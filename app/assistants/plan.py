@@ -14,7 +14,7 @@ from app.identity import queries as identity_queries
 from app.identity import service as identity
 from app.identity.queries import TenantRow
 from graphs.config import Assistant, Call
-from manifest.loader import InvalidAssistant, Loaded
+from manifest.loader import InvalidFiles, LoadedAssistant
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Difference:
     diff: str
 
 
-async def plan(system: Database, slug: str, loaded: Loaded) -> PublishPlan:
+async def plan(system: Database, slug: str, loaded: LoadedAssistant) -> PublishPlan:
     """Return what publishing this assistant would change. Raises RecadoError for an invalid slug."""
     service.require_slug(slug)
     async with system.statement() as tx:
@@ -170,7 +170,7 @@ async def _opened_with(tx: Transaction, version_ids: set[int]) -> dict[int, Assi
         assert row is not None
         try:
             found[version_id] = (await service.load(row)).assistant
-        except InvalidAssistant:
+        except InvalidFiles:
             found[version_id] = None
     return found
 

@@ -7,7 +7,7 @@ from app.assistants import queries
 from app.db import Transaction
 from app.errors import ConflictError
 from app.identity.queries import TenantRow
-from manifest.loader import Loaded
+from manifest.loader import LoadedAssistant
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class MissingSecret:
         )
 
 
-def missing_secrets(slug: str, loaded: Loaded, names: Collection[str]) -> list[MissingSecret]:
+def missing_secrets(slug: str, loaded: LoadedAssistant, names: Collection[str]) -> list[MissingSecret]:
     """Return the secrets that the assistant's tools need beyond `known`, the names that are set."""
     tools = loaded.assistant.tools
     return [
@@ -36,12 +36,12 @@ def missing_secrets(slug: str, loaded: Loaded, names: Collection[str]) -> list[M
     ]
 
 
-async def not_set(tx: Transaction, tenant: TenantRow, loaded: Loaded) -> list[MissingSecret]:
+async def not_set(tx: Transaction, tenant: TenantRow, loaded: LoadedAssistant) -> list[MissingSecret]:
     """Return the secrets that the assistant's tools need and that the tenant has not set."""
     return missing_secrets(tenant.slug, loaded, await queries.secret_names(tx, tenant.id))
 
 
-async def require_secrets(tx: Transaction, tenant: TenantRow, loaded: Loaded) -> None:
+async def require_secrets(tx: Transaction, tenant: TenantRow, loaded: LoadedAssistant) -> None:
     """Raise ConflictError when a tool needs a secret that the tenant has not set."""
     if missing := await not_set(tx, tenant, loaded):
         raise ConflictError(refusal(missing))

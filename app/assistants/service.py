@@ -17,7 +17,7 @@ from app.identity import service as identity
 from app.identity.queries import TenantRow
 from app.knowledge import service as knowledge
 from manifest import loader
-from manifest.loader import InvalidAssistant, Loaded
+from manifest.loader import InvalidFiles, LoadedAssistant
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 SHORT = 12
@@ -32,10 +32,10 @@ class Assistants:
     def __init__(self, db: Database) -> None:
         self._db = db
         # By tenant too: who is not shown a version by Postgres is not shown it from here.
-        self._versions: OrderedDict[tuple[UUID, int], asyncio.Task[Loaded]] = OrderedDict()
+        self._versions: OrderedDict[tuple[UUID, int], asyncio.Task[LoadedAssistant]] = OrderedDict()
 
-    async def version(self, tenant_id: UUID, version_id: int) -> Loaded:
-        """Return a version of the tenant's assistant. Raises NotFoundError, InvalidAssistant."""
+    async def version(self, tenant_id: UUID, version_id: int) -> LoadedAssistant:
+        """Return a version of the tenant's assistant. Raises NotFoundError, InvalidFiles."""
         key = (tenant_id, version_id)
         loading = self._versions.get(key)
         if loading is None or (loading.done() and (loading.cancelled() or loading.exception())):
@@ -47,11 +47,11 @@ class Assistants:
         # One who gives up waiting does not take the load from the others.
         return await asyncio.shield(loading)
 
-    async def current(self, tenant_id: UUID) -> Loaded:
-        """Return the version that new conversations of the tenant get. Raises NotFoundError, InvalidAssistant."""
+    async def current(self, tenant_id: UUID) -> LoadedAssistant:
+        """Return the version that new conversations of the tenant get. Raises NotFoundError, InvalidFiles."""
         return await current(self._db, tenant_id)
 
-    async def _read(self, tenant_id: UUID, version_id: int) -> Loaded:
+    async def _read(self, tenant_id: UUID, version_id: int) -> LoadedAssistant:
         async with self._db.statement(tenant_id) as tx:
             row = await queries.version(tx, version_id)
         if row is None:
@@ -59,8 +59,8 @@ class Assistants:
         return await load(row)
 
 
-async def load(row: queries.VersionRow) -> Loaded:
-    """Load the assistant of a stored version. Raises InvalidAssistant."""
+async def load(row: queries.VersionRow) -> LoadedAssistant:
+    """Load the assistant of a stored version. Raises InvalidFiles."""
     # Parsing takes tens of milliseconds, and reads time zones from files: not in the loop that runs the turns.
     return await asyncio.to_thread(loader.load, row.files)
 
@@ -74,7 +74,7 @@ def require_slug(slug: str) -> None:
         )
 
 
-async def publish(system: Database, slug: str, loaded: Loaded, clock: Clock) -> None:
+async def publish(system: Database, slug: str, loaded: LoadedAssistant, clock: Clock) -> None:
     """Make an assistant the tenant's current version. Creates the tenant if it is new.
 
     New conversations get it at once; open ones keep their version. Publishing the current version again changes
@@ -162,10 +162,10 @@ async def _target(
     return target
 
 
-async def _loadable(row: queries.VersionRow) -> Loaded:
+async def _loadable(row: queries.VersionRow) -> LoadedAssistant:
     try:
         return await load(row)
-    except InvalidAssistant as error:
+    except InvalidFiles as error:
         raise ConflictError(
             f"version {row.content_hash[:SHORT]} no longer loads with this Recado, and was not made current:\n{error}"
         ) from None
@@ -186,8 +186,8 @@ async def named(tx: Transaction, owner: TenantRow, prefix: str) -> queries.Versi
     return found[0]
 
 
-async def current(db: Database, tenant_id: UUID) -> Loaded:
-    """Return the version that new conversations of the tenant get. Raises NotFoundError, InvalidAssistant."""
+async def current(db: Database, tenant_id: UUID) -> LoadedAssistant:
+    """Return the version that new conversations of the tenant get. Raises NotFoundError, InvalidFiles."""
     async with db.statement(tenant_id) as tx:
         row = await queries.current_version(tx, tenant_id)
     if row is None:

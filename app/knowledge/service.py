@@ -7,11 +7,11 @@ from app.db import Transaction
 from app.knowledge import queries
 from graphs.config import language_code, plain
 from manifest.knowledge import passages
-from manifest.loader import Loaded
+from manifest.loader import LoadedAssistant
 from tools.ports import Passage
 
 
-async def keep(tx: Transaction, tenant_id: UUID, loaded: Loaded) -> None:
+async def keep(tx: Transaction, tenant_id: UUID, loaded: LoadedAssistant) -> None:
     """Make a version's knowledge searchable. Repeating it changes nothing."""
     cut = passages(loaded.files, loaded.assistant.knowledge)
     if found := [(each, *_forms(f"{each.heading}\n{each.text}", _language(loaded))) for each in cut]:
@@ -21,7 +21,7 @@ async def keep(tx: Transaction, tenant_id: UUID, loaded: Loaded) -> None:
 class VersionKnowledge:
     """The tools' knowledge port for one version, within one transaction."""
 
-    def __init__(self, tx: Transaction, tenant_id: UUID, loaded: Loaded) -> None:
+    def __init__(self, tx: Transaction, tenant_id: UUID, loaded: LoadedAssistant) -> None:
         self._tx = tx
         self._tenant_id = tenant_id
         self._loaded = loaded
@@ -43,5 +43,5 @@ def _forms(text: str, language: str) -> tuple[str, str]:
     return text, plain(text)
 
 
-def _language(loaded: Loaded) -> str:
+def _language(loaded: LoadedAssistant) -> str:
     return language_code(loaded.assistant.language)

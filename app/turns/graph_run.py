@@ -23,7 +23,7 @@ from graphs.context import Context
 from graphs.edges import leg_ended
 from graphs.llm_client import Models
 from graphs.state import State
-from manifest.loader import Loaded
+from manifest.loader import LoadedAssistant
 
 STEPS_PER_LEG = 50
 
@@ -46,7 +46,7 @@ class GraphCache:
     def __init__(self) -> None:
         self._by_content: dict[str, Graph] = {}
 
-    def get(self, loaded: Loaded) -> Graph:
+    def get(self, loaded: LoadedAssistant) -> Graph:
         """Return the graph of a version."""
         graph = self._by_content.get(loaded.content_hash)
         if graph is None:
@@ -69,7 +69,7 @@ class GraphRunner:
         self._graphs = GraphCache()
         self._limits = LimitTracker(tools.db)
 
-    async def run(self, claim: Claim, plan: TurnPlan, loaded: Loaded) -> GraphResult | Fenced:
+    async def run(self, claim: Claim, plan: TurnPlan, loaded: LoadedAssistant) -> GraphResult | Fenced:
         """Run the graph until it ends or waits for an operator, and commit each leg before that."""
         saver = BufferingSaver(str(claim.id), claim.checkpoints)
         context = await self._context(claim, loaded)
@@ -96,7 +96,7 @@ class GraphRunner:
             saver.drop_subgraphs()
         return GraphResult(state, interrupts, saver.commit_parameters(), legs)
 
-    async def _context(self, claim: Claim, loaded: Loaded) -> Context:
+    async def _context(self, claim: Claim, loaded: LoadedAssistant) -> Context:
         now, assistant = self._clock(), loaded.assistant
         return Context(
             now,

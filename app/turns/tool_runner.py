@@ -18,7 +18,7 @@ from app.telemetry import Milestone, MilestoneHook
 from app.turns import journal
 from app.turns.claim import Claim
 from app.turns.journal import CallKey
-from manifest.loader import Loaded
+from manifest.loader import LoadedAssistant
 from tools.ports import (
     JSON,
     Effect,
@@ -47,7 +47,7 @@ class ToolDependencies:
 class JournalingToolRunner:
     """Implements the graph's `ToolRunner` port for one turn."""
 
-    def __init__(self, dependencies: ToolDependencies, claim: Claim, loaded: Loaded, now: datetime) -> None:
+    def __init__(self, dependencies: ToolDependencies, claim: Claim, loaded: LoadedAssistant, now: datetime) -> None:
         self._dependencies = dependencies
         self._db = dependencies.db
         self._on_milestone = dependencies.on_milestone

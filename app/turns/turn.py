@@ -26,7 +26,7 @@ from app.turns.settle import Execution, may_fold, needs_expiry, settle
 from app.turns.tool_runner import ToolDependencies
 from graphs.config import Assistant
 from graphs.llm_client import Models
-from manifest.loader import InvalidAssistant, Loaded
+from manifest.loader import InvalidFiles, LoadedAssistant
 
 log = structlog.get_logger()
 
@@ -102,17 +102,17 @@ class Turns:
                 result = await self._graphs.run(claim, plan, version)
                 return result if isinstance(result, Fenced) else Execution(version.assistant, result)
 
-    async def _version(self, claim: Claim) -> Loaded:
+    async def _version(self, claim: Claim) -> LoadedAssistant:
         """Return the version that the conversation opened with, or the current one if that no longer loads."""
         assert claim.version_id is not None
         try:
             return await self._assistants.version(claim.tenant_id, claim.version_id)
-        except InvalidAssistant:
+        except InvalidFiles:
             log.exception("version unusable", tenant_id=str(claim.tenant_id), version_id=claim.version_id)
             return await self._assistants.current(claim.tenant_id)
 
     async def _assistant_if_valid(self, claim: Claim) -> Assistant | None:
-        with contextlib.suppress(InvalidAssistant):
+        with contextlib.suppress(InvalidFiles):
             return (await self._version(claim)).assistant
         return None
 

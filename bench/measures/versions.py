@@ -17,7 +17,7 @@ from bench.report import Row, at_most
 from bench.system import TENANT
 from bench.traffic import contact_address
 from manifest.folder import load_folder
-from manifest.loader import MAIN, Loaded, load
+from manifest.loader import MAIN, LoadedAssistant, load
 
 PARKED, NEWCOMERS = 200, 50
 WORD, CALLED, BACK = "atendente", "Vou chamar alguém.", "Já estou aqui."
@@ -78,7 +78,7 @@ async def _system(lab: Lab) -> AsyncIterator[Database]:
         yield database
 
 
-async def _publish(system: Database, loaded: Loaded) -> None:
+async def _publish(system: Database, loaded: LoadedAssistant) -> None:
     await assistants.publish(system, "bench", loaded, utc_now)
 
 

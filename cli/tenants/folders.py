@@ -15,7 +15,7 @@ from app.errors import RecadoError
 from cli import environment
 from cli.tenants.printing import plan_lines, plan_summary
 from manifest.folder import load_folder
-from manifest.loader import InvalidAssistant, Loaded
+from manifest.loader import InvalidFiles, LoadedAssistant
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -52,7 +52,7 @@ def plan(folder: Path, verbose: bool) -> None:
     sys.exit(1 if found.missing else 0)
 
 
-async def _plan(settings: Settings, folder: Path, loaded: Loaded) -> planning.PublishPlan:
+async def _plan(settings: Settings, folder: Path, loaded: LoadedAssistant) -> planning.PublishPlan:
     async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
         return await planning.plan(system, _slug(folder), loaded)
 
@@ -81,7 +81,7 @@ async def _publish(settings: Settings, folders: tuple[Path, ...]) -> int:
     return failed
 
 
-async def _publish_one(system: Database, slug: str, loaded: Loaded) -> bool:
+async def _publish_one(system: Database, slug: str, loaded: LoadedAssistant) -> bool:
     summary = plan_summary(await planning.plan(system, slug, loaded))
     await assistants.publish(system, slug, loaded, utc_now)
     click.echo(f"{slug}: published {loaded.assistant.name}, version {loaded.content_hash[: assistants.SHORT]}")
@@ -95,11 +95,11 @@ def _slug(folder: Path) -> str:
     return folder.resolve().name
 
 
-def _load(folder: Path) -> Loaded | None:
+def _load(folder: Path) -> LoadedAssistant | None:
     """Load the folder's assistant. Print the problems and return None when it is invalid."""
     try:
         return load_folder(folder)
-    except InvalidAssistant as error:
+    except InvalidFiles as error:
         for problem in error.problems:
             click.echo(f"{folder}/{problem}", err=True)
         return None

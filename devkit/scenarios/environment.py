@@ -29,7 +29,7 @@ from devkit.scenarios.transcript import Transcript
 from devkit.scenarios.worker import Worker
 from devkit.serving import address_of, listen
 from devkit.stack import LOOPBACK, WEBHOOK_PATH, Number, TenantSetup
-from manifest.loader import Loaded
+from manifest.loader import LoadedAssistant
 
 TENANT = "scenario"
 NUMBER = "whatsapp:+551140000000"
@@ -111,7 +111,7 @@ class Stage:
 
 @asynccontextmanager
 async def staged(
-    servers: ScenarioServers, manifest: Loaded, document: ScenarioFile, model: Model, transcript: Transcript
+    servers: ScenarioServers, manifest: LoadedAssistant, document: ScenarioFile, model: Model, transcript: Transcript
 ) -> AsyncIterator[Stage]:
     """Run everything for one scenario, with the manifest published under the scenario's number."""
     loop = asyncio.get_running_loop()

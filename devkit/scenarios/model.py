@@ -13,9 +13,10 @@ from devkit.scenarios.transcript import Transcript
 from devkit.serving import AiohttpServer
 from devkit.simulators.llm.faults import Faults, read_plan
 from devkit.simulators.llm.loading import load_files
-from devkit.simulators.llm.script import Library, ScriptError
+from devkit.simulators.llm.script import Library
 from devkit.simulators.llm.server import Options, Simulator
 from devkit.stack import simulated_access
+from manifest.yaml_source import InvalidFiles
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Request = Mapping[str, Any]
@@ -91,7 +92,7 @@ class ScriptedModel(Model):
         self._latency_ms = latency * 1000
         try:
             library = Library(load_files([script]))
-        except ScriptError as error:
+        except InvalidFiles as error:
             raise RecadoError(str(error)) from None
         super().__init__(Simulator(library, Options(self._latency_ms)), transcript)
 

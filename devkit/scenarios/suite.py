@@ -22,13 +22,13 @@ from devkit.scenarios.report import Outcome, Report
 from devkit.scenarios.transcript import Transcript
 from graphs.providers import PROVIDERS
 from manifest.folder import load_folder
-from manifest.loader import Loaded
+from manifest.loader import LoadedAssistant
 
 
 def run(folder: Path, *, only: str | None, live: bool, database_url: str | None, say: Callable[[str], None]) -> bool:
     """Runs a tenant's scenarios and prints what becomes of them; whether all passed.
 
-    Raises InvalidAssistant or InvalidScenario before anything runs, and RecadoError when a server is missing.
+    Raises InvalidFiles before anything runs, and RecadoError when a server is missing.
     """
     assistant = load_folder(folder)
     scenarios = loader.load_folder(folder, only)
@@ -48,7 +48,7 @@ def run(folder: Path, *, only: str | None, live: bool, database_url: str | None,
     return not report.failed
 
 
-def _run_one(scenario: Scenario, assistant: Loaded, servers: ScenarioServers, *, live: bool) -> Outcome:
+def _run_one(scenario: Scenario, assistant: LoadedAssistant, servers: ScenarioServers, *, live: bool) -> Outcome:
     starts = _starts(scenario, assistant)
     # Not a lambda of the runner's: the loop must be at hand for its clock.
     loops: list[VirtualLoop] = []
@@ -69,7 +69,7 @@ def _run_one(scenario: Scenario, assistant: Loaded, servers: ScenarioServers, *,
 
 async def _play(
     scenario: Scenario,
-    assistant: Loaded,
+    assistant: LoadedAssistant,
     servers: ScenarioServers,
     model: Model,
     transcript: Transcript,
@@ -82,12 +82,12 @@ async def _play(
         return Outcome(scenario.document.name, str(scenario.path), failures, lines, transcript.elapsed)
 
 
-def _starts(scenario: Scenario, assistant: Loaded) -> datetime:
+def _starts(scenario: Scenario, assistant: LoadedAssistant) -> datetime:
     starts = scenario.document.starts
     return starts if starts.tzinfo is not None else starts.replace(tzinfo=assistant.assistant.timezone)
 
 
-def _require_key(assistant: Loaded) -> None:
+def _require_key(assistant: LoadedAssistant) -> None:
     provider = assistant.assistant.models[0].provider
     if provider not in known_keys():
         raise RecadoError(

@@ -9,14 +9,14 @@ from aiohttp import web
 
 from devkit.serving import AiohttpServer, AsgiServer, listen
 from devkit.simulators.ports import PORTS
-from manifest.loader import Loaded, load
+from manifest.loader import LoadedAssistant, load
 
 SCRIPTED = "scripted"
 """Every secret that the tenant's tools name, and so the token that the parts ask for."""
 
 
 @asynccontextmanager
-async def served(parts: Sequence[str], assistant: Loaded) -> AsyncIterator[Loaded]:
+async def served(parts: Sequence[str], assistant: LoadedAssistant) -> AsyncIterator[LoadedAssistant]:
     """Serves the parts while the block runs, for the assistant that it gives: the same, with their addresses here."""
     files = dict(assistant.files)
     async with AsyncExitStack() as stack:

@@ -17,7 +17,7 @@ from devkit.studio.simulated_tools import ReadOnlyRunner
 from graphs.builder import LEG_ENDS_BEFORE, Graph, build
 from graphs.context import Context
 from graphs.llm_client import Models
-from manifest.loader import Loaded
+from manifest.loader import LoadedAssistant
 from tools.net.guarded_http import GuardedHttpClient
 
 
@@ -43,7 +43,7 @@ async def graph(slug: str) -> AsyncIterator[Graph]:
         await http_client.close()
 
 
-async def _published(settings: Settings, slug: str) -> tuple[TenantRow, Loaded]:
+async def _published(settings: Settings, slug: str) -> tuple[TenantRow, LoadedAssistant]:
     async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
         try:
             tenant = await identity.tenant(system, slug)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from manifest.folder import load_folder
-from manifest.loader import MAIN, Files, InvalidAssistant, load
+from manifest.loader import MAIN, Files, InvalidFiles, load
 from tests.platform import TENANT, TENANTS
 
 VALID: Files = load_folder(TENANTS / TENANT).files
@@ -28,6 +28,6 @@ def problems(text: str, prompts: Mapping[str, str] = PROMPTS) -> list[str]:
     """What is wrong with it."""
     try:
         load({MAIN: text, **prompts})
-    except InvalidAssistant as error:
+    except InvalidFiles as error:
         return [str(problem) for problem in error.problems]
     return []

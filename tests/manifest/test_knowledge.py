@@ -6,7 +6,7 @@ import pytest
 
 from manifest.folder import load_folder
 from manifest.knowledge import LONGEST, passages
-from manifest.loader import MAIN, InvalidAssistant, load
+from manifest.loader import MAIN, InvalidFiles, load
 from tests.manifest.files import PROMPTS, changed, problems
 from tests.platform import TENANT, TENANTS
 
@@ -133,7 +133,7 @@ def test_of_a_pdf_the_text_is_kept(folder: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"no pdf", b"%PDF-1.4\n%%EOF", pdf("x")[:200]])
 def test_a_pdf_that_cannot_be_read_is_named(folder: Path, content: bytes) -> None:
     (folder / "knowledge" / "ruim.pdf").write_bytes(content)
-    with pytest.raises(InvalidAssistant) as caught:
+    with pytest.raises(InvalidFiles) as caught:
         load_folder(folder)
     assert "ruim.pdf" in str(caught.value)
 
@@ -147,5 +147,5 @@ def test_what_is_not_named_is_not_read(folder: Path) -> None:
 
 def test_a_pdf_without_text_is_named(folder: Path) -> None:
     (folder / "knowledge" / "foto.pdf").write_bytes(pdf(""))
-    with pytest.raises(InvalidAssistant, match=r"`knowledge/foto.pdf` has no text in it"):
+    with pytest.raises(InvalidFiles, match=r"`knowledge/foto.pdf` has no text in it"):
         load_folder(folder)

@@ -13,7 +13,7 @@ import pytest
 
 from graphs.config import CLASSIFY, Calendar, Handoff, Lifecycle, ModelSpec
 from manifest.folder import load_folder
-from manifest.loader import LARGEST_FILE, MAIN, InvalidAssistant, load
+from manifest.loader import LARGEST_FILE, MAIN, InvalidFiles, load
 from tests.manifest.files import PROMPTS, TEXT, VALID, changed
 from tests.platform import TENANT, TENANTS
 
@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 def problem(folder: Path) -> str:
     """The one thing that is wrong with it."""
-    with pytest.raises(InvalidAssistant) as raised:
+    with pytest.raises(InvalidFiles) as raised:
         load_folder(folder)
     (found,) = raised.value.problems
     assert str(raised.value) == str(found)

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from manifest.schema import Manifest
 from manifest.tool_needs import REQUIREMENTS
-from manifest.validate import dangling
+from manifest.validate import problems_between_sections
 from tests.manifest.files import PROMPTS, TEXT, changed, problems
 from tools.base import Tool, builtin_tool
 from tools.ports import JSON, Need, ToolContext
@@ -36,7 +36,7 @@ def newcomer(*needs: Need) -> Tool:
 def refusals(text: str, tool: Tool) -> list[str]:
     """Return the problems of a document that may name the tool, next to the built-in ones."""
     document = Manifest.model_validate(YAML(typ="safe").load(text))
-    return [message for _, message in dangling(document, PROMPTS, {**BUILTIN, tool.name: tool})]
+    return [message for _, message in problems_between_sections(document, PROMPTS, {**BUILTIN, tool.name: tool})]
 
 
 def test_every_need_has_a_requirement() -> None:
@@ -75,8 +75,8 @@ def test_a_new_tool_that_needs_knowledge_uses_it() -> None:
     document = Manifest.model_validate(YAML(typ="safe").load(text))
     files = {**PROMPTS, "knowledge/a.md": "Texto."}
     tool = newcomer(Need.KNOWLEDGE)
-    assert dangling(document, files, {**BUILTIN, "newcomer": tool}) == []
-    unused = [message for _, message in dangling(document, files, {**BUILTIN, "newcomer": newcomer()})]
+    assert problems_between_sections(document, files, {**BUILTIN, "newcomer": tool}) == []
+    unused = [message for _, message in problems_between_sections(document, files, {**BUILTIN, "newcomer": newcomer()})]
     assert unused == ["nobody looks it up: give an agent the tool `search_knowledge`"]
 
 

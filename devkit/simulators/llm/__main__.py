@@ -15,8 +15,9 @@ from aiohttp import web
 
 from devkit.simulators.llm.control import Control
 from devkit.simulators.llm.loading import load_files
-from devkit.simulators.llm.script import Library, ScriptError
+from devkit.simulators.llm.script import Library
 from devkit.simulators.llm.server import Options, Simulator
+from manifest.yaml_source import InvalidFiles
 
 _BACKLOG = 4096
 _GRACE_SECONDS = 0.5
@@ -77,7 +78,7 @@ def main() -> int:
     arguments = _arguments()
     try:
         library = Library(load_files(arguments.script))
-    except ScriptError as error:
+    except InvalidFiles as error:
         sys.stderr.write(f"{error}\n")
         return 2
     _allow_many_connections()

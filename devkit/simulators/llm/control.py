@@ -6,8 +6,8 @@ from devkit.simulators.llm import codec
 from devkit.simulators.llm.faults import Faults, read_plan
 from devkit.simulators.llm.journal import KEPT
 from devkit.simulators.llm.loading import load_text
-from devkit.simulators.llm.script import ScriptError
 from devkit.simulators.llm.server import Simulator
+from manifest.yaml_source import InvalidFiles
 
 
 class Control:
@@ -42,7 +42,7 @@ class Control:
     async def _load(self, request: web.Request) -> web.Response:
         try:
             self._simulator.library.put(load_text(await request.text(), "posted"))
-        except (ScriptError, UnicodeDecodeError) as error:
+        except (InvalidFiles, UnicodeDecodeError) as error:
             return _reply({"error": str(error)}, 400)
         return _reply({"scripts": self._simulator.library.names})
 

@@ -8,10 +8,7 @@ from devkit.simulators.llm import codec
 from devkit.simulators.llm.chat import SPOILING, Answer, Fault, Rejected, ToolCall, unique
 from devkit.simulators.llm.templates import render
 from devkit.simulators.llm.turn import VARIABLES, Groups, Turn, groups
-
-
-class ScriptError(Exception):
-    """A script cannot be used; the text names file and line."""
+from manifest.yaml_source import InvalidFiles, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +166,12 @@ def _checked(scripts: list[Script]) -> dict[str, Script]:
     default: Script | None = None
     for script in scripts:
         if other := named.get(script.name):
-            raise ScriptError(f"{script.source}: the name {script.name} is taken by {other.source}")
+            raise InvalidFiles([Problem(script.source, 1, 1, f"the name {script.name} is taken by {other.source}")])
         named[script.name] = script
         if script.match:
             continue
         if default:
-            raise ScriptError(f"{script.source}: without match, but {default.name} is already the default")
+            message = f"without `match`, but {default.name} is already the default"
+            raise InvalidFiles([Problem(script.source, 1, 1, message)])
         default = script
     return named

@@ -15,7 +15,7 @@ from app.broker import Nudger
 from app.errors import ConflictError, NotFoundError, RecadoError
 from app.inbox.service import Inbox
 from manifest.folder import load_folder
-from manifest.loader import MAIN, Loaded, load
+from manifest.loader import MAIN, LoadedAssistant, load
 from tests.app.assistants.variants import GOODBYE, WITHOUT_AGENDA
 from tests.app.turns.drivers import ask, drain, replies_to
 from tests.platform import TENANT, TENANTS, Platform
@@ -24,7 +24,7 @@ from tools.registry import BUILTIN
 V1 = load_folder(TENANTS / TENANT)
 
 
-def variant(old: str, new: str) -> Loaded:
+def variant(old: str, new: str) -> LoadedAssistant:
     """The tests' tenant with a change to its YAML."""
     assert old in V1.files[MAIN]
     return load({**V1.files, MAIN: V1.files[MAIN].replace(old, new)})
@@ -35,23 +35,25 @@ def contact(number: int) -> str:
     return f"whatsapp:+55119900001{number:02}"
 
 
-def without_agenda() -> Loaded:
+def without_agenda() -> LoadedAssistant:
     """A version that has neither the agent, nor its tools, nor the rules."""
     return load({**V1.files, MAIN: WITHOUT_AGENDA})
 
 
-def needing(*names: str) -> Loaded:
+def needing(*names: str) -> LoadedAssistant:
     """A version with a tool that needs secrets."""
     tool = replace(BUILTIN["find_slots"], name="consulta", secrets=frozenset(names))
-    return Loaded(replace(V1.assistant, tools={**BUILTIN, "consulta": tool}), {**V1.files, MAIN: "consulta: 1"})
+    return LoadedAssistant(
+        replace(V1.assistant, tools={**BUILTIN, "consulta": tool}), {**V1.files, MAIN: "consulta: 1"}
+    )
 
 
-async def plan(platform: Platform, loaded: Loaded, slug: str = TENANT) -> PublishPlan:
+async def plan(platform: Platform, loaded: LoadedAssistant, slug: str = TENANT) -> PublishPlan:
     """What publishing it would change."""
     return await planning.plan(platform.system, slug, loaded)
 
 
-async def publish(platform: Platform, loaded: Loaded) -> str:
+async def publish(platform: Platform, loaded: LoadedAssistant) -> str:
     """Publishes a version of the tests' tenant, and returns its hash."""
     await assistants.publish(platform.system, TENANT, loaded, platform.clock)
     return loaded.content_hash

@@ -11,7 +11,7 @@ from app.assistants.service import Assistants
 from app.db import Database
 from app.errors import NotFoundError
 from manifest.folder import load_folder
-from manifest.loader import MAIN, InvalidAssistant
+from manifest.loader import MAIN, InvalidFiles
 from tests.app.assistants.variants import GOODBYE, WITHOUT_AGENDA
 from tests.app.turns.drivers import ask, decide, drain, replies_to
 from tests.platform import TENANT, TENANTS, Platform
@@ -138,7 +138,7 @@ async def test_a_version_that_could_not_be_read_is_asked_for_again(platform: Pla
     tenant_id, version_id = await tenant(platform), await current(platform)
     good = (await platform.row("select files::text as text from assistant_versions"))["text"]
     await platform.rows("update assistant_versions set files = '{}'")
-    with pytest.raises(InvalidAssistant):
+    with pytest.raises(InvalidFiles):
         await versions.version(tenant_id, version_id)
     await platform.rows("update assistant_versions set files = %(good)s::text::jsonb", good=good)
     assert (await versions.version(tenant_id, version_id)).assistant.agents

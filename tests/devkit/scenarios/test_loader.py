@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from devkit.scenarios.loader import InvalidScenario, load, load_folder
+from devkit.scenarios.loader import load, load_folder
+from manifest.yaml_source import InvalidFiles
 from tests.devkit.scenarios.conftest import CLINIC
 
 BROKEN = {
@@ -29,9 +30,9 @@ def test_a_broken_scenario_is_refused_with_its_place(tmp_path: Path, text: str) 
     (tmp_path / "model.yaml").write_text("name: x\nrules:\n  - say: x\n")
     path = tmp_path / "broken.yaml"
     path.write_text(text)
-    with pytest.raises(InvalidScenario) as refused:
+    with pytest.raises(InvalidFiles) as refused:
         load(path)
-    assert str(refused.value).startswith(f"{path}:{BROKEN[text]}")
+    assert str(refused.value).startswith(f"scenarios/broken.yaml:{BROKEN[text]}")
 
 
 def test_the_shipped_scenarios_are_valid_and_the_scripts_are_no_scenarios() -> None:
@@ -41,5 +42,5 @@ def test_the_shipped_scenarios_are_valid_and_the_scripts_are_no_scenarios() -> N
 
 
 def test_a_name_that_no_scenario_has_is_an_error() -> None:
-    with pytest.raises(InvalidScenario, match="no scenario whose file's name contains 'nothing-like-it'"):
+    with pytest.raises(InvalidFiles, match="no scenario whose file's name contains 'nothing-like-it'"):
         load_folder(CLINIC, "nothing-like-it")

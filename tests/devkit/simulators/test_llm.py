@@ -337,13 +337,13 @@ async def test_embeddings(server: str) -> None:
 
 
 WRONG_RULES: list[tuple[str, str]] = [
-    ("say: [a", ":4: "),
-    ("say: a\n    whn: {}", ":4: rules[0]: unknown key 'whn'; did you mean when?"),
-    ("{say: a, when: {user: '('}}", ":3: rules[0].when: user: bad regular expression"),
-    ("say: '{{ usr }}'", ":3: rules[0].say: unknown variable 'usr'"),
-    ("json:\n      a: '{% if %}'", ":4: rules[0].json.a: "),
-    ("fail: bad_args", ":3: rules[0]: bad_args needs"),
-    ("say: a\n---\nname: y\nrules: [{say: a}]", "without match, but x is already the default"),
+    ("say: [a", ":4:1: "),
+    ("say: a\n    whn: {}", ":4:5: unknown key `whn`: did you mean `when`?"),
+    ("{say: a, when: {user: '('}}", ":3:27: rules[0].when.user: not a regular expression"),
+    ("say: '{{ usr }}'", ":3:10: rules[0].say: unknown variable `usr`"),
+    ("json:\n      a: '{% if %}'", ":4:10: rules[0].json.a: "),
+    ("fail: bad_args", ":3:5: rules[0]: `fail: bad_args` needs"),
+    ("say: a\n---\nname: y\nrules: [{say: a}]", "without `match`, but x is already the default"),
 ]
 
 
@@ -365,7 +365,7 @@ def test_scripts_are_replaced_until_reset(url: str) -> None:
     assert said() == "novo"
     answer = httpx.post(f"{url}/control/scripts", content="name: outros\nrules: [{sya: novo}]")
     assert (answer.status_code, said()) == (400, "novo")
-    assert answer.json()["error"].startswith("posted:2: rules[0]: unknown key 'sya'; did you mean say?")
+    assert answer.json()["error"].startswith("posted:2:10: unknown key `sya`: did you mean `say`?")
     httpx.post(f"{url}/control/scripts", content="name: outros\nrules: [{say: '{{ result.x.y }}'}]")
     assert "posted:2: UndefinedError" in post(url, OPENAI, request(USER)).json()["error"]["message"]
     post(url, "/control/reset")
