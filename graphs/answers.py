@@ -3,7 +3,9 @@
 import re
 from datetime import date
 
-from graphs.config import Ask, language_code, plain
+from graphs.config import language_code
+from graphs.patterns import plain
+from graphs.sections import Ask
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]{2,}")
 NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)

@@ -10,9 +10,11 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
 from graphs.answers import accepted, is_question, shown
-from graphs.config import HANDOFF, REFERENCE, Ask, Assign, Assistant, Branch, Call, End, Flow, FlowStep, RuleInput, Say
+from graphs.config import HANDOFF, REFERENCE, Assign, Assistant, Branch, End, Flow, FlowStep, Say
 from graphs.context import Context
 from graphs.nodes.base import Node
+from graphs.rules import RuleInput
+from graphs.sections import Ask, Call
 from graphs.state import CALL, FlowState, Route, State, TurnState, Update, add_reply, replace_turn
 
 Subgraph = CompiledStateGraph[State, Context, State, State]

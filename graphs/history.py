@@ -9,8 +9,8 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from graphs.config import ModelSpec
 from graphs.providers import PROVIDERS
+from graphs.sections import ModelSpec
 
 SIGNATURES = "__gemini_function_call_thought_signatures__"
 """The field in which Google's client stores the signatures of its own calls, by call id."""

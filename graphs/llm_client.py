@@ -14,10 +14,10 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable
 
 from graphs.circuit_breaker import Breaker, LocalBreaker
-from graphs.config import ModelSpec, Price
 from graphs.history import adapt, name_of, strip_metadata
 from graphs.providers import PROVIDERS
 from graphs.providers.errors import ModelFailure, failure, unusable
+from graphs.sections import ModelSpec, Price
 from graphs.state import Usage
 
 __all__ = ["Access", "ModelAnswer", "ModelFailure", "Models", "Toolbox", "preload", "priced"]

@@ -1,13 +1,15 @@
-"""Match tenants' regular expressions in linear time.
+"""Match texts: with tenants' regular expressions, and without case and accents."""
 
-Python's own engine can take exponential time, and would block every other turn of the process.
-"""
+import unicodedata
 
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 
 class Pattern:
-    """A regular expression that ignores case and matches anywhere in a text. Raises ValueError."""
+    """A tenant's regular expression, which ignores case and matches anywhere in a text. Raises ValueError.
+
+    It takes linear time. Python's own engine can take exponential time, and would block every other turn.
+    """
 
     def __init__(self, text: str) -> None:
         try:
@@ -20,3 +22,9 @@ class Pattern:
     def is_in(self, text: str) -> bool:
         """Return whether the text contains a match."""
         return self._validator.isinstance_python(text)
+
+
+def plain(text: str) -> str:
+    """Return the text without case and accents, for matching."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(character for character in decomposed if not unicodedata.combining(character))

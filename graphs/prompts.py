@@ -44,6 +44,6 @@ def for_router(assistant: Assistant, in_charge: str | None) -> str:
         name=assistant.name,
         agents="\n".join(f"- {choice.name}: {choice.description}" for choice in choices),
         in_charge=IN_CHARGE.format(agent=in_charge) if in_charge in assistant.agents else "",
-        human=HUMAN.format(handoff=HANDOFF) if assistant.handoff.asked else "",
+        human=HUMAN.format(handoff=HANDOFF) if assistant.handoff.triggers.asked else "",
         close=CLOSE,
     )

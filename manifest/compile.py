@@ -4,31 +4,12 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
-from graphs.config import (
-    Agent,
-    Approvals,
-    Ask,
-    Assign,
-    Assistant,
-    Branch,
-    Calendar,
-    Call,
-    Csat,
-    End,
-    Flow,
-    FlowStep,
-    Handoff,
-    Hours,
-    Lifecycle,
-    Limits,
-    ModelSpec,
-    Price,
-    Rule,
-    Say,
-)
+from graphs.config import Agent, Assign, Assistant, Branch, Calendar, Csat, End, Flow, FlowStep, Lifecycle, Say
+from graphs.rules import Rule
+from graphs.sections import Ask, Call, Hours, ModelSpec
 from manifest.flow_sections import FlowSection, StepSection
 from manifest.knowledge import SUFFIXES
-from manifest.schema import AgentSection, Manifest, ModelChoice
+from manifest.schema import AgentSection, Manifest
 from manifest.tool_sections import ToolProblem, make_tool, mcp_server
 from manifest.yaml_source import Location
 from tools.base import Tool
@@ -54,28 +35,27 @@ def tools_of(document: Manifest, files: Mapping[str, str]) -> tuple[dict[str, To
 
 def compile_assistant(document: Manifest, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Assistant:
     """Return the assistant. The manifest must have been validated."""
-    handoff, approvals, rules = document.handoff, document.approvals, document.routing.rules
     return Assistant(
         name=document.name,
         language=document.language,
         timezone=ZoneInfo(document.timezone),
-        models=_models(document.models.default, document.models.fallbacks),
+        models=(document.models.default, *document.models.fallbacks),
         agents={name: _agent(document, name, agent, files) for name, agent in document.agents.items()},
         apology=document.apology,
-        rules=tuple(Rule(**{**rule.model_dump(exclude={"match"}), "words": rule.match}) for rule in rules),
+        rules=document.routing.rules,
         otherwise=document.routing.otherwise,
         sticky=document.routing.sticky,
-        hours=Hours(document.hours.days, frozenset(document.hours.holidays)) if document.hours else Hours(),
+        hours=document.hours or Hours(),
         tools=tools,
         flows={name: _flow(document, name, flow) for name, flow in document.flows.items()},
-        prices={name: Price(**price.model_dump()) for name, price in document.models.prices.items()},
-        handoff=Handoff(**handoff.model_dump(exclude={"triggers"}), **handoff.triggers.model_dump()),
-        approvals=Approvals(approvals.queue, approvals.message, approvals.timeout),
+        prices=document.models.prices,
+        handoff=document.handoff,
+        approvals=document.approvals,
         lifecycle=_lifecycle(document),
         window=document.memory.window,
         facts=document.memory.facts,
         knowledge=knowledge_of(document, files),
-        limits=Limits(**document.limits.model_dump()),
+        limits=document.limits,
         calendars=tuple(
             Calendar(name, calendar.days, *calendar.hours, calendar.slot)
             for name, calendar in document.calendars.items()
@@ -83,15 +63,11 @@ def compile_assistant(document: Manifest, files: Mapping[str, str], tools: Mappi
     )
 
 
-def _models(first: ModelChoice, others: tuple[ModelChoice, ...]) -> tuple[ModelSpec, ...]:
-    return tuple(ModelSpec(**choice.model_dump()) for choice in (first, *others))
-
-
 def _agent(document: Manifest, name: str, agent: AgentSection, files: Mapping[str, str]) -> Agent:
     models: tuple[ModelSpec, ...] = ()
     if agent.model is not None or agent.fallbacks is not None:
         fallbacks = document.models.fallbacks if agent.fallbacks is None else agent.fallbacks
-        models = _models(agent.model or document.models.default, fallbacks)
+        models = (agent.model or document.models.default, *fallbacks)
     tools = dict.fromkeys([*agent.tools, *([remember_fact.TOOL.name] if document.memory.facts else [])])
     transfers = transfers_of(document, name)
     return Agent(name, agent.description, files[agent.prompt], tuple(tools), models, transfers, agent.language)
@@ -120,14 +96,21 @@ def _lifecycle(document: Manifest) -> Lifecycle:
     section = document.lifecycle
     cap = section.debounce * 5 if section.debounce_cap is None else section.debounce_cap
     csat = Csat(section.csat_question or "", section.csat_thanks) if section.csat else None
-    names = ("debounce", "idle", "idle_message", "expire", "goodbye", "while_running")
-    rest = {name: getattr(section, name) for name in names}
-    return Lifecycle(debounce_cap=max(cap, section.debounce), csat=csat, **rest)
+    return Lifecycle(
+        debounce=section.debounce,
+        debounce_cap=max(cap, section.debounce),
+        idle=section.idle,
+        idle_message=section.idle_message,
+        expire=section.expire,
+        goodbye=section.goodbye,
+        csat=csat,
+        while_running=section.while_running,
+    )
 
 
 def _flow(document: Manifest, name: str, flow: FlowSection) -> Flow:
     steps = tuple(FlowStep(step_name(step, number), _does(step)) for number, step in enumerate(flow.steps, 1))
-    cancel = Rule(to=name, words=flow.cancel.match) if flow.cancel else None
+    cancel = Rule(to=name, match=flow.cancel.match) if flow.cancel else None
     cancelled = flow.cancel.say if flow.cancel else ""
     return Flow(name, flow.description, steps, flow.questions, document.language, cancel, cancelled)
 
@@ -139,11 +122,11 @@ def step_name(step: StepSection, number: int) -> str:
 
 def _does(step: StepSection) -> Ask | Assign | Call | Branch | Say | End:
     if step.ask is not None:
-        return Ask(**step.ask.model_dump())
+        return step.ask
     if step.set_ is not None:
         return Assign(step.set_)
     if step.call is not None:
-        return Call(step.call.tool, step.call.arguments, step.call.into, step.call.on_error)
+        return step.call
     if step.branch is not None:
         cases = tuple((step.branch.field, value, to) for value, to in step.branch.cases.items())
         return Branch(cases, step.branch.otherwise)

@@ -1,51 +1,11 @@
 """The sections of flows in assistant.yaml."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from manifest.fields import Name, Section, Text
-
-
-class AskSection(Section):
-    """A question, and what answer it wants."""
-
-    field: Annotated[Name, Field(description="The field that keeps the answer.")]
-    question: Text
-    expect: Annotated[
-        Literal["text", "number", "date", "email", "phone", "cpf", "choice"],
-        Field(
-            description="What the answer must be. A date is day, month and year, such as 31/12/2026, or 2026-12-31, "
-            "and is kept as the latter; a number such as 1.500,25 is kept as 1500.25."
-        ),
-    ] = "text"
-    choices: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=60)], ...],
-        Field(
-            max_length=20, description="Of `choice`. Their beginning, their number in the list, or `sim, por favor` do."
-        ),
-    ] = ()
-    error: Annotated[Text | None, Field(description="Said before the question is asked again.")] = None
-    tries: Annotated[int, Field(ge=1, le=10, description="Then a human takes over.")] = 3
-
-    @model_validator(mode="after")
-    def _choices_are_for_a_choice(self) -> "AskSection":
-        if (self.expect == "choice") != bool(self.choices):
-            raise ValueError("`choices` and `expect: choice` belong together")
-        return self
-
-
-class CallSection(Section):
-    """A tool call, without a model."""
-
-    tool: str
-    arguments: dict[str, Any] = Field(
-        default_factory=dict, alias="with", description="Arguments; `{field}` stands for a field's value."
-    )
-    into: Annotated[Name | None, Field(description="The field that keeps the result.")] = None
-    on_error: Annotated[
-        str | None, Field(description="The step to go on with when the call fails; otherwise a human takes over.")
-    ] = None
+from graphs.fields import Name, Section, Text
+from graphs.sections import Ask, Call
 
 
 class BranchSection(Section):
@@ -66,11 +26,11 @@ class StepSection(Section):
     """One step: exactly one of `ask`, `set`, `call`, `branch`, `say`, `end`."""
 
     name: Annotated[Name | None, Field(description="What other steps call it.")] = None
-    ask: AskSection | None = None
+    ask: Ask | None = None
     set_: Annotated[
         dict[Name, Text] | None, Field(alias="set", description="Fields and their new values; `{field}` is replaced.")
     ] = None
-    call: CallSection | None = None
+    call: Call | None = None
     branch: BranchSection | None = None
     say: Annotated[Text | None, Field(description="A text; `{field}` is replaced.")] = None
     end: Annotated[

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from manifest.fields import Duration, Name, Section
+from graphs.fields import Duration, Name, Section
 from tools.base import Tool
 from tools.kinds.http import WITH_BODY, HttpPolicy, HttpTemplate, RequestMaker, request_parser, request_runner
 from tools.kinds.json_schema import SchemaProblem, arguments_parser, plain_schema

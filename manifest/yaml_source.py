@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from manifest.fields import NAME
+from graphs.fields import NAME
 from tools.names import nearest
 
 LARGEST_FILE = 256 * 1024

@@ -10,7 +10,7 @@ import pytest
 
 from devkit.demo import CLINIC, SCHOOL, SHOP, TENANTS, DemoTenant, adapt
 from devkit.stack import Number, Processes, TenantSetup
-from graphs.config import RuleInput
+from graphs.rules import RuleInput
 from manifest.folder import load_folder
 from manifest.loader import load
 from tests.app.turns.drivers import decide, pending_interrupt

@@ -13,7 +13,8 @@ from app.errors import NotFoundError
 from app.identity import queries as identity_queries
 from app.identity import service as identity
 from app.identity.queries import TenantRow
-from graphs.config import Assistant, Call
+from graphs.config import Assistant
+from graphs.sections import Call
 from manifest.loader import InvalidFiles, LoadedAssistant
 
 

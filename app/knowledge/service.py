@@ -5,7 +5,8 @@ from uuid import UUID
 
 from app.db import Transaction
 from app.knowledge import queries
-from graphs.config import language_code, plain
+from graphs.config import language_code
+from graphs.patterns import plain
 from manifest.knowledge import passages
 from manifest.loader import LoadedAssistant
 from tools.ports import Passage

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from app.telemetry import Milestone
+from graphs.fields import Duration, Name, Section, Text
 from graphs.providers import PROVIDERS
-from manifest.fields import Duration, Name, Section, Text
 
 MODEL = "model"
 """Stands for the moments between a model's request and its answer, where the other words are milestones."""

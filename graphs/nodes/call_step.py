@@ -7,11 +7,12 @@ from langgraph.graph import END
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from graphs.config import Assistant, Call, Flow
+from graphs.config import Assistant, Flow
 from graphs.context import Context
 from graphs.edges import flow_node
 from graphs.flows import arguments_of, step_after
 from graphs.nodes.base import NodeWithRuntime
+from graphs.sections import Call
 from graphs.state import FlowState, State, TurnState, add_reply, replace_turn
 from graphs.tool_calls import CallFailed, perform
 from tools.ports import JSON, ToolRunner

@@ -8,13 +8,14 @@ from langgraph.types import Command
 
 from graphs import prompts
 from graphs.answers import rating_in
-from graphs.config import CLASSIFY, CLOSE, HANDOFF, Assistant, RuleInput
+from graphs.config import CLASSIFY, CLOSE, HANDOFF, Assistant
 from graphs.context import Context
 from graphs.edges import flow_node
 from graphs.flows import question_of, started
 from graphs.language import Languages
 from graphs.llm_client import ModelFailure, Models, Toolbox, priced
 from graphs.nodes.base import NodeWithRuntime
+from graphs.rules import RuleInput
 from graphs.state import FlowState, Route, State, TurnState, Usage, add_reply, replace_turn
 
 FAILED = ""
@@ -99,7 +100,7 @@ class Classifier:
 
     def __init__(self, assistant: Assistant) -> None:
         self._assistant = assistant
-        human = [HANDOFF] if assistant.handoff.asked else []
+        human = [HANDOFF] if assistant.handoff.triggers.asked else []
         self._options = [*assistant.agents, *assistant.flows, *human, CLOSE]
         self._toolbox = Toolbox([self._declaration()], forced="route")
 

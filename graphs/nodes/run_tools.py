@@ -43,7 +43,7 @@ def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
             if call["name"] != TRANSFER and assistant.tools[call["name"]].effects == "handoff":
                 turn = replace_turn(turn, handoff=str(call["args"].get("reason", "the agent asked for a human")))
             results.append(_message(call, json.dumps(result, ensure_ascii=False, default=str), "success"))
-        if turn["handoff"] is None and turn["tool_failures"] >= assistant.handoff.tool_failures:
+        if turn["handoff"] is None and turn["tool_failures"] >= assistant.handoff.triggers.tool_failures:
             turn = replace_turn(
                 add_reply(turn, assistant.apology), handoff=f"tools failed too often, at last {failed}"[:300]
             )

@@ -6,7 +6,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_google_genai import ChatGoogleGenerativeAI
 from pydantic import SecretStr
 
-from graphs.config import ModelSpec
+from graphs.sections import ModelSpec
 
 
 def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:

@@ -8,7 +8,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_groq import ChatGroq
 from pydantic import SecretStr
 
-from graphs.config import ModelSpec
+from graphs.sections import ModelSpec
 
 
 class LeanCompletions:

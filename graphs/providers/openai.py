@@ -7,7 +7,7 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from graphs.config import ModelSpec
+from graphs.sections import ModelSpec
 
 
 class LeanChatOpenAI(ChatOpenAI):

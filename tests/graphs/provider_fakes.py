@@ -11,8 +11,8 @@ from aiohttp import web
 from langchain_core.messages import SystemMessage
 
 from app.config import ModelProvider
-from graphs.config import ModelSpec
 from graphs.llm_client import Models, Toolbox
+from graphs.sections import ModelSpec
 from tests.graphs.conversation import NAME
 from tools.registry import BUILTIN
 
@@ -26,7 +26,7 @@ Server = tuple[aiohttp.ClientSession, str]
 
 
 def spec(provider: str, timeout: float = 5.0, model: str = "test-model") -> ModelSpec:
-    return ModelSpec(provider, model, timeout=timeout)
+    return ModelSpec(provider=provider, model=model).model_copy(update={"timeout": timeout})
 
 
 def access(address: str) -> dict[str, ModelProvider]:

@@ -7,9 +7,9 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from graphs.builder import LEG_ENDS_BEFORE
-from graphs.config import Approvals, Handoff
 from graphs.edges import leg_ended
 from graphs.nodes.handoff import ResumeValue, Said
+from graphs.sections import Approvals, Handoff, Triggers
 from tests.graphs.conftest import Start
 from tests.graphs.conversation import Talk, assistant, interrupts, replies, shape
 from tests.graphs.shop import Shop
@@ -24,7 +24,7 @@ def talk_of(start: Start, shop: Shop, *, own: tuple[str, ...] = ("pedir", "preco
     """A conversation with an agent that may order, with an approval."""
     agent = replace(assistant().agents["duvidas"], tools=own)
     agents = {"duvidas": agent, **changes.pop("agents", {})}
-    approvals = Approvals("financeiro", "Vou confirmar.", 600.0)
+    approvals = Approvals.model_validate({"queue": "financeiro", "message": "Vou confirmar.", "timeout": "10m"})
     changes = {"tools": shop.tools(approval=True), "approvals": approvals, "agents": agents, **changes}
     return start(otherwise="duvidas", rules=(), **changes)
 
@@ -118,7 +118,7 @@ async def test_of_several_calls_only_those_wait_that_must_and_all_are_answered(s
 
 async def test_refused_among_others_only_the_others_are_called(start: Start) -> None:
     shop = Shop()
-    talk = talk_of(start, shop, handoff=Handoff(tool_failures=5))
+    talk = talk_of(start, shop, handoff=Handoff(triggers=Triggers(tool_failures=5)))
     await talk.say("peça duas vezes")
     state = await talk.decide(ResumeValue(action="reject"))
     assert (shop.orders, shop.asked) == ([], 1)

@@ -11,9 +11,9 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from graphs.circuit_breaker import FAILURES, LocalBreaker
-from graphs.config import Price
 from graphs.llm_client import PATIENCE, TRIES, ModelFailure, Models, Toolbox, priced
 from graphs.nodes.call_model import with_fresh_ids
+from graphs.sections import Price
 from graphs.state import Usage
 from tests.graphs.conversation import NAME, Talk, assistant, compiled, replies
 from tests.graphs.provider_fakes import (
@@ -283,7 +283,10 @@ async def test_the_breaker_hears_what_speaks_against_the_provider_only(provider:
 
 # Prices.
 
-PRICES = {"openai/m": Price(Decimal("0.15"), Decimal("0.60")), "groq/m": Price(Decimal(1), Decimal(2), "BRL")}
+PRICES = {
+    "openai/m": Price(input=Decimal("0.15"), output=Decimal("0.60")),
+    "groq/m": Price(input=Decimal(1), output=Decimal(2), currency="BRL"),
+}
 
 
 def test_a_call_costs_what_the_model_that_answered_costs() -> None:

@@ -6,19 +6,21 @@ from typing import Any
 import pytest
 
 from graphs.builder import LEG_ENDS_BEFORE, build
-from graphs.config import Ask, Assign, Branch, Call, End, Flow, FlowStep, Rule, Say
+from graphs.config import Assign, Branch, End, Flow, FlowStep, Say
 from graphs.edges import leg_ended
 from graphs.nodes.handoff import ResumeValue
+from graphs.rules import Rule
+from graphs.sections import Ask, Call
 from manifest.flow_sections import MOST_STEPS
 from tests.graphs.conftest import Start
 from tests.graphs.conversation import Talk, assistant, interrupts, replies
 from tests.graphs.shop import Shop, broken
 from tools.ports import OutcomeUnknown
 
-BEGIN = Rule(to="pedido", words=("comprar",))
-RULES = (Rule(to="handoff", words=("atendente",)), Rule(to="close", words=("tchau",)), BEGIN)
-HOW_MANY = FlowStep("quanto", Ask("quanto", "Quantas?", "number"))
-CALL = Call("pedir", {"quanto": "{quanto}"}, into="pedido")
+BEGIN = Rule(to="pedido", match=("comprar",))
+RULES = (Rule(to="handoff", match=("atendente",)), Rule(to="close", match=("tchau",)), BEGIN)
+HOW_MANY = FlowStep("quanto", Ask(field="quanto", question="Quantas?", expect="number"))
+CALL = Call.model_validate({"tool": "pedir", "with": {"quanto": "{quanto}"}, "into": "pedido"})
 ORDER = FlowStep("pedir", CALL)
 THANKS = FlowStep("fim", Say("Pedido {pedido.numero}: {pedido.itens.0.nome}, pago {pedido.pago}."))
 SORRY = FlowStep("falha", Say("Não deu: {error}"))
@@ -52,8 +54,8 @@ async def said(talk: Talk, *texts: str) -> list[str]:
 async def test_a_flow_asks_in_order_and_keeps_what_it_is_told(start: Start) -> None:
     talk = talk_of(
         start,
-        FlowStep("nome", Ask("nome", "Seu nome?")),
-        FlowStep("cpf", Ask("cpf", "CPF de {nome}?", "cpf")),
+        FlowStep("nome", Ask(field="nome", question="Seu nome?")),
+        FlowStep("cpf", Ask(field="cpf", question="CPF de {nome}?", expect="cpf")),
         FlowStep("fim", Say("{nome}, {cpf}, {nada}.")),
     )
     assert await said(talk, "quero comprar") == ["Seu nome?"]
@@ -66,13 +68,15 @@ async def test_a_flow_asks_in_order_and_keeps_what_it_is_told(start: Start) -> N
 
 
 async def test_what_began_the_flow_is_no_answer(start: Start) -> None:
-    talk = talk_of(start, FlowStep("nome", Ask("nome", "Seu nome?")))
+    talk = talk_of(start, FlowStep("nome", Ask(field="nome", question="Seu nome?")))
     state = await talk.say("comprar")
     assert state["flow"] == {"name": "pedido", "step": "nome", "fields": {}, "tries": 0}
 
 
 async def test_what_does_not_fit_is_asked_again_and_then_a_human_comes(start: Start) -> None:
-    talk = talk_of(start, FlowStep("cpf", Ask("cpf", "CPF?", "cpf", error="{cpf}Não vale.", tries=3)))
+    talk = talk_of(
+        start, FlowStep("cpf", Ask(field="cpf", question="CPF?", expect="cpf", error="{cpf}Não vale.", tries=3))
+    )
     assert await said(talk, "comprar") == ["CPF?"]
     assert await said(talk, "123") == ["Não vale.\nCPF?"]
     assert await said(talk, "111.111.111-11") == ["Não vale.\nCPF?"]
@@ -86,8 +90,8 @@ async def test_what_does_not_fit_is_asked_again_and_then_a_human_comes(start: St
 async def test_every_question_has_its_own_tries(start: Start) -> None:
     talk = talk_of(
         start,
-        FlowStep("um", Ask("um", "Um?", "number", tries=2)),
-        FlowStep("dois", Ask("dois", "Dois?", "number", tries=2)),
+        FlowStep("um", Ask(field="um", question="Um?", expect="number", tries=2)),
+        FlowStep("dois", Ask(field="dois", question="Dois?", expect="number", tries=2)),
     )
     assert await said(talk, "comprar", "x", "1", "y") == ["Dois?"]
     assert interrupts(await talk.say("z"))
@@ -103,7 +107,7 @@ async def test_a_question_in_between_is_answered_and_then_it_is_asked_again(star
 
 
 async def test_where_nobody_answers_questions_they_are_answers(start: Start) -> None:
-    talk = talk_of(start, FlowStep("nome", Ask("nome", "Seu nome?")), FlowStep("fim", Say("{nome}")))
+    talk = talk_of(start, FlowStep("nome", Ask(field="nome", question="Seu nome?")), FlowStep("fim", Say("{nome}")))
     assert await said(talk, "comprar", "por quê?") == ["por quê?"]
 
 
@@ -127,7 +131,7 @@ async def test_the_agent_in_between_may_transfer_and_the_question_comes_back(sta
 
 async def test_a_human_who_is_called_in_between_ends_the_flow(start: Start) -> None:
     """What the contact says to the next agent must not end up as an answer to an old question."""
-    talk = talk_of(start, FlowStep("nome", Ask("nome", "Seu nome?")), questions="duvidas")
+    talk = talk_of(start, FlowStep("nome", Ask(field="nome", question="Seu nome?")), questions="duvidas")
     await talk.say("comprar")
     assert interrupts(await talk.say("socorro?"))
     state = await talk.decide(ResumeValue(action="return", reply="pronto"))
@@ -136,7 +140,7 @@ async def test_a_human_who_is_called_in_between_ends_the_flow(start: Start) -> N
 
 
 async def test_a_model_that_fails_in_between_ends_the_flow_with_a_human(start: Start) -> None:
-    talk = talk_of(start, FlowStep("nome", Ask("nome", "Seu nome?")), questions="duvidas")
+    talk = talk_of(start, FlowStep("nome", Ask(field="nome", question="Seu nome?")), questions="duvidas")
     await talk.say("comprar")
     assert interrupts(await talk.say("recuse?"))
     assert (await talk.decide(ResumeValue(action="return")))["flow"] is None
@@ -146,13 +150,15 @@ async def test_a_model_that_fails_in_between_ends_the_flow_with_a_human(start: S
 
 
 async def test_a_rule_does_not_take_an_answer_for_a_topic(start: Start) -> None:
-    rules = (Rule(to="agenda", words=("ana",)), *RULES)
-    talk = talk_of(start, FlowStep("nome", Ask("nome", "Seu nome?")), FlowStep("fim", Say("Oi {nome}")), rules=rules)
+    rules = (Rule(to="agenda", match=("ana",)), *RULES)
+    talk = talk_of(
+        start, FlowStep("nome", Ask(field="nome", question="Seu nome?")), FlowStep("fim", Say("Oi {nome}")), rules=rules
+    )
     assert await said(talk, "comprar", "Ana") == ["Oi Ana"]
 
 
 async def test_a_flow_is_not_begun_anew_by_its_own_word(start: Start) -> None:
-    talk = talk_of(start, FlowStep("nome", Ask("nome", "Seu nome?")), FlowStep("fim", Say("Oi {nome}")))
+    talk = talk_of(start, FlowStep("nome", Ask(field="nome", question="Seu nome?")), FlowStep("fim", Say("Oi {nome}")))
     assert await said(talk, "comprar", "comprar") == ["Oi comprar"]
 
 
@@ -176,7 +182,7 @@ async def test_a_flow_is_left_at_the_end(start: Start, way: str | None) -> None:
 async def test_a_flow_that_the_version_no_longer_has_is_left(start: Start) -> None:
     talk = talk_of(start, HOW_MANY)
     await talk.say("comprar")
-    for flows in ({}, flow(FlowStep("outro", Ask("x", "X?")))):
+    for flows in ({}, flow(FlowStep("outro", Ask(field="x", question="X?")))):
         other = start(rules=(), otherwise="duvidas", flows=flows)
         other.graph = other.graph.copy({"checkpointer": talk.graph.checkpointer})
         other.thread = talk.thread
@@ -190,7 +196,7 @@ async def test_a_flow_that_the_version_no_longer_has_is_left(start: Start) -> No
 async def test_fields_are_set_and_decide_where_it_goes_on(start: Start) -> None:
     talk = talk_of(
         start,
-        FlowStep("cor", Ask("cor", "Cor?", "choice", ("azul", "verde"))),
+        FlowStep("cor", Ask(field="cor", question="Cor?", expect="choice", choices=("azul", "verde"))),
         FlowStep("texto", Assign({"frase": "é {cor}", "outra": "{frase}"})),
         FlowStep("qual", Branch((("cor", "azul", "azul"), ("cor", "preto", "fim")), otherwise=None)),
         FlowStep("verde", Say("Verde: {frase}/{outra}")),
@@ -208,8 +214,8 @@ async def test_fields_are_set_and_decide_where_it_goes_on(start: Start) -> None:
 async def test_a_branch_may_lead_back_to_a_question(start: Start) -> None:
     talk = talk_of(
         start,
-        FlowStep("nome", Ask("nome", "Nome?")),
-        FlowStep("certo", Ask("certo", "{nome}, certo?", "choice", ("sim", "não"))),
+        FlowStep("nome", Ask(field="nome", question="Nome?")),
+        FlowStep("certo", Ask(field="certo", question="{nome}, certo?", expect="choice", choices=("sim", "não"))),
         FlowStep("volta", Branch((("certo", "não", "nome"),))),
         FlowStep("fim", Say("Feito, {nome}.")),
     )
@@ -280,7 +286,7 @@ async def test_a_result_decides_where_it_goes_on(start: Start) -> None:
     "answer", [broken("está fechado"), {"status": 422, "error": "está fechado"}], ids=["broken", "refused"]
 )
 async def test_a_call_that_fails_goes_on_where_the_flow_says(start: Start, answer: Any) -> None:
-    call = replace(CALL, on_error="falha")
+    call = CALL.model_copy(update={"on_error": "falha"})
     steps = (HOW_MANY, FlowStep("pedir", call), THANKS, FlowStep("acaba", End()), SORRY)
     talk = talk_of(start, *steps, shop=Shop(answers=[answer]))
     await talk.say("comprar")
@@ -307,7 +313,7 @@ async def test_arguments_that_the_tool_does_not_take_are_a_failed_call(start: St
 
 async def test_what_may_have_been_done_is_never_gone_on_with(start: Start) -> None:
     """The step for failures may lead back to the call, and then it would be done twice."""
-    call = replace(CALL, on_error="quanto")
+    call = CALL.model_copy(update={"on_error": "quanto"})
     shop = Shop(answers=[OutcomeUnknown("pedir")])
     talk = talk_of(start, HOW_MANY, FlowStep("pedir", call), THANKS, shop=shop)
     await talk.say("comprar")
@@ -319,9 +325,15 @@ async def test_what_may_have_been_done_is_never_gone_on_with(start: Start) -> No
 async def test_a_field_may_have_any_name(start: Start) -> None:
     shop = Shop()
     steps = [
-        FlowStep(name, Ask(name, f"{name}?")) for name in ("calls_made", "error", "flow", "messages", "turn", "agent")
+        FlowStep(name, Ask(field=name, question=f"{name}?"))
+        for name in ("calls_made", "error", "flow", "messages", "turn", "agent")
     ]
-    talk = talk_of(start, *steps, FlowStep("pedir", Call("pedir", {"quanto": 1, "obs": "{calls_made}"})), shop=shop)
+    talk = talk_of(
+        start,
+        *steps,
+        FlowStep("pedir", Call.model_validate({"tool": "pedir", "with": {"quanto": 1, "obs": "{calls_made}"}})),
+        shop=shop,
+    )
     await talk.say("comprar")
     for step in steps:
         await talk.say(step.name)
@@ -346,7 +358,7 @@ async def test_a_leg_ends_before_a_flows_call(start: Start) -> None:
 # Getting out.
 
 
-CANCEL = Rule(to="pedido", words=("cancelar", "deixa pra lá"))
+CANCEL = Rule(to="pedido", match=("cancelar", "deixa pra lá"))
 
 
 @pytest.mark.parametrize("text", ["cancelar", "Ah, DEIXA PRA LA...", "quero cancelar isso"])
@@ -358,6 +370,6 @@ async def test_who_wants_out_is_let_out_and_goes_on_with_whoever_answers(start: 
 
 
 async def test_a_word_like_it_is_an_answer(start: Start) -> None:
-    name = FlowStep("nome", Ask("nome", "Seu nome?"))
+    name = FlowStep("nome", Ask(field="nome", question="Seu nome?"))
     out = {"pedido": replace(flow(name)["pedido"], steps=(name, FlowStep("fim", Say("{nome}!"))), cancel=CANCEL)}
     assert await said(talk_of(start, name, flows=out), "quero comprar", "Cancelario") == ["Cancelario!"]

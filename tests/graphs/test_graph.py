@@ -8,10 +8,12 @@ import pytest
 from langchain_core.messages import ToolMessage
 
 from graphs.builder import LEG_ENDS_BEFORE, build
-from graphs.config import Handoff, Lifecycle, Rule
+from graphs.config import Lifecycle
 from graphs.edges import leg_ended
 from graphs.nodes import run_tools
 from graphs.nodes.call_model import CALLS_PER_TURN
+from graphs.rules import Rule
+from graphs.sections import Handoff, Triggers
 from tests.graphs.conftest import Start
 from tests.graphs.conversation import Talk, assistant, interrupts, replies
 from tools.ports import Slot
@@ -49,7 +51,7 @@ async def test_another_turn_may_go_to_another_agent(start: Start) -> None:
 
 
 async def test_a_rule_needs_no_model(start: Start) -> None:
-    talk = start(rules=(Rule(to="duvidas", words=("oi",)),))
+    talk = start(rules=(Rule(to="duvidas", match=("oi",)),))
     assert (await talk.say("Oi!"))["agent"] == "duvidas"
     assert await models_asked(talk) == ["agent"]
 
@@ -184,7 +186,7 @@ async def test_tools_that_fail_too_often_hand_over(start: Start) -> None:
 
 
 async def test_how_often_tools_may_fail_is_the_tenants_choice(start: Start) -> None:
-    state = await start(handoff=Handoff(tool_failures=1)).say("marcar errado")
+    state = await start(handoff=Handoff(triggers=Triggers(tool_failures=1))).say("marcar errado")
     assert replies(state) == [APOLOGY]
     assert len(results(state)) == 1
 
@@ -280,6 +282,6 @@ async def test_no_leg_ends_at_the_end_or_at_an_interrupt(start: Start, text: str
 
 async def test_started_by_hand_with_messages_only_the_graph_answers(start: Start) -> None:
     """As in Studio, where nobody makes the rest of a turn's input."""
-    talk = start(rules=(Rule(to="duvidas", words=("oi",)),))
+    talk = start(rules=(Rule(to="duvidas", match=("oi",)),))
     state = await talk.run({"messages": [{"role": "user", "content": "oi"}]})
     assert replies(state) == [("assistant", "eco: oi")]

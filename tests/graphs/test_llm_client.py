@@ -9,8 +9,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from app.config import ModelProvider
-from graphs.config import ModelSpec
 from graphs.llm_client import LONGEST_WAIT, TRIES, ModelFailure, Models, Toolbox
+from graphs.sections import ModelSpec
 from tests.graphs.conversation import NAME
 from tests.graphs.provider_fakes import (
     KEY,

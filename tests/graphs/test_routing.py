@@ -6,15 +6,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from graphs.config import Agent, Hours, Rule
+from graphs.config import Agent
 from graphs.language import Languages
 from graphs.nodes.call_model import CALLS_PER_TURN
+from graphs.rules import Rule
+from graphs.sections import Hours
 from tests.graphs.conftest import Start
 from tests.graphs.conversation import Talk, assistant, interrupts, replies
 
 CLOSED = (Rule(to="agenda", outside_hours=True),)
 WEEK = Hours(
-    weekdays={day: ((time(9), time(12)), (time(13), time(18))) for day in range(5)},
+    days={day: ((time(9), time(12)), (time(13), time(18))) for day in range(5)},
     holidays=frozenset({date(2026, 12, 25)}),
 )
 
@@ -86,7 +88,7 @@ async def test_a_rule_may_be_for_the_first_turn(start: Start) -> None:
 
 
 async def test_a_rule_may_be_for_some_contacts(start: Start) -> None:
-    talk = start(rules=(Rule(to="agenda", tag="vip", words=("oi",)),), otherwise="duvidas")
+    talk = start(rules=(Rule(to="agenda", tag="vip", match=("oi",)),), otherwise="duvidas")
     assert (await went(talk, "oi"))[0] == "duvidas"
     talk.tags = frozenset({"vip"})
     assert await went(talk, "oi") == ("agenda", "rule 1: words: oi; tag: vip")
@@ -139,7 +141,7 @@ async def test_the_agent_in_charge_answers_without_a_router(start: Start) -> Non
 
 
 async def test_a_rule_goes_before_the_agent_in_charge(start: Start) -> None:
-    talk = start(sticky=True, rules=(Rule(to="duvidas", words=("preço",)),))
+    talk = start(sticky=True, rules=(Rule(to="duvidas", match=("preço",)),))
     await talk.say("quero marcar")
     assert (await went(talk, "e o preço"))[0] == "duvidas"
     assert await went(talk, "bom dia") == ("duvidas", "still in charge")

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from graphs.config import Rule, RuleInput, plain
 from graphs.nodes.route import without_model
+from graphs.patterns import plain
+from graphs.rules import Rule, RuleInput
 from graphs.state import FlowState, State, new_turn
 from tests.graphs.conversation import assistant
 
-PERSON = Rule(to="handoff", words=("atendente", "falar com alguém"))
+PERSON = Rule(to="handoff", match=("atendente", "falar com alguém"))
 
 
 def chosen(rules: tuple[Rule, ...], text: str, **circumstances: Any) -> tuple[str, str]:
@@ -61,7 +62,7 @@ def test_a_rule_asks_for_whole_words(text: str) -> None:
     ],
 )
 def test_words_are_words_and_no_expressions(word: str, text: str, applies: bool) -> None:
-    assert Rule(to="x", words=(word,)).applies(RuleInput(text)) is applies
+    assert Rule(to="x", match=(word,)).applies(RuleInput(text)) is applies
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_a_button_is_known_by_its_payload(button: str, pressed: str | None, appl
 
 EVERYTHING = Rule(
     to="x",
-    words=("sim", "claro"),
+    match=("sim", "claro"),
     regex="s.m|cl",
     button="sim_*",
     language="pt",
@@ -152,17 +153,17 @@ def test_no_expression_holds_up_whoever_matches_it(regex: str) -> None:
 
 
 def test_a_rule_says_why_in_its_own_words() -> None:
-    assert Rule(to="x", words=("oi", "olá"), outside_hours=False, tag="vip").why == (
+    assert Rule(to="x", match=("oi", "olá"), outside_hours=False, tag="vip").why == (
         "words: oi, olá; outside hours: False; tag: vip"
     )
 
 
 def test_a_rule_whose_word_has_no_letters_left_does_not_catch_everything() -> None:
-    assert not Rule(to="x", words=("\u0301", "oi")).applies(RuleInput("nada!! disso"))
+    assert not Rule(to="x", match=("\u0301", "oi")).applies(RuleInput("nada!! disso"))
 
 
 def test_the_first_rule_that_applies_wins() -> None:
-    rules = (Rule(to="agenda", words=("marcar",)), Rule(to="handoff", words=("marcar", "pessoa")))
+    rules = (Rule(to="agenda", match=("marcar",)), Rule(to="handoff", match=("marcar", "pessoa")))
     text = "marcar com uma pessoa"
     assert chosen(rules, text) == ("agenda", "rule 1")
     assert chosen(rules[::-1], text) == ("handoff", "rule 1")

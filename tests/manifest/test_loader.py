@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from graphs.config import CLASSIFY, Calendar, Handoff, Lifecycle, ModelSpec
+from graphs.config import CLASSIFY, Calendar, Lifecycle
+from graphs.sections import Handoff, ModelSpec
 from manifest.folder import load_folder
 from manifest.loader import LARGEST_FILE, MAIN, InvalidFiles, load
 from tests.manifest.files import PROMPTS, TEXT, VALID, changed
@@ -43,17 +44,21 @@ def test_the_yaml_is_what_the_assistant_says() -> None:
     assistant = load(VALID).assistant
     assert (assistant.name, assistant.language) == ("Clínica de Testes", "pt-BR")
     assert assistant.timezone == ZoneInfo("America/Sao_Paulo")
-    assert assistant.models == (ModelSpec("openai", "test-model", timeout=5.0),)
+    assert assistant.models == (
+        ModelSpec.model_validate({"provider": "openai", "model": "test-model", "timeout": "5s"}),
+    )
     assert list(assistant.agents) == ["agenda", "duvidas"]
     assert assistant.agents["agenda"].prompt == PROMPTS["prompts/agenda.md"]
     assert assistant.agents["agenda"].tools == ("find_slots", "book_slot", "request_human")
-    assert [(rule.to, rule.words, rule.button) for rule in assistant.rules] == [
+    assert [(rule.to, rule.match, rule.button) for rule in assistant.rules] == [
         ("handoff", ("atendente", "falar com alguém"), None),
         ("close", ("tchau",), None),
         ("agenda", (), "agenda_*"),
     ]
     assert (assistant.otherwise, assistant.window) == (CLASSIFY, 12)
-    assert assistant.handoff == Handoff("recepcao", "Vou chamar uma pessoa.", 2, timeout=7200.0)
+    assert assistant.handoff == Handoff.model_validate(
+        {"queue": "recepcao", "message": "Vou chamar uma pessoa.", "timeout": "2h"}
+    )
     assert assistant.lifecycle == Lifecycle(idle=86_400.0, goodbye="Até logo!")
     assert assistant.calendars == (Calendar("sala", tuple(range(7)), time(8), time(20), 3600.0),)
 
@@ -70,7 +75,7 @@ apology: Perdón.
     assert assistant.timezone == ZoneInfo("UTC")
     assert (assistant.rules, assistant.otherwise, assistant.window, assistant.calendars) == ((), CLASSIFY, 20, ())
     assert (assistant.handoff, assistant.lifecycle) == (Handoff(), Lifecycle())
-    assert assistant.models == (ModelSpec("groq", "m", timeout=20.0),)
+    assert assistant.models == (ModelSpec(provider="groq", model="m"),)
 
 
 @pytest.mark.parametrize(

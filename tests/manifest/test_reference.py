@@ -88,7 +88,7 @@ def test_editors_underline_what_is_not(old: str, new: str) -> None:
 
 
 def test_durations_are_said_as_they_are_written() -> None:
-    timeout = reference.json_schema()["$defs"]["ModelChoice"]["properties"]["timeout"]
+    timeout = reference.json_schema()["$defs"]["ModelSpec"]["properties"]["timeout"]
     assert (timeout["type"], timeout["default"]) == ("string", "20s")
     assert "1s to 1m" in timeout["description"]
     assert "| `timeout` | duration | `20s` | 1s to 1m |" in reference.markdown()

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from manifest.fields import Duration
-from manifest.schema import CalendarSection, LifecycleSection, Manifest, ModelChoice
+from graphs.fields import Duration
+from graphs.sections import ModelSpec
+from manifest.schema import CalendarSection, LifecycleSection, Manifest
 
 DURATION: TypeAdapter[float] = TypeAdapter(Duration)
 
@@ -44,10 +45,10 @@ def test_anything_else_is_no_duration(value: Any) -> None:
         (LifecycleSection, {"debounce": "61s"}),
         (LifecycleSection, {"debounce_cap": "6m"}),
         (LifecycleSection, {"idle": "500ms"}),
-        (ModelChoice, {"provider": "openai", "model": "m", "timeout": "500ms"}),
-        (ModelChoice, {"provider": "openai", "model": "m", "timeout": "61s"}),
-        (ModelChoice, {"provider": "openai", "model": "m", "temperature": 2.1}),
-        (ModelChoice, {"provider": "openai", "model": "m", "max_tokens": 1}),
+        (ModelSpec, {"provider": "openai", "model": "m", "timeout": "500ms"}),
+        (ModelSpec, {"provider": "openai", "model": "m", "timeout": "61s"}),
+        (ModelSpec, {"provider": "openai", "model": "m", "temperature": 2.1}),
+        (ModelSpec, {"provider": "openai", "model": "m", "max_tokens": 1}),
         (CalendarSection, {"days": "mon", "hours": "08:00-09:00", "slot": "4m"}),
         (CalendarSection, {"days": "mon", "hours": "08:00-09:00", "slot": "25h"}),
     ],

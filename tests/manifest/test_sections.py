@@ -4,7 +4,9 @@ from datetime import date, time
 
 import pytest
 
-from graphs.config import Approvals, Ask, Branch, Call, End, Rule, Say
+from graphs.config import Branch, End, Say
+from graphs.rules import Rule
+from graphs.sections import Approvals, Ask, Call
 from manifest.loader import LARGEST_FILE, MAIN, load
 from tests.manifest.files import PROMPTS, TEXT, place, problems
 
@@ -60,21 +62,23 @@ def full(old: str, new: str) -> str:
 def test_the_whole_is_valid_and_is_what_it_says() -> None:
     loaded = load({MAIN: FULL, **FILES})
     assistant = loaded.assistant
-    assert assistant.rules[0] == Rule(to="compra", words=("comprar",), regex="quero", first_message=False)
-    assert assistant.hours.weekdays[5] == ((time(9), time(12)),)
-    assert len(assistant.hours.weekdays[0]) == 2
+    assert assistant.rules[0] == Rule(to="compra", match=("comprar",), regex="quero", first_message=False)
+    assert assistant.hours.days[5] == ((time(9), time(12)),)
+    assert len(assistant.hours.days[0]) == 2
     assert assistant.hours.holidays == {date(2026, 12, 25)}
-    assert assistant.approvals == Approvals("financeiro", "Vou confirmar.", 600.0)
+    assert assistant.approvals == Approvals.model_validate(
+        {"queue": "financeiro", "message": "Vou confirmar.", "timeout": "10m"}
+    )
     assert assistant.tools["pedir"].secrets == {"LOJA"}
     assert assistant.tools["notas"].secrets == {"ESCOLA"}
     assert (assistant.tools["aprovado"].approval, assistant.tools["pedir"].approval) == (True, False)
     flow = assistant.flows["compra"]
     assert [step.name for step in flow.steps] == ["quanto", "certo", "confere", "step4", "step5", "step6", "falha"]
     assert [step.does for step in flow.steps] == [
-        Ask("quanto", "Quantas?", "number", tries=2),
-        Ask("certo", "{quanto}, certo?", "choice", ("sim", "não")),
+        Ask(field="quanto", question="Quantas?", expect="number", tries=2),
+        Ask(field="certo", question="{quanto}, certo?", expect="choice", choices=("sim", "não")),
         Branch((("certo", "não", "quanto"),)),
-        Call("pedir", {"quanto": "{quanto}"}, "pedido", "falha"),
+        Call.model_validate({"tool": "pedir", "with": {"quanto": "{quanto}"}, "into": "pedido", "on_error": "falha"}),
         Say("Pedido {pedido.id}."),
         End("agenda"),
         Say("Não deu: {error}"),

@@ -124,16 +124,10 @@ YAML_KEY = Recipe(
     row="a YAML key",
     edits=(
         Edit(
-            "manifest/schema.py",
+            "graphs/sections.py",
             '    """How the assistant hands over to an operator."""\n\n',
             '    """How the assistant hands over to an operator."""\n\n'
             '    priority: Annotated[int, Field(ge=1, le=5, description="Operators see it; 5 is most urgent.")] = 1\n',
-        ),
-        Edit(
-            "graphs/config.py",
-            '    on_timeout: Literal["return", "close"] = "return"\n\n\n@dataclass(frozen=True)\nclass Approvals',
-            '    on_timeout: Literal["return", "close"] = "return"\n    priority: int = 1\n\n\n'
-            "@dataclass(frozen=True)\nclass Approvals",
         ),
         Edit(
             "graphs/nodes/handoff.py",

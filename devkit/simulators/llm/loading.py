@@ -13,7 +13,7 @@ from devkit.simulators.llm.chat import BREAKING, SPOILING, Fault
 from devkit.simulators.llm.script import Conditions, Rule, Script
 from devkit.simulators.llm.templates import compiled
 from devkit.simulators.llm.turn import VARIABLES
-from manifest.fields import ProviderName, Section
+from graphs.fields import ProviderName, Section
 from manifest.yaml_source import InvalidFiles, Location, Problem, YamlDocument, path_of, read_text
 
 KNOWN = frozenset(VARIABLES) | {"result", "m"}

@@ -1,0 +1,126 @@
+"""The sections of the manifest that graphs read as they are written. Durations are held in seconds."""
+
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from graphs.fields import Count, Duration, Name, ProviderName, Section, Text
+
+
+class ModelSpec(Section):
+    """A model of a provider."""
+
+    provider: ProviderName
+    model: Annotated[str, Field(min_length=1, max_length=100)]
+    timeout: Annotated[Duration, Field(ge=1, le=60)] = 20.0
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    max_tokens: Annotated[int, Field(ge=16, le=32_000)] | None = None
+
+
+class Price(Section):
+    """What a model costs for each million tokens."""
+
+    input: Annotated[Decimal, Field(ge=0, description="For a million tokens that the model reads.")]
+    output: Annotated[Decimal, Field(ge=0, description="For a million tokens that the model writes.")]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code.")] = "USD"
+
+
+Expected = Literal["text", "number", "date", "email", "phone", "cpf", "choice"]
+
+
+class Ask(Section):
+    """A question, and what answer it wants."""
+
+    field: Annotated[Name, Field(description="The field that keeps the answer.")]
+    question: Text
+    expect: Annotated[
+        Expected,
+        Field(
+            description="What the answer must be. A date is day, month and year, such as 31/12/2026, or 2026-12-31, "
+            "and is kept as the latter; a number such as 1.500,25 is kept as 1500.25."
+        ),
+    ] = "text"
+    choices: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=60)], ...],
+        Field(
+            max_length=20, description="Of `choice`. Their beginning, their number in the list, or `sim, por favor` do."
+        ),
+    ] = ()
+    error: Annotated[Text | None, Field(description="Said before the question is asked again.")] = None
+    tries: Annotated[int, Field(ge=1, le=10, description="Then a human takes over.")] = 3
+
+    @model_validator(mode="after")
+    def _choices_are_for_a_choice(self) -> "Ask":
+        if (self.expect == "choice") != bool(self.choices):
+            raise ValueError("`choices` and `expect: choice` belong together")
+        return self
+
+
+class Call(Section):
+    """A tool call, without a model."""
+
+    tool: str
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, alias="with", description="Arguments; `{field}` stands for a field's value."
+    )
+    into: Annotated[Name | None, Field(description="The field that keeps the result.")] = None
+    on_error: Annotated[
+        str | None, Field(description="The step to go on with when the call fails; otherwise a human takes over.")
+    ] = None
+
+
+class Triggers(Section):
+    """What makes the assistant hand over."""
+
+    tool_failures: Annotated[int, Field(ge=1, le=10, description="So many failed tool calls in one turn.")] = 2
+    asked: Annotated[
+        bool,
+        Field(description="Whether the router may choose a human. Rules to `handoff` and agents' tools always may."),
+    ] = True
+
+
+class Handoff(Section):
+    """How the assistant hands over to an operator."""
+
+    queue: Annotated[Name, Field(description="Under which operators find it.")] = "default"
+    message: Annotated[Text | None, Field(description="What the contact is told meanwhile.")] = None
+    triggers: Triggers = Triggers()
+    sla: Annotated[
+        Duration | None, Field(ge=1, description="How soon an operator should answer: later it is shown as overdue.")
+    ] = None
+    timeout: Annotated[
+        Duration | None, Field(ge=1, description="How long to wait for an operator. Without it: for ever, or `expire`.")
+    ] = None
+    on_timeout: Annotated[
+        Literal["return", "close"], Field(description="Then the assistant goes on, or says goodbye.")
+    ] = "return"
+
+
+class Approvals(Section):
+    """What happens while a tool call waits for an operator's approval."""
+
+    queue: Name = "default"
+    message: Annotated[Text | None, Field(description="What the contact is told meanwhile.")] = None
+    timeout: Annotated[Duration, Field(ge=1, description="Then the call is refused.")] | None = None
+
+
+class Limits(Section):
+    """What the assistant may use up. Then every message goes to an operator, until the day or the month is over."""
+
+    turns_per_day: Annotated[Count, Field(ge=1, description="Of every kind, reminders and goodbyes too.")] | None = None
+    model_tokens_per_month: Annotated[Count, Field(ge=1, description="Read and written, by all models.")] | None = None
+
+
+class Hours(Section):
+    """When the tenant is open: days such as `mon-fri`, with hours such as "08:00-18:00", or several; and `holidays`."""
+
+    days: dict[int, tuple[tuple[time, time], ...]] = Field(default_factory=dict)
+    holidays: frozenset[date] = frozenset()
+
+    def open_at(self, now: datetime) -> bool:
+        """Return whether the tenant is open at `now`, in its time zone. Without days: always, except on holidays."""
+        if now.date() in self.holidays:
+            return False
+        return not self.days or any(opens <= now.time() < closes for opens, closes in self.days.get(now.weekday(), ()))
