@@ -1,4 +1,4 @@
-"""What keeps the code readable, checked rather than preached."""
+"""Hold the sizes, the names and the direction of imports."""
 
 import ast
 import subprocess
@@ -10,6 +10,7 @@ PACKAGES = ("cli", "devkit", "app", "manifest", "graphs", "tools", "migrations",
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 45
+LONGEST_TEST_NAME = 60
 
 
 def test_imports_point_one_way() -> None:
@@ -51,6 +52,17 @@ def test_test_modules_import_from_helper_modules() -> None:
         if isinstance(node, ast.ImportFrom) and (node.module or "").rpartition(".")[2].startswith("test_")
     ]
     assert not imports
+
+
+def test_names_of_tests_are_short() -> None:
+    assert not [
+        node.name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and len(node.name) > LONGEST_TEST_NAME
+    ]
 
 
 def test_the_tests_mirror_the_tree() -> None:

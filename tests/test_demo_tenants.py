@@ -99,13 +99,13 @@ def test_every_tenant_is_valid_and_the_demo_knows_its_secrets(tenant: DemoTenant
     assert (ROOT / "devkit" / "simulators" / "scripts" / f"{tenant.slug}.yaml").exists()
 
 
-def test_the_shop_s_tools_are_made_from_the_document_that_the_shop_serves() -> None:
+def test_the_shop_tools_come_from_its_openapi_document() -> None:
     served = ROOT / "devkit" / "simulators" / "shop" / "openapi.yaml"
     assert (ROOT / "tenants" / "loja-aurora" / "loja.yaml").read_bytes() == served.read_bytes()
 
 
 @pytest.mark.parametrize("tenant", TENANTS, ids=lambda tenant: tenant.slug)
-def test_the_demo_asks_only_providers_that_it_has_a_key_for_and_parts_where_they_are(tenant: DemoTenant) -> None:
+def test_the_demo_uses_providers_with_keys_and_local_servers(tenant: DemoTenant) -> None:
     elsewhere = {"shop": "http://127.0.0.1:51", "school": "http://127.0.0.1:52", "model": "", "twilio": "", "api": ""}
     loaded = adapt(tenant, {"GOOGLE_API_KEY": "key"}, elsewhere)
     agents = loaded.assistant.agents.values()
@@ -145,7 +145,7 @@ async def test_an_order_s_status_comes_from_the_shop(platform: Platform, parts: 
         assert (await shop.there())["requests"] == {"GET /v1/orders/1002": 1, "GET /v1/orders/9999": 1}
 
 
-async def test_products_are_searched_and_reserved_by_the_shop_s_own_document(platform: Platform, parts: Parts) -> None:
+async def test_products_are_searched_and_reserved_by_openapi(platform: Platform, parts: Parts) -> None:
     async with chat(platform, parts, SHOP) as shop:
         (found,) = await shop.say("Vocês têm vestido de linho?")
         assert "• Vestido de linho, tamanho M: R$ 289,90\n" in found

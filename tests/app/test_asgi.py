@@ -46,9 +46,7 @@ async def test_there_is_nothing_else(platform: Platform, log: Log) -> None:
         assert (line["level"], line["status_code"]) == ("warning", 404)
 
 
-async def test_a_failure_of_ours_says_nothing_to_the_caller_and_no_words_to_the_log(
-    platform: Platform, log: Log
-) -> None:
+async def test_an_internal_error_leaks_nothing(platform: Platform, log: Log) -> None:
     message = platform.webhook("um segredo do contato")
     with psycopg.connect(platform.settings.database_url, autocommit=True) as connection:
         connection.execute("alter table inbox rename to elsewhere")
@@ -106,7 +104,7 @@ class TestProcess:
         assert "Traceback" not in ran.stderr
 
     @pytest.mark.parametrize("key", ["", "not-a-key"])
-    def test_without_postgres_or_a_key_it_does_not_start_and_says_why(self, database_url: str, key: str) -> None:
+    def test_it_refuses_to_start_without_postgres_or_key(self, database_url: str, key: str) -> None:
         ran = self.run(
             DATABASE_URL=database_url if key else "postgresql://recado:geheim@127.0.0.1:1/recado",
             REDIS_URL="redis://127.0.0.1:1/0",

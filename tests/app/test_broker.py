@@ -55,7 +55,7 @@ async def test_a_nudge_that_comes_early_is_kept_until_it_is_time(platform: Platf
         assert await platform.replies(1) == ["eco: um\ndois\ntrês"]
 
 
-async def test_a_message_that_no_worker_can_read_is_dropped_and_the_next_one_is_taken(platform: Platform) -> None:
+async def test_an_unreadable_message_is_dropped(platform: Platform) -> None:
     poison: dramatiq.Message[None] = dramatiq.Message(
         queue_name=broker.TURNS, actor_name=broker.RUN_TURNS, args=("no", "ids", "at all"), kwargs={}, options={}
     )

@@ -39,7 +39,7 @@ def test_what_is_set_is_taken_and_the_rest_has_defaults() -> None:
     assert read.providers["openai"].base_url is None
 
 
-def test_every_missing_variable_is_named_at_once_with_what_it_is_for() -> None:
+def test_all_missing_variables_are_named_with_their_purpose() -> None:
     with pytest.raises(ConfigurationError) as raised:
         Settings.from_environment({"RECADO_LEASE": "soon"}, required=REQUIRED_ENV)
     lines = str(raised.value).splitlines()

@@ -21,7 +21,7 @@ def test_what_is_sealed_shows_nothing() -> None:
     assert box.seal(SECRETS) != sealed, "equal secrets must not look equal"
 
 
-def test_an_older_key_opens_what_it_sealed_and_the_newer_one_seals() -> None:
+def test_an_older_key_decrypts_and_the_newest_encrypts() -> None:
     old, new = new_secret_key(), new_secret_key()
     rotated = SecretBox(f"{new}, {old}")
     assert rotated.unseal(SecretBox(old).seal(SECRETS)) == tuple(SECRETS)

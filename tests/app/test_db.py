@@ -63,7 +63,7 @@ class TestTenant:
         async with databases.system.statement() as tx:
             assert await slugs(tx) == ["dois", "um"]
 
-    async def test_the_next_user_of_a_connection_does_not_inherit_the_tenant(self, databases: Databases) -> None:
+    async def test_a_pooled_connection_forgets_its_tenant(self, databases: Databases) -> None:
         async with Database(databases.url, size=1) as single:
             for _ in range(3):
                 async with single.statement(databases.one) as tx:
@@ -233,7 +233,7 @@ class TestProblem:
             "host=127.0.0.1 port=1 password=geheim nonsense",
         ],
     )
-    async def test_whatever_is_wrong_with_the_address_the_password_is_not_shown(self, url: str) -> None:
+    async def test_a_wrong_address_never_shows_the_password(self, url: str) -> None:
         found = await db.problem(url)
         assert found
         assert "geheim" not in found

@@ -52,7 +52,7 @@ async def token(url: str) -> str:
         return channel.credentials.auth_token
 
 
-async def test_a_token_is_taken_from_the_environment_from_an_option_or_from_who_types_it(url: str) -> None:
+async def test_a_token_comes_from_environment_option_or_prompt(url: str) -> None:
     added = add(url, TWILIO_AUTH_TOKEN=TOKENS[0], RECADO_PUBLIC_URL="https://bot.example.com/")
     assert (added.code, added.err) == (0, "")
     assert added.out.splitlines() == [
@@ -77,7 +77,7 @@ async def test_the_list_shows_numbers_and_no_tokens(url: str) -> None:
     ]
 
 
-async def test_what_cannot_be_a_channel_is_refused_and_nothing_is_stored(url: str) -> None:
+async def test_an_invalid_channel_is_refused(url: str) -> None:
     for arguments, changes, reason in REFUSED:
         done = add(url, *arguments, TWILIO_AUTH_TOKEN=TOKENS[0], **changes)
         assert (done.code, done.out) == (1, "")

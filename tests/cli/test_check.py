@@ -12,7 +12,7 @@ def findings(out: str) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in out.splitlines() if line.startswith(("ok ", "missing ")))
 
 
-def test_where_nothing_is_set_everything_is_missing_and_how_to_get_it_is_said() -> None:
+def test_every_missing_setting_comes_with_a_remedy() -> None:
     done = recado("check")
     assert done.code == 1
     assert findings(done.out) == {
@@ -63,7 +63,7 @@ def test_what_is_set_and_does_not_work_is_missing_too() -> None:
     assert "secret-key-that" not in done.out + done.err
 
 
-def test_what_is_malformed_is_not_shown_for_it_may_hold_a_password(empty: str, redis_url: str) -> None:
+def test_a_malformed_setting_is_not_printed(empty: str, redis_url: str) -> None:
     malformed = recado("check", DATABASE_URL="recado:secret-of-postgres@db", REDIS_URL="recado:secret-of-redis@cache")
     assert "secret-of" not in malformed.out + malformed.err
     assert findings(malformed.out)["missing  DATABASE_URL"].startswith("DATABASE_URL is malformed")

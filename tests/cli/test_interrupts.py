@@ -32,7 +32,7 @@ async def test_a_decision_reaches_the_contact_by_the_queue(platform: Platform) -
     assert (await interrupts(platform, "list")).out == NOTHING
 
 
-async def test_what_waits_is_listed_until_it_is_resolved_and_is_decided_once(platform: Platform) -> None:
+async def test_an_interrupt_is_listed_and_resolved_once(platform: Platform) -> None:
     assert (await interrupts(platform, "list")).out == NOTHING
     await replies_to(platform, "socorro")
     waiting = await pending_interrupt(platform)
@@ -58,7 +58,7 @@ async def test_what_waits_is_listed_until_it_is_resolved_and_is_decided_once(pla
     assert (late.code, late.err.startswith(f"error: no interrupt {waiting['id']} is pending")) == (1, True)
 
 
-async def test_how_soon_an_operator_should_answer_is_shown_and_when_it_is_too_late(platform: Platform) -> None:
+async def test_due_and_overdue_interrupts_are_shown(platform: Platform) -> None:
     await platform.republish("  timeout: 2h\n", "  timeout: 2h\n  sla: 5m\n")
     await replies_to(platform, "socorro")
     waiting = await pending_interrupt(platform)

@@ -52,7 +52,7 @@ def test_the_help_names_every_command_and_loads_none() -> None:
     assert not loaded("--help") & (SERVERS | MODELS | {"psycopg", "pydantic", "redis", "ruamel"})
 
 
-def test_an_administrative_command_loads_neither_servers_nor_models() -> None:
+def test_administrative_commands_import_no_servers() -> None:
     assert not loaded("tenants", "check", str(TENANTS / TENANT)) & (SERVERS | MODELS)
 
 

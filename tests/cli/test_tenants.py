@@ -43,7 +43,7 @@ def test_what_is_valid_is_said_to_be(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_wrong_is_said_with_its_place_and_the_others_are_checked_too(tmp_path: Path, broken: Path) -> None:
+def test_check_reports_problems_of_all_folders(tmp_path: Path, broken: Path) -> None:
     unreadable = folder(tmp_path / "unreadable", "name: Clínica\nagents: {\n")
     nothing = tmp_path / "nothing"
     nothing.mkdir()
@@ -73,7 +73,7 @@ def test_what_is_published_is_listed_in_its_newest_version(database_url: str, tm
         assert line.endswith(f"   0 open conversations   {name}")
 
 
-def test_one_that_is_invalid_does_not_keep_the_others_from_being_published(database_url: str, broken: Path) -> None:
+def test_an_invalid_folder_does_not_stop_the_others(database_url: str, broken: Path) -> None:
     done = recado("tenants", "publish", str(broken), str(GOOD), DATABASE_URL=database_url)
     assert done.code == 1
     assert done.err.splitlines() == [slip(broken), f"{broken}: not published"]

@@ -57,7 +57,7 @@ def converse(url: str) -> None:
         )
 
 
-def test_a_plan_says_what_changes_and_for_whom_and_publishes_nothing(database_url: str, second: Path) -> None:
+def test_a_plan_shows_the_changes_and_publishes_nothing(database_url: str, second: Path) -> None:
     assert tenants(database_url, "plan", str(GOOD)).out.splitlines() == [
         f"{TENANT}: {V1} would be its first version",
         "no open conversations",

@@ -15,7 +15,7 @@ def smoke(data: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=plain | environment, capture_output=True, text=True, timeout=100)
 
 
-def test_one_message_goes_the_whole_way_and_the_second_start_finds_its_data(tmp_path: Path) -> None:
+def test_smoke_gets_a_reply_and_a_restart_keeps_the_data(tmp_path: Path) -> None:
     for applied in (True, False):
         done = smoke(tmp_path)
         assert done.returncode == 0, done.stderr

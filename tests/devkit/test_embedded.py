@@ -269,7 +269,7 @@ def test_the_servers_end_with_a_killed_parent(data_dir: Path, mode: str) -> None
 
 
 @pytest.mark.parametrize("data_dir", ["closed"], indirect=True)
-def test_a_start_right_after_the_parent_was_killed_waits_for_its_servers(data_dir: Path) -> None:
+def test_a_start_waits_for_servers_of_a_killed_parent(data_dir: Path) -> None:
     with parent(data_dir) as (running, url, *_):
         with psycopg.connect(url, autocommit=True) as client:
             client.execute("create table t as select 7 as n")
@@ -280,7 +280,7 @@ def test_a_start_right_after_the_parent_was_killed_waits_for_its_servers(data_di
 
 
 @pytest.mark.parametrize("data_dir", ["closed"], indirect=True)
-def test_everything_killed_and_the_old_pid_given_to_another_program(data_dir: Path) -> None:
+def test_a_reused_pid_is_not_taken_for_the_server(data_dir: Path) -> None:
     with parent(data_dir) as (running, _, postgres_pid, valkey_pid, _):
         watchdogs = [
             child.pid
@@ -374,7 +374,7 @@ def test_other_users_stay_out(data_dir: Path) -> None:
             assert server.password not in str(shown)
 
 
-def test_the_error_carries_the_end_of_the_log_without_the_password(open_dir: Path) -> None:
+def test_a_failed_start_shows_the_log_without_the_password(open_dir: Path) -> None:
     server = embedded.Postgres(open_dir / "data", max_connections=-1)
     with pytest.raises(embedded.EmbeddedError, match='-1 is outside the valid range for parameter "max_connections"'):
         server.start()

@@ -168,7 +168,7 @@ async def test_a_caller_cannot_say_whose_a_graph_is(platform: Platform, forged: 
 
 
 @pytest.mark.usefixtures("environment")
-async def test_row_level_security_hides_other_tenants_even_from_a_mistaken_checkpointer(platform: Platform) -> None:
+async def test_row_level_security_hides_other_tenants_checkpoints(platform: Platform) -> None:
     mine, theirs = await conversations_of_two_tenants(platform)
     owners = {row["thread_id"]: row["tenant_id"] for row in await platform.rows("select * from checkpoints")}
     async with checkpointer() as saver:
@@ -179,7 +179,7 @@ async def test_row_level_security_hides_other_tenants_even_from_a_mistaken_check
 
 
 @pytest.mark.usefixtures("environment")
-async def test_a_copy_is_the_same_tenants_and_leaves_the_conversation_alone(platform: Platform) -> None:
+async def test_a_copy_belongs_to_the_tenant_and_changes_nothing(platform: Platform) -> None:
     config, _ = await conversations_of_two_tenants(platform)
     copied, original = str(uuid.uuid4()), config["configurable"]["thread_id"]
     (before,) = await platform.rows(CHECKPOINTS, id=original)
@@ -236,7 +236,7 @@ async def test_a_copy_waits_for_what_the_conversation_waits_for(platform: Platfo
 
 
 @pytest.mark.usefixtures("environment")
-async def test_a_new_thread_is_that_of_the_graph_that_first_writes_to_it(platform: Platform) -> None:
+async def test_a_new_thread_belongs_to_the_graph_that_writes_first(platform: Platform) -> None:
     await conversations_of_two_tenants(platform)
     config = called(str(uuid.uuid4()))
     async with checkpointer() as saver:
@@ -281,7 +281,7 @@ async def test_a_turn_may_be_tried_and_books_nothing(platform: Platform) -> None
 
 
 @pytest.mark.usefixtures("environment")
-async def test_a_graph_is_the_version_that_is_published_when_it_is_looked_at(platform: Platform) -> None:
+async def test_a_graph_is_the_currently_published_version(platform: Platform) -> None:
     await ask(platform, "oi")
     for goodbye in ("Até logo!", "Tchau da versão dois!"):
         await platform.republish("goodbye: Até logo!", f"goodbye: {goodbye}")
@@ -290,7 +290,7 @@ async def test_a_graph_is_the_version_that_is_published_when_it_is_looked_at(pla
         assert [reply["body"] for reply in ended["turn"]["replies"]] == [goodbye]
 
 
-def test_the_repositorys_own_configuration_opens_the_demos_tenants(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_langgraph_json_opens_the_demo_tenants(monkeypatch: pytest.MonkeyPatch) -> None:
     own = json.loads((ROOT / "langgraph.json").read_text())
     for name, value in own["env"].items():
         monkeypatch.setenv(name, value)

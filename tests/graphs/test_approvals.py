@@ -103,7 +103,7 @@ async def test_what_is_refused_is_not_called_and_the_model_is_told_why(
     assert not state["turn"]["closed"]
 
 
-async def test_of_several_calls_only_those_wait_that_must_and_all_are_answered(start: Start) -> None:
+async def test_only_calls_that_need_approval_wait(start: Start) -> None:
     shop = Shop()
     talk = talk_of(start, shop)
     state = await talk.say("peça duas vezes")
@@ -125,7 +125,7 @@ async def test_refused_among_others_only_the_others_are_called(start: Start) -> 
     assert [status for status, _ in results(state)] == ["error", "success", "error"]
 
 
-async def test_what_is_said_meanwhile_reaches_the_model_behind_the_results(start: Start) -> None:
+async def test_messages_during_an_approval_follow_the_results(start: Start) -> None:
     talk = talk_of(start, Shop())
     await talk.say("peça")
     state = await talk.decide(ResumeValue(action="approve", said=MEANWHILE))
@@ -136,7 +136,7 @@ async def test_what_is_said_meanwhile_reaches_the_model_behind_the_results(start
     assert replies(state) == [("assistant", "eco: bom dia")], "a history that the model takes"
 
 
-async def test_what_a_turn_used_before_the_approval_is_not_counted_again(start: Start) -> None:
+async def test_usage_before_an_approval_is_counted_once(start: Start) -> None:
     talk = talk_of(start, Shop())
     before = (await talk.say("peça"))["turn"]
     after = (await talk.decide(ResumeValue(action="approve")))["turn"]
@@ -166,7 +166,7 @@ async def test_a_refused_model_that_calls_again_asks_again(start: Start) -> None
     assert shop.orders == []
 
 
-async def test_an_agent_without_the_tool_cannot_call_it_and_nobody_is_asked(start: Start) -> None:
+async def test_a_call_of_a_foreign_tool_asks_no_operator(start: Start) -> None:
     shop = Shop()
     other = replace(assistant().agents["agenda"], tools=("pedir",))
     talk = talk_of(start, shop, own=("preco",), agents={"agenda": other})
@@ -203,7 +203,7 @@ async def test_a_new_message_instead_of_a_decision_calls_nothing(start: Start) -
     assert (shop.orders, replies(state)) == ([], [("assistant", "eco: bom dia")])
 
 
-async def test_arguments_that_do_not_fit_are_the_models_to_mend_and_no_operators(start: Start) -> None:
+async def test_invalid_arguments_go_back_to_the_model(start: Start) -> None:
     shop = Shop()
     talk = talk_of(start, shop)
     state = await talk.say("peça errado")

@@ -63,7 +63,7 @@ async def fail(breaker: Breaker, times: int = FAILURES) -> None:
         await breaker.failed("openai")
 
 
-async def test_it_opens_after_failures_in_a_row_for_that_provider_alone(breaker: Breaker) -> None:
+async def test_consecutive_failures_open_one_providers_breaker(breaker: Breaker) -> None:
     await fail(breaker, FAILURES - 1)
     assert await breaker.allows("openai")
     await breaker.failed("openai")
@@ -98,7 +98,7 @@ async def test_after_the_rest_one_call_may_try_and_a_success_closes_it(breaker: 
     assert await breaker.allows("openai")
 
 
-async def test_a_trial_that_fails_or_is_never_reported_makes_it_rest_again(breaker: Breaker, clock: Clock) -> None:
+async def test_a_failed_or_lost_trial_opens_the_breaker_again(breaker: Breaker, clock: Clock) -> None:
     await fail(breaker)
     for reported in (True, False, False):
         clock.advance(REST)
@@ -120,7 +120,7 @@ async def test_workers_know_of_each_others_failures(make: Make, clock: Clock) ->
     assert not await first.allows("openai")
 
 
-async def test_one_trial_is_one_for_all_workers_and_its_success_is_known_to_all(make: Make, clock: Clock) -> None:
+async def test_workers_share_one_trial_and_its_result(make: Make, clock: Clock) -> None:
     workers = [make() for _ in range(4)]
     await fail(workers[0])
     clock.advance(REST)
@@ -150,9 +150,7 @@ async def test_a_healthy_provider_costs_one_question_a_second(make: Make, clock:
     assert await commands(redis_url) == before + 2
 
 
-async def test_without_valkey_it_goes_by_what_the_process_met_and_then_joins_again(
-    make: Make, clock: Clock, redis_url: str, log: Log
-) -> None:
+async def test_without_valkey_each_process_counts_alone(make: Make, clock: Clock, redis_url: str, log: Log) -> None:
     other = make()
     async with cable_to(redis_url) as (cable, url):
         breaker = make(url)

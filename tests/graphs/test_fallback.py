@@ -102,7 +102,7 @@ async def providers_asked(server: Server) -> list[str]:
 
 
 @each_direction
-async def test_whatever_goes_wrong_the_next_one_answers_and_nobody_waits(
+async def test_after_any_fault_the_fallback_answers_at_once(
     first: str, second: str, model: Models, model_server: Server, naps: Naps
 ) -> None:
     specs = [spec(first, 0.3), spec(second)]
@@ -141,7 +141,7 @@ async def three_tools(model: Models, specs_at: Iterator[list[Any]]) -> tuple[lis
 
 @each_direction
 @pytest.mark.parametrize("step", ["one", "two", "three", "words"])
-async def test_a_provider_that_dies_at_any_step_of_a_turn_is_replaced_at_that_step(
+async def test_a_provider_is_replaced_in_the_middle_of_a_turn(
     first: str, second: str, step: str, model: Models, model_server: Server
 ) -> None:
     steps: dict[str, dict[str, Any]] = {
@@ -223,7 +223,7 @@ async def test_a_model_without_a_key_and_no_model_at_all(model_server: Server) -
 # With a breaker.
 
 
-async def test_a_provider_that_is_down_is_passed_over_until_it_answers_again(model_server: Server) -> None:
+async def test_a_provider_that_is_down_is_skipped_until_it_answers(model_server: Server) -> None:
     await put(model_server, "scripts", script(fails("openai", 503)))
     now = [0.0]
     specs = [spec("openai"), spec("groq")]
@@ -240,7 +240,7 @@ async def test_a_provider_that_is_down_is_passed_over_until_it_answers_again(mod
         assert answer.usage["model"] == "openai/test-model"
 
 
-async def test_a_provider_that_is_passed_over_is_asked_when_nobody_else_answers(model_server: Server) -> None:
+async def test_a_skipped_provider_is_the_last_resort(model_server: Server) -> None:
     breaker = LocalBreaker(lambda: 0.0)
     for _ in range(FAILURES):
         await breaker.failed("openai")

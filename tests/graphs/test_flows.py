@@ -97,7 +97,7 @@ async def test_every_question_has_its_own_tries(start: Start) -> None:
     assert interrupts(await talk.say("z"))
 
 
-async def test_a_question_in_between_is_answered_and_then_it_is_asked_again(start: Start) -> None:
+async def test_a_question_in_a_flow_is_answered_then_repeated(start: Start) -> None:
     talk = talk_of(start, HOW_MANY, THANKS, questions="duvidas")
     assert await said(talk, "comprar", "vocês abrem no sábado?") == ["eco: vocês abrem no sábado?", "Quantas?"]
     state = await talk.say("e no domingo?")
@@ -120,7 +120,7 @@ async def test_the_agent_in_between_may_use_its_tools(start: Start) -> None:
     assert len(await talk.asked()) == 2, "one to call, one to say: the flow is not passed through in between"
 
 
-async def test_the_agent_in_between_may_transfer_and_the_question_comes_back(start: Start) -> None:
+async def test_a_transfer_inside_a_flow_returns_to_the_question(start: Start) -> None:
     both = {name: replace(agent, transfers=("agenda",)) for name, agent in assistant().agents.items()}
     both["agenda"] = replace(both["agenda"], transfers=())
     talk = talk_of(start, HOW_MANY, questions="duvidas", agents=both)
@@ -139,7 +139,7 @@ async def test_a_human_who_is_called_in_between_ends_the_flow(start: Start) -> N
     assert await said(talk, "obrigada") == ["eco: obrigada"]
 
 
-async def test_a_model_that_fails_in_between_ends_the_flow_with_a_human(start: Start) -> None:
+async def test_a_model_failure_inside_a_flow_hands_over(start: Start) -> None:
     talk = talk_of(start, FlowStep("nome", Ask(field="nome", question="Seu nome?")), questions="duvidas")
     await talk.say("comprar")
     assert interrupts(await talk.say("recuse?"))
@@ -243,7 +243,7 @@ async def test_an_agent_may_send_the_contact_into_a_flow(start: Start) -> None:
     assert (await talk.say("2"))["flow"] is None
 
 
-async def test_an_agent_that_a_flow_ended_with_may_send_the_contact_into_another(start: Start) -> None:
+async def test_an_agent_after_a_flow_may_start_another_flow(start: Start) -> None:
     """Who was to go on after the first flow is not who goes on after the second."""
     flows = flow(FlowStep("fim", End(to="duvidas"))) | flow(HOW_MANY, THANKS, name="outro")
     agent = replace(assistant().agents["duvidas"], transfers=("outro",))
@@ -268,7 +268,7 @@ async def test_a_flow_as_long_as_the_yaml_allows_runs_in_one_turn(start: Start) 
 # Calls.
 
 
-async def test_a_call_is_made_once_with_the_answers_in_the_types_that_the_tool_wants(start: Start) -> None:
+async def test_a_flow_call_converts_answers_to_the_tools_types(start: Start) -> None:
     shop = Shop()
     talk = talk_of(start, HOW_MANY, ORDER, THANKS, shop=shop)
     assert await said(talk, "comprar", "3") == ["Pedido 1: escova, pago false."]
@@ -294,7 +294,7 @@ async def test_a_call_that_fails_goes_on_where_the_flow_says(start: Start, answe
     assert (replies(state), state["flow"]) == ([("assistant", "Não deu: está fechado")], None)
 
 
-async def test_a_call_that_fails_and_nothing_said_about_it_brings_a_human(start: Start) -> None:
+async def test_a_failed_call_without_on_error_hands_over(start: Start) -> None:
     talk = talk_of(start, HOW_MANY, ORDER, THANKS, shop=Shop(answers=[broken("fechado")]))
     await talk.say("comprar")
     state = await talk.say("3")
@@ -362,7 +362,7 @@ CANCEL = Rule(to="pedido", match=("cancelar", "deixa pra lá"))
 
 
 @pytest.mark.parametrize("text", ["cancelar", "Ah, DEIXA PRA LA...", "quero cancelar isso"])
-async def test_who_wants_out_is_let_out_and_goes_on_with_whoever_answers(start: Start, text: str) -> None:
+async def test_a_cancelled_flow_returns_to_routing(start: Start, text: str) -> None:
     out = {"pedido": replace(flow(HOW_MANY, THANKS)["pedido"], cancel=CANCEL, cancelled="Tudo bem.")}
     talk = talk_of(start, HOW_MANY, flows=out)
     assert await said(talk, "quero comprar", text) == ["Tudo bem."]

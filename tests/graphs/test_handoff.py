@@ -58,7 +58,7 @@ async def test_a_decision_may_carry_the_operators_words(start: Start) -> None:
     assert "[operator] Já resolvi, Ana." in told
 
 
-async def test_closed_by_the_operator_it_says_goodbye_after_the_operators_words(start: Start) -> None:
+async def test_the_goodbye_follows_the_closing_operators_reply(start: Start) -> None:
     talk = await waiting(start())
     state = await talk.decide(ResumeValue(action="close", reply="Está marcado."))
     assert replies(state) == [("operator", "Está marcado."), ("assistant", "Até logo!")]
@@ -87,7 +87,7 @@ async def test_what_was_said_meanwhile_counts_once(start: Start) -> None:
     assert [m.id for m in state["messages"] if m.id in ("SM1", "outbox-1", "SM2")] == ["SM1", "outbox-1", "SM2"]
 
 
-async def test_the_answer_that_an_operator_takes_over_does_not_outlive_the_handoff(start: Start) -> None:
+async def test_an_answer_replaced_by_an_operator_is_dropped(start: Start) -> None:
     """Left standing, it keeps a model silent, or lets it hand over again."""
     talk = await waiting(start())
     state = await talk.decide(ResumeValue(action="return"))
@@ -131,7 +131,7 @@ async def test_what_failed_before_the_handoff_does_not_count_after_it(start: Sta
 
 
 @pytest.mark.parametrize("text", ["socorro", "marcar sempre errado", "recuse", "não quero ninguém", "atendente"])
-async def test_after_any_handoff_the_history_is_one_that_the_model_takes(start: Start, text: str) -> None:
+async def test_history_after_any_handoff_is_valid_for_the_model(start: Start, text: str) -> None:
     talk = await waiting(start(), text)
     await talk.decide(ResumeValue(action="return", reply="de nada", said=MEANWHILE))
     for again in ("bom dia", "boa tarde"):

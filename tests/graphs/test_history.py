@@ -81,9 +81,7 @@ ODD: dict[str, list[BaseMessage]] = {
 
 @each_provider
 @pytest.mark.parametrize("case", ODD)
-async def test_a_history_that_is_not_whole_is_sent_whole_and_stays_as_it_is(
-    case: str, provider: str, model: Models
-) -> None:
+async def test_an_incomplete_history_is_completed_in_a_copy(case: str, provider: str, model: Models) -> None:
     history = [SYSTEM, *ODD[case]]
     before = [message.model_copy(deep=True) for message in history]
     answer = await model.answer([spec(provider)], history, TOOLS)
@@ -111,7 +109,7 @@ def test_words_before_a_call_stay_with_it_for_gemini() -> None:
         assert sent[2].text.replace("\n", "") == "olávejo"
 
 
-def test_an_id_that_a_provider_refuses_is_changed_for_it_in_call_and_result_alike() -> None:
+def test_refused_ids_change_in_call_and_result_alike() -> None:
     history = [SYSTEM, HUMAN, calling("ok", "weird id/" * 9), result("ok"), result("weird id/" * 9), HUMAN]
     sent = adapt(history, spec("groq"))
     assert isinstance(sent[2], AIMessage)
@@ -126,7 +124,7 @@ def test_an_id_that_a_provider_refuses_is_changed_for_it_in_call_and_result_alik
 THOUGHT = "c2lnbmF0dXJl"
 
 
-async def test_geminis_signatures_go_back_to_the_model_that_gave_them_and_to_nobody_else() -> None:
+async def test_gemini_signatures_return_to_their_model_only() -> None:
     bodies: dict[str, Any] = {}
 
     def reply(path: str, body: Any) -> tuple[int, Any]:

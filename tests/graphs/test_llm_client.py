@@ -296,7 +296,7 @@ async def test_an_answer_that_is_none_is_a_model_failure(
 
 
 @each_provider
-async def test_an_answer_that_postgres_cannot_hold_is_cleaned_or_refused(
+async def test_unstorable_answers_are_cleaned_or_refused(
     provider: str, odd_server: Callable[[str, str], Models]
 ) -> None:
     """NUL and halves of surrogate pairs: stored as they are, they would undo the turn at every commit."""
@@ -325,7 +325,7 @@ SAID: Mapping[str, tuple[str, int, Any, bool, float | None]] = {
 
 
 @pytest.mark.parametrize("case", SAID)
-async def test_what_an_error_says_decides_whether_and_when_to_ask_again(case: str) -> None:
+async def test_the_error_decides_whether_and_when_to_retry(case: str) -> None:
     provider, status, body, retryable, retry_after = SAID[case]
     async with answering(lambda *_: (status, {"error": body})) as address, at(address) as models:
         error = await failure(models, spec(provider), "oi")

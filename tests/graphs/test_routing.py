@@ -51,9 +51,7 @@ async def went(talk: Talk, text: str = "bom dia") -> tuple[str, str]:
         (datetime(2026, 12, 26, 1, 0, tzinfo=UTC), True),  # still the holiday there
     ],
 )
-async def test_a_rule_for_closed_doors_looks_at_the_clock_of_the_tenant(
-    start: Start, now: datetime, closed: bool
-) -> None:
+async def test_outside_hours_uses_the_tenants_time_zone(start: Start, now: datetime, closed: bool) -> None:
     talk = start(rules=CLOSED, hours=WEEK, otherwise="duvidas")
     talk.now = now
     assert await went(talk) == (("agenda", "rule 1: outside hours: True") if closed else ("duvidas", "the only way"))
@@ -68,7 +66,7 @@ async def test_a_rule_for_closed_doors_looks_at_the_clock_of_the_tenant(
         (datetime(2026, 3, 30, 17, 0, tzinfo=UTC), False),
     ],
 )
-def test_hours_are_those_of_the_wall_clock_in_summer_and_in_winter(now: datetime, open_: bool) -> None:
+def test_hours_follow_the_wall_clock_across_dst(now: datetime, open_: bool) -> None:
     assert WEEK.open_at(now.astimezone(ZoneInfo("Europe/Lisbon"))) is open_
 
 
@@ -147,7 +145,7 @@ async def test_a_rule_goes_before_the_agent_in_charge(start: Start) -> None:
     assert await went(talk, "bom dia") == ("duvidas", "still in charge")
 
 
-async def test_an_agent_that_the_version_no_longer_has_is_not_in_charge(start: Start) -> None:
+async def test_a_removed_agent_is_not_in_charge(start: Start) -> None:
     talk = start(sticky=True)
     await talk.say("quero marcar")
     only = start(sticky=True, agents={"duvidas": assistant().agents["duvidas"]}).graph
@@ -181,7 +179,7 @@ async def test_an_agent_transfers_to_nobody_else(alone: Talk, to: str) -> None:
     assert replies(state)[0][1] == f"fiquei - there is nobody '{to}' to transfer to; there are: agenda"
 
 
-async def test_an_agent_without_transfers_is_not_told_of_them_and_has_none(start: Start) -> None:
+async def test_an_agent_without_transfers_has_no_transfer_tool(start: Start) -> None:
     talk = start(otherwise="duvidas")
     await talk.say("passe para agenda")
     (request,) = await talk.asked()

@@ -121,7 +121,7 @@ def test_a_rule_applies_when_all_that_it_names_holds() -> None:
     ],
     ids=str,
 )
-def test_a_rule_does_not_apply_when_one_thing_that_it_names_does_not_hold(other: dict[str, Any]) -> None:
+def test_every_condition_of_a_rule_must_hold(other: dict[str, Any]) -> None:
     assert not EVERYTHING.applies(RuleInput(**{**HEARD, **other}))
 
 
@@ -158,7 +158,7 @@ def test_a_rule_says_why_in_its_own_words() -> None:
     )
 
 
-def test_a_rule_whose_word_has_no_letters_left_does_not_catch_everything() -> None:
+def test_a_word_of_accents_only_matches_nothing() -> None:
     assert not Rule(to="x", match=("\u0301", "oi")).applies(RuleInput("nada!! disso"))
 
 

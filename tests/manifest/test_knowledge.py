@@ -34,7 +34,7 @@ def test_passages_stand_under_their_headings() -> None:
     ]
 
 
-def test_headings_that_skip_a_level_stand_beside_each_other_and_one_alone_is_text() -> None:
+def test_skipped_heading_levels_and_a_lone_heading() -> None:
     assert cut("# a\n\n### x\n\num\n\n### v\n\ndois\n\n# Aberto até 18h\n\n# b") == [
         ("a / x", "um"),
         ("a / v", "dois"),
@@ -52,7 +52,7 @@ def test_what_is_no_heading_is_text() -> None:
     assert cut("#hashtag\n\n#1 da lista") == [("", "#hashtag\n\n#1 da lista")]
 
 
-def test_long_texts_are_cut_between_blocks_and_long_blocks_between_words() -> None:
+def test_long_texts_are_cut_at_blocks_then_words() -> None:
     blocks = "\n\n".join(["palavra " * 60] * 5)
     assert [len(body) for _, body in cut(blocks)] == [960, 960, 479]
     long = cut("palavra " * 1000)
@@ -61,7 +61,7 @@ def test_long_texts_are_cut_between_blocks_and_long_blocks_between_words() -> No
     assert "".join(body for _, body in cut("x" * 3000)) == "x" * 3000
 
 
-def test_files_are_named_by_patterns_once_each_and_belong_to_the_version() -> None:
+def test_knowledge_patterns_name_each_file_once() -> None:
     files = {"knowledge/b.md": "b", "knowledge/a.md": "a", "knowledge/deep/c.md": "c", "notes.md": "n"}
     loaded = load({MAIN: with_knowledge("[knowledge/*.md, knowledge/b.md]"), **PROMPTS, **files})
     assert loaded.assistant.knowledge == ("knowledge/a.md", "knowledge/b.md")

@@ -178,7 +178,7 @@ def test_a_link_does_not_lead_a_prompt_out_of_the_folder(folder: Path, tmp_path:
     assert "agenda.md" in problem(folder)
 
 
-def test_aliases_that_multiply_are_refused_before_they_fill_the_memory(folder: Path) -> None:
+def test_multiplying_aliases_are_refused_early(folder: Path) -> None:
     """A thousand bytes that stand for ten to the power of nine words."""
     rows = ["x0: &x0 [a, a, a, a, a, a, a, a, a, a]"]
     rows += [f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]" for n in range(1, 9)]

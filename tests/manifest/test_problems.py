@@ -90,7 +90,7 @@ def test_one_mistake_is_one_problem_at_its_place(old: str, new: str, where: str 
     assert where is None or at == place(text, where)
 
 
-def test_all_problems_of_the_shape_are_told_at_once_in_their_order() -> None:
+def test_all_schema_problems_are_reported_in_order() -> None:
     text = changed("language: pt-BR", "lang: pt-BR").replace("window: 12", "window: 1").replace("idle: 24h", "idle: x")
     assert [problem.partition(": ")[0] for problem in problems(text)] == [
         "assistant.yaml:1:1",  # no `language`
@@ -133,7 +133,7 @@ def test_days_that_run_backwards_are_refused() -> None:
 
 
 @pytest.mark.parametrize("escape", ["\\0", "\\ud800", "\\udc00\\ud800"])
-def test_characters_that_no_message_can_hold_are_refused_where_they_stand(escape: str) -> None:
+def test_unstorable_characters_are_refused_at_their_place(escape: str) -> None:
     text = changed("Até logo!", f'"Até {escape} logo"')
     (problem,) = problems(text)
     assert problem.startswith(place(text, f'"Até {escape}') + ": lifecycle.goodbye")

@@ -50,7 +50,7 @@ def test_the_checked_in_schema_is_what_editors_are_told() -> None:
         assert (tenant.parent / named).resolve() == path, tenant
 
 
-def test_every_link_of_the_page_leads_to_a_heading_and_every_row_has_its_cells() -> None:
+def test_page_links_and_table_rows_are_complete() -> None:
     page = reference.markdown()
     headings = [re.sub(r"[^\w-]", "", line[3:]).lower() for line in page.splitlines() if line.startswith("## `")]
     assert len(headings) == len(set(headings))
@@ -95,7 +95,7 @@ def test_durations_are_said_as_they_are_written() -> None:
 
 
 @pytest.mark.parametrize("language", template.LANGUAGES)
-def test_a_new_folder_is_valid_also_with_every_option_switched_on(tmp_path: Path, language: str) -> None:
+def test_the_template_is_valid_with_every_option_on(tmp_path: Path, language: str) -> None:
     folder = tmp_path / "loja-123"
     written = template.write(folder, language)
     assert sorted(path for path in folder.rglob("*") if path.is_file()) == sorted(written)

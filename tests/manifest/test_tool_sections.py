@@ -128,7 +128,7 @@ def test_a_server_that_cannot_be_called_is_said_with_its_place(server: dict[str,
         ({"mcp": {"server": "school", "tool": "x"}}, "write"),
     ],
 )
-def test_only_what_is_sent_with_get_reads_unless_the_tenant_says_so(section: dict[str, Any], effects: str) -> None:
+def test_only_get_is_a_read_unless_the_tenant_says_so(section: dict[str, Any], effects: str) -> None:
     tool = tool_from_yaml(section, mcp={"school": {"url": "https://school.example/mcp"}})
     assert tool.effects == effects
 
@@ -161,7 +161,7 @@ def test_arguments_are_checked_by_the_whole_schema() -> None:
             tool.parse(good | wrong)
 
 
-def test_a_pattern_takes_no_longer_for_a_text_that_was_made_to_stall_it() -> None:
+def test_a_hostile_text_does_not_stall_a_pattern() -> None:
     tool = tool_from_yaml(posting(schema(a={"type": "string", "pattern": "^(a+)+$"})))
     with pytest.raises(InvalidArguments, match="does not match"):
         tool.parse({"a": "a" * 5_000 + "b"})

@@ -52,11 +52,11 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_the_files_are_numbered_without_gaps_and_come_in_their_order() -> None:
+def test_migration_files_are_numbered_without_gaps() -> None:
     assert [int(name[:4]) for name in NAMES] == list(range(1, len(NAMES) + 1))
 
 
-def test_an_empty_database_gets_everything_once_and_a_second_run_does_nothing(empty: str) -> None:
+def test_a_second_run_does_nothing(empty: str) -> None:
     assert applied(empty) == NAMES
     made = tables(empty)
     assert {"tenants", "conversations", "inbox", "outbox", "turns", "checkpoints"} <= made
@@ -69,7 +69,7 @@ def test_only_what_is_new_is_applied(empty: str) -> None:
     assert applied(empty, [table("a"), table("b"), table("c")]) == ["b.sql", "c.sql"]
 
 
-def test_an_edited_migration_is_refused_and_nothing_after_it_is_applied(empty: str) -> None:
+def test_an_edited_migration_stops_the_run(empty: str) -> None:
     applied(empty, [table("a")])
     edited = Migration("a.sql", "create table a (id integer)  -- edited")
     with pytest.raises(EditedMigrationError, match=r"a\.sql changed after it was applied"):
@@ -77,7 +77,7 @@ def test_an_edited_migration_is_refused_and_nothing_after_it_is_applied(empty: s
     assert "b" not in tables(empty)
 
 
-def test_a_migration_that_fails_leaves_nothing_of_itself_and_all_that_came_before(empty: str) -> None:
+def test_a_failed_migration_leaves_only_the_earlier_ones(empty: str) -> None:
     broken = Migration("b.sql", "create table b (id integer); select 1 / 0;")
     with pytest.raises(psycopg.errors.DivisionByZero):
         applied(empty, [table("a"), broken, table("c")])
@@ -85,7 +85,7 @@ def test_a_migration_that_fails_leaves_nothing_of_itself_and_all_that_came_befor
     assert applied(empty, [table("a"), table("b"), table("c")]) == ["b.sql", "c.sql"]
 
 
-def test_two_migrators_wait_for_each_other_and_each_file_is_applied_once(empty: str) -> None:
+def test_concurrent_migrators_apply_each_file_once(empty: str) -> None:
     waiting = "select count(*) from pg_locks where locktype = 'advisory' and objid = %s and not granted"
     with psycopg.connect(empty, autocommit=True) as connection, ThreadPoolExecutor(2) as threads:
         connection.execute("select pg_advisory_lock(%s)", [LOCK_KEY])
@@ -109,7 +109,7 @@ def test_two_databases_of_one_cluster_may_be_migrated_at_once(new_database: NewD
         assert list(threads.map(migrate, urls)) == [NAMES, NAMES]
 
 
-def test_a_migration_waits_five_seconds_for_a_table_and_no_longer(empty: str) -> None:
+def test_a_migration_waits_five_seconds_for_a_lock(empty: str) -> None:
     looks = Migration("a.sql", "create table seen as select current_setting('lock_timeout') as value")
     applied(empty, [looks])
     with psycopg.connect(empty) as connection:

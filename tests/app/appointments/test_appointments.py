@@ -135,7 +135,7 @@ async def test_a_day_that_lacks_an_hour_has_a_slot_less(agenda: Agenda) -> None:
     assert await agenda.free(SPRING) == []
 
 
-async def test_an_opening_time_that_the_clock_skips_makes_no_slot_twice(agenda: Agenda) -> None:
+async def test_a_skipped_hour_makes_no_double_slot(agenda: Agenda) -> None:
     agenda.timezone = NEW_YORK
     agenda.calendars = (Calendar("sala", EVERY_DAY, time(2, 30), time(5), 1800.0),)
     found = await agenda.free(SPRING)
@@ -143,7 +143,7 @@ async def test_an_opening_time_that_the_clock_skips_makes_no_slot_twice(agenda: 
     assert all(slot.starts_at.astimezone(UTC) >= datetime(2026, 3, 8, 7, tzinfo=UTC) for slot in found)
 
 
-async def test_a_day_that_has_an_hour_twice_has_a_slot_more_and_each_can_be_booked(agenda: Agenda) -> None:
+async def test_a_repeated_hour_gives_one_more_bookable_slot(agenda: Agenda) -> None:
     agenda.timezone, agenda.calendars = NEW_YORK, (calendar(0, 4),)
     found = await agenda.free(AUTUMN)
     assert [slot.starts_at.astimezone(UTC).hour for slot in found] == [4, 5, 6, 7, 8]
@@ -153,7 +153,7 @@ async def test_a_day_that_has_an_hour_twice_has_a_slot_more_and_each_can_be_book
     assert await agenda.free(AUTUMN) == []
 
 
-async def test_a_slot_in_the_hour_that_comes_twice_is_free_only_until_it_is_taken(agenda: Agenda) -> None:
+async def test_a_slot_of_a_repeated_hour_is_booked_once(agenda: Agenda) -> None:
     """Python takes no time of that hour for equal to one in another zone, such as what Postgres gives back."""
     agenda.timezone, agenda.calendars = NEW_YORK, (calendar(1, 2, minutes=15),)
     (first, *rest) = await agenda.free(AUTUMN)
@@ -247,9 +247,7 @@ async def test_of_two_contacts_who_want_one_slot_exactly_one_gets_it(platform: P
     assert len(await platform.rows("select 1 from appointments")) == 10
 
 
-async def test_who_waits_for_another_gets_the_slot_when_that_booking_comes_to_nothing(
-    platform: Platform, agendas: list[Agenda]
-) -> None:
+async def test_a_rolled_back_booking_frees_the_slot(platform: Platform, agendas: list[Agenda]) -> None:
     first, second = agendas
     slot_id = "sala@2026-03-03T09:00"
 

@@ -109,7 +109,7 @@ def test_a_change_is_said_in_the_words_of_the_yaml(old: str, new: str, expected:
     assert lines(old, new) == expected
 
 
-def test_an_agent_that_goes_and_one_that_comes_are_said_with_their_prompts() -> None:
+def test_added_and_removed_agents_show_their_prompts() -> None:
     after = variant("duvidas:", "geral:").files
     after = {**{name: text for name, text in after.items() if "duvidas" not in name}, "prompts/geral.md": "Oi.\n"}
     found = [str(change) for change in changes(V1.files, after)]
@@ -118,7 +118,7 @@ def test_an_agent_that_goes_and_one_that_comes_are_said_with_their_prompts() -> 
     assert found[2:] == ["- prompts/duvidas.md: 5 lines", "+ prompts/geral.md: 1 line"]
 
 
-def test_a_changed_prompt_is_counted_and_can_be_read_line_by_line() -> None:
+def test_a_changed_prompt_has_counts_and_a_diff() -> None:
     prompt = "prompts/duvidas.md"
     after = {**V1.files, prompt: V1.files[prompt].replace("120, Vila Mariana", "240, Vila Mariana") + "- Wi-Fi: sim.\n"}
     assert [str(change) for change in changes(V1.files, after)] == [f"~ {prompt}: 2 lines added, 1 removed"]
@@ -161,7 +161,7 @@ async def test_a_plan_says_who_sits_where_and_changes_nothing(platform: Platform
     assert (found.conversations, found.staying, found.moving) == (3, 3, [])
 
 
-async def test_what_open_conversations_use_and_the_new_version_lacks_is_named(platform: Platform) -> None:
+async def test_what_open_conversations_would_lose_is_named(platform: Platform) -> None:
     await ask(platform, "quero marcar")
     await ask(platform, "quero marcar", contact=contact(1))
     await ask(platform, "oi", contact=contact(2))
@@ -175,7 +175,7 @@ async def test_what_open_conversations_use_and_the_new_version_lacks_is_named(pl
     assert (await plan(platform, variant(*GOODBYE))).lost == []
 
 
-async def test_a_flow_that_open_conversations_are_in_and_the_new_version_lacks_is_named(platform: Platform) -> None:
+async def test_a_removed_flow_with_open_conversations_is_named(platform: Platform) -> None:
     flow = "flows: {cadastro: {description: cadastra, steps: [{ask: {field: nome, question: Seu nome?}}]}}\ncalendars:"
     text = V1.files[MAIN].replace("{match: [tchau], to: close}", "{match: [cadastro], to: cadastro}")
     old = load({**V1.files, MAIN: text.replace("calendars:", flow)})
@@ -197,7 +197,7 @@ async def test_conversations_without_a_version_get_the_new_one(platform: Platfor
     assert found.moving == [Moving("unpublished", None, 1)]
 
 
-async def test_conversations_whose_version_no_longer_loads_move_and_what_they_lose_is_named(platform: Platform) -> None:
+async def test_broken_versions_move_and_their_losses_are_named(platform: Platform) -> None:
     await ask(platform, "quero marcar")
     await platform.rows("update assistant_versions set files = '{}'")
     found = await plan(platform, without_agenda())
@@ -206,13 +206,13 @@ async def test_conversations_whose_version_no_longer_loads_move_and_what_they_lo
     assert found.staying == 0
 
 
-async def test_the_first_version_of_a_tenant_that_is_not_there_yet_can_be_planned(platform: Platform) -> None:
+async def test_a_plan_works_before_the_tenant_exists(platform: Platform) -> None:
     found = await plan(platform, V1, "nova")
     assert (found.current, found.new, list(found.changes), list(found.live)) == (None, V1.content_hash, [], [])
     assert await platform.rows("select 1 from tenants where slug = 'nova'") == []
 
 
-async def test_publishing_the_current_version_again_would_change_nothing(platform: Platform) -> None:
+async def test_publishing_the_current_version_changes_nothing(platform: Platform) -> None:
     found = await plan(platform, V1)
     assert (found.current, found.changes, found.diff) == (found.new, [], "")
 
@@ -260,7 +260,7 @@ async def test_secrets_of_another_tenant_do_not_count(platform: Platform) -> Non
         await publish(platform, needing("AGENDA"))
 
 
-async def test_a_new_tenant_can_be_given_the_secrets_that_its_first_version_lacks(platform: Platform) -> None:
+async def test_a_new_tenant_can_get_its_missing_secrets_first(platform: Platform) -> None:
     with pytest.raises(ConflictError, match="secrets set --tenant nova AGENDA"):
         await assistants.publish(platform.system, "nova", needing("AGENDA"), platform.clock)
     assert await platform.row("select name from tenants where slug = 'nova'") == {"name": "Clínica de Testes"}
@@ -269,7 +269,7 @@ async def test_a_new_tenant_can_be_given_the_secrets_that_its_first_version_lack
 # Back, and what was current when.
 
 
-async def test_rolling_back_makes_the_version_before_current_and_twice_the_one_before_that(platform: Platform) -> None:
+async def test_each_rollback_goes_back_one_version(platform: Platform) -> None:
     first, second, third = V1.content_hash, variant(*GOODBYE), variant("idle: 24h", "idle: 12h")
     await publish(platform, second)
     await publish(platform, third)
@@ -281,7 +281,7 @@ async def test_rolling_back_makes_the_version_before_current_and_twice_the_one_b
     assert await current(platform) == first
 
 
-async def test_a_version_can_be_named_by_the_beginning_of_its_hash_older_or_newer(platform: Platform) -> None:
+async def test_a_version_is_named_by_its_hash_prefix(platform: Platform) -> None:
     second = variant(*GOODBYE)
     await publish(platform, second)
     await publish(platform, variant("idle: 24h", "idle: 12h"))
@@ -291,7 +291,7 @@ async def test_a_version_can_be_named_by_the_beginning_of_its_hash_older_or_newe
     assert await rollback(platform) == V1.content_hash
 
 
-async def test_what_was_published_again_after_a_rollback_has_the_version_that_it_replaced_before_it(
+async def test_republishing_after_a_rollback_extends_the_history(
     platform: Platform,
 ) -> None:
     second, third = variant(*GOODBYE), variant("idle: 24h", "idle: 12h")
@@ -331,7 +331,7 @@ async def test_a_tenant_is_called_what_its_current_version_calls_it(platform: Pl
     assert await platform.row("select name from tenants") == {"name": "Clínica de Testes"}
 
 
-async def test_the_versions_are_listed_with_when_and_where_conversations_are(platform: Platform) -> None:
+async def test_versions_are_listed_with_their_conversations(platform: Platform) -> None:
     await ask(platform, "oi")
     await publish(platform, variant(*GOODBYE))
     await ask(platform, "oi", contact=contact(1))
@@ -345,7 +345,7 @@ async def test_the_versions_are_listed_with_when_and_where_conversations_are(pla
     assert two.current_at == two.published_at
 
 
-async def test_two_versions_are_compared_by_default_the_current_one_with_the_one_before(platform: Platform) -> None:
+async def test_diff_compares_current_with_previous_by_default(platform: Platform) -> None:
     with pytest.raises(NotFoundError, match="no version before"):
         await planning.difference(platform.system, TENANT)
     second = await publish(platform, variant(*GOODBYE))
@@ -360,7 +360,7 @@ async def test_two_versions_are_compared_by_default_the_current_one_with_the_one
     assert [str(change) for change in since.changes] == ["~ lifecycle.idle: 24h → 12h"]
 
 
-async def test_those_who_publish_at_the_same_time_come_one_after_another(platform: Platform) -> None:
+async def test_simultaneous_publishes_are_serialized(platform: Platform) -> None:
     several = [variant("idle: 24h", f"idle: {hours}h") for hours in range(1, 9)]
     await asyncio.gather(*(publish(platform, loaded) for loaded in several))
     rows = await platform.rows(
@@ -396,7 +396,7 @@ async def _answers(platform: Platform, text: str, contacts: Sequence[str]) -> li
     return [" ".join((await platform.delivered(each))[n:]) for each, n in zip(contacts, before, strict=True)]
 
 
-async def test_conversations_parked_on_a_handoff_survive_a_publish_that_removes_their_way_there(
+async def test_waiting_handoffs_survive_a_publish_that_removes_them(
     platform: Platform,
 ) -> None:
     contacts = [contact(number) for number in range(20)]
@@ -416,7 +416,7 @@ async def test_conversations_parked_on_a_handoff_survive_a_publish_that_removes_
     assert turns == [{"n": 21, "bad": 0}]
 
 
-async def test_every_worker_gives_new_conversations_the_new_version_at_once(platform: Platform) -> None:
+async def test_all_workers_use_a_new_version_at_once(platform: Platform) -> None:
     assert platform.engine is not None
     async with platform.worker() as other:
         assert await replies_to(platform, "tchau", contact(1)) == ["Até logo!"]

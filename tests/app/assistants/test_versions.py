@@ -44,7 +44,7 @@ async def tenant(platform: Platform) -> UUID:
 # Conversations.
 
 
-async def test_an_open_conversation_stays_on_its_version_and_a_new_one_gets_the_current_one(platform: Platform) -> None:
+async def test_open_conversations_keep_their_version(platform: Platform) -> None:
     await ask(platform, "oi")
     await platform.republish(*GOODBYE)
     await ask(platform, "oi", contact=OTHER_CONTACT)
@@ -55,7 +55,7 @@ async def test_an_open_conversation_stays_on_its_version_and_a_new_one_gets_the_
     assert turns == [{"v": first, "n": 2}, {"v": second, "n": 2}]
 
 
-async def test_after_its_end_the_next_conversation_of_the_same_contact_gets_the_current_version(
+async def test_the_next_conversation_gets_the_current_version(
     platform: Platform,
 ) -> None:
     await replies_to(platform, "tchau")
@@ -63,7 +63,7 @@ async def test_after_its_end_the_next_conversation_of_the_same_contact_gets_the_
     assert await replies_to(platform, "tchau") == ["Tchau da versão dois!"]
 
 
-async def test_a_conversation_that_waits_for_an_operator_comes_back_on_its_version(platform: Platform) -> None:
+async def test_a_waiting_conversation_resumes_on_its_version(platform: Platform) -> None:
     """Though the current one has neither its agent, nor its queue, nor its goodbye."""
     await replies_to(platform, "quero marcar")
     await replies_to(platform, "socorro")
@@ -93,7 +93,7 @@ async def test_publishing_the_same_again_changes_nothing(platform: Platform) -> 
     assert await platform.row("select id, published_at from assistant_versions") == before
 
 
-async def test_a_conversation_whose_version_no_longer_loads_goes_on_with_the_current_one(platform: Platform) -> None:
+async def test_a_version_that_does_not_load_yields_to_the_current(platform: Platform) -> None:
     """As after an upgrade that is stricter than the one that published it."""
     assert platform.engine is not None
     await ask(platform, "oi")
@@ -123,9 +123,7 @@ async def test_a_version_is_read_once_even_when_many_ask_at_once(platform: Platf
     assert await versions.version(tenant_id, version_id) is loaded[0]
 
 
-async def test_who_gives_up_waiting_does_not_take_the_version_from_the_others(
-    platform: Platform, versions: Assistants
-) -> None:
+async def test_a_cancelled_load_does_not_fail_other_waiters(platform: Platform, versions: Assistants) -> None:
     tenant_id, version_id = await tenant(platform), await current(platform)
     impatient = asyncio.create_task(versions.version(tenant_id, version_id))
     patient = asyncio.create_task(versions.version(tenant_id, version_id))
@@ -160,7 +158,7 @@ async def test_a_tenant_that_has_published_nothing_is_told_how(platform: Platfor
         await assistants.current(platform.system, UUID(int=7))
 
 
-async def test_the_list_says_who_has_published_what_and_how_much_is_open(platform: Platform) -> None:
+async def test_the_tenant_list_shows_versions_and_open_counts(platform: Platform) -> None:
     await ask(platform, "oi")
     await ask(platform, "oi", contact=OTHER_CONTACT)
     await replies_to(platform, "tchau")

@@ -51,7 +51,7 @@ def test_no_message_is_needlessly_short(seed: int) -> None:
     assert all(len(part) >= MAX_BODY // 2 for part in full)
 
 
-def test_a_paragraph_is_a_better_place_than_a_line_and_a_line_than_a_word() -> None:
+def test_paragraphs_are_preferred_to_lines_and_lines_to_words() -> None:
     words = "palavra " * 150
     assert split_body(f"{words}\n\n{words}\n{words}")[0] == words.strip()
     assert split_body(f"{words}\n{words}")[0] == words.strip()

@@ -64,7 +64,7 @@ async def test_who_has_no_name_is_told_by_address(platform: Platform) -> None:
     assert waiting.contact == CONTACT
 
 
-async def test_what_is_decided_waits_until_a_worker_has_taken_the_decision(platform: Platform) -> None:
+async def test_a_decision_is_pending_until_a_worker_takes_it(platform: Platform) -> None:
     await replies_to(platform, "socorro")
     assert platform.engine is not None
     await platform.engine.close()

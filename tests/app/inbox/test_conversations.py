@@ -30,7 +30,7 @@ async def answered(platform: Platform, body: str, replies: int, contact: str = C
     return await platform.replies(replies, contact)
 
 
-async def test_a_contact_has_one_conversation_and_each_contact_has_its_own(platform: Platform) -> None:
+async def test_each_contact_has_one_open_conversation(platform: Platform) -> None:
     await answered(platform, "oi", 1)
     await answered(platform, "tudo bem?", 2)
     await answered(platform, "olá", 1, FRIEND)

@@ -74,7 +74,7 @@ async def test_the_next_question_has_a_window_of_its_own(platform: Platform) -> 
         }
 
 
-async def test_an_early_nudge_waits_by_itself_and_a_sweep_stands_behind_it(platform: Platform) -> None:
+async def test_an_early_nudge_waits_for_the_debounce(platform: Platform) -> None:
     await patient(platform)
     await platform.say("oi")
     await platform.nudge()

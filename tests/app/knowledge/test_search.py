@@ -53,9 +53,7 @@ async def found(platform: Platform, query: str) -> list[dict[str, Any]]:
         ("aceita cartoes?", "Preços"),
     ],
 )
-async def test_the_best_passage_comes_first_whatever_the_form_and_the_accents(
-    platform: Platform, query: str, heading: str
-) -> None:
+async def test_search_ignores_inflection_and_accents(platform: Platform, query: str, heading: str) -> None:
     await publish(platform)
     assert (await found(platform, query))[0]["heading"] == heading
 

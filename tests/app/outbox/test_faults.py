@@ -22,9 +22,7 @@ async def exactly_once(platform: Platform, made: list[int], bodies: list[str]) -
 
 
 @pytest.mark.parametrize("fault", ACCEPTED)
-async def test_what_was_accepted_without_an_answer_is_found_and_not_posted_again(
-    platform: Platform, fault: str
-) -> None:
+async def test_an_accepted_row_without_answer_is_not_reposted(platform: Platform, fault: str) -> None:
     assert platform.engine is not None
     await platform.engine.close()
     await faulty(platform, fault, callbacks=False)
@@ -121,7 +119,7 @@ async def test_callbacks_that_come_twice_or_swapped(platform: Platform, fault: s
     [Answer(201, []), Answer(201, b"<html>"), refused(503, 20503), DROP],
     ids=["a list", "html", "unavailable", "nothing"],
 )
-async def test_an_answer_that_says_nothing_leaves_the_row_unknown_not_stuck(platform: Platform, answer: Answer) -> None:
+async def test_an_unreadable_answer_leaves_the_row_unknown(platform: Platform, answer: Answer) -> None:
     async with rows.scripted_worker(platform) as twilio:
         twilio.answers.append(answer)
         made = await rows.queue(platform, await rows.conversation(platform), "um", "dois")

@@ -42,9 +42,7 @@ async def test_many_rows_go_one_after_another(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize("code", [21211, 21610, 63016])
-async def test_a_refused_row_is_failed_with_its_code_and_the_next_one_goes(
-    platform: Platform, log: Log, code: int
-) -> None:
+async def test_a_refused_row_fails_and_the_next_is_sent(platform: Platform, log: Log, code: int) -> None:
     async with rows.scripted_worker(platform) as twilio:
         twilio.answers.append(refused(400, code))
         made = await rows.queue(platform, await rows.conversation(platform), "um segredo", "dois")
@@ -103,7 +101,7 @@ async def test_each_try_waits_longer_up_to_a_minute(platform: Platform) -> None:
     assert all(low <= wait <= low * 1.2 + 5 for low, wait in zip(expected, waits, strict=True)), waits
 
 
-async def test_a_reply_is_given_up_when_the_contact_may_no_longer_be_written_to(platform: Platform) -> None:
+async def test_a_reply_outside_the_24_hours_is_given_up(platform: Platform) -> None:
     async with rows.scripted_worker(platform) as twilio:
         twilio.answers.extend([refused(429, 20429), refused(429, 20429)])
         made = await rows.queue(platform, await rows.conversation(platform), "um", "dois")

@@ -91,7 +91,7 @@ async def parked(platform: Platform, twilio: ScriptedTwilio, *bodies: str) -> li
     return made
 
 
-async def test_when_nobody_can_say_the_row_is_parked_visibly_and_later_rows_go_on(platform: Platform) -> None:
+async def test_an_undecidable_row_is_parked_and_later_rows_go(platform: Platform) -> None:
     async with rows.scripted_worker(platform) as twilio:
         made = await parked(platform, twilio, "um", "dois", "três")
         for outbox_id in made[1:]:
@@ -188,7 +188,7 @@ class TestEqualTexts:
         await self.once_each(platform, made, "ok")
 
 
-async def test_two_rows_that_are_looked_up_at_the_same_moment_share_no_message(platform: Platform) -> None:
+async def test_concurrent_lookups_never_share_a_message(platform: Platform) -> None:
     async with rows.scripted_worker(platform) as twilio:
         made = [(await unanswered(platform, twilio, "ok"))[0] for _ in range(2)]
         sids = [f"SM{uuid.uuid4().hex}" for _ in range(2)]
@@ -208,7 +208,7 @@ async def test_white_space_that_twilio_changes_does_not_hide_a_message(platform:
         assert (await rows.until(platform, outbox_id, "sent"))["provider_sid"] == sid
 
 
-async def test_a_list_of_nonsense_proves_nothing_and_blocks_nobody_for_ever(platform: Platform) -> None:
+async def test_an_unreadable_list_proves_nothing(platform: Platform) -> None:
     async with rows.scripted_worker(platform) as twilio:
         made = await unanswered(platform, twilio, "um", "dois")
         twilio.listing = Answer(200, [])

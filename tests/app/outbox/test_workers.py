@@ -134,7 +134,7 @@ class TestLivingWorker:
         await rows.until(platform, made[0], "sent", "delivered", hurry=0.5)
         assert await platform.delivered() == ["um"]
 
-    async def test_a_late_settlement_of_another_worker_tells_only_what_is_certain(
+    async def test_a_late_result_of_another_worker_keeps_facts_only(
         self, platform: Platform, living: list[WorkerLease]
     ) -> None:
         assert platform.engine is not None
@@ -198,9 +198,7 @@ class TestSeveralWorkers:
         assert await platform.rows("select 1 from outbox where attempts <> 1") == []
 
 
-async def test_a_row_handed_over_is_not_forgotten_by_a_sweep_that_comes_at_the_same_time(
-    platform: Platform, living: list[WorkerLease]
-) -> None:
+async def test_a_concurrent_sweep_forgets_no_row(platform: Platform, living: list[WorkerLease]) -> None:
     """A turn's commit hands the row over already claimed; nobody else will look at it for a minute."""
     assert platform.engine is not None
     await platform.engine.close()

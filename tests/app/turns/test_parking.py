@@ -73,7 +73,7 @@ async def test_a_conversation_continues_after_a_parked_turn(platform: Platform) 
 
 
 @pytest.mark.parametrize("point", [Milestone.TOOL_RUN, Milestone.TOOL_COMMITTED])
-async def test_a_turn_parked_among_its_tools_does_not_block_later_turns(platform: Platform, point: Milestone) -> None:
+async def test_a_turn_parked_in_its_tools_blocks_no_later_turn(platform: Platform, point: Milestone) -> None:
     """The last leg left a call without a result. Providers refuse such a history."""
     platform.at_milestone = always(point)
     await attempts_until_parked(platform, "quero marcar agora")

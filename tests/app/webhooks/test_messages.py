@@ -137,9 +137,7 @@ async def test_a_number_that_two_accounts_claim_serves_both(platform: Platform, 
     assert (await platform.post(crossed, token=TOKEN))[0] == 403
 
 
-async def test_a_new_token_is_picked_up_and_the_old_one_is_refused_then(
-    platform: Platform, contact: str, log: Log
-) -> None:
+async def test_a_rotated_token_replaces_the_old_one(platform: Platform, contact: str, log: Log) -> None:
     number, account, tokens = "whatsapp:+551140000055", "AC" + "e" * 32, ("token-before", "token-after")
 
     async def status(token: str) -> int:

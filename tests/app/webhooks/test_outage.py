@@ -19,9 +19,7 @@ async def answered(platform: Platform, at: str, parameters: list[tuple[str, str]
     return status
 
 
-async def test_without_postgres_nothing_is_acknowledged_and_twilio_is_told_in_time(
-    platform: Platform, log: Log
-) -> None:
+async def test_without_postgres_twilio_gets_503_in_time(platform: Platform, log: Log) -> None:
     webhook, status = "/api/v1/twilio/webhook", "/api/v1/twilio/status?o=1"
     message = platform.webhook("oi")
     # A number that this API has not been asked about yet.

@@ -76,9 +76,7 @@ async def test_no_header_makes_another_address_ours(
     assert await posted(lasting_platform, contact, behind_a_proxy, signed=base, headers=headers) == 403
 
 
-async def test_the_address_where_we_listen_is_not_the_one_that_twilio_called(
-    lasting_platform: Platform, behind_a_proxy: str, contact: str
-) -> None:
+async def test_signatures_use_the_public_url(lasting_platform: Platform, behind_a_proxy: str, contact: str) -> None:
     assert await posted(lasting_platform, contact, behind_a_proxy, signed=behind_a_proxy) == 403
 
 

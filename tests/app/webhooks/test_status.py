@@ -104,7 +104,7 @@ async def test_a_callback_about_another_message_does_not_move_the_row(platform: 
     assert (found["status"], found["provider_sid"], found["error_code"]) == ("sent", bound, None)
 
 
-async def test_a_sid_that_the_look_up_gave_to_another_row_breaks_nothing(platform: Platform, sid: str) -> None:
+async def test_a_sid_of_another_row_breaks_nothing(platform: Platform, sid: str) -> None:
     """Two equal texts, both unanswered: the look-up cannot tell them apart, and the callback may come after it."""
     other = await waiting_row(platform, status="sent", provider_sid=sid, retry_at=None)
     outbox_id = await waiting_row(platform)

@@ -22,7 +22,7 @@ def kinds(delivered: Sequence[Delivered], excused: Sequence[str] = ()) -> list[s
     return [violation.kind for violation in judge(WRITTEN, delivered, excused)]
 
 
-def test_nothing_is_wrong_when_every_message_is_in_one_reply_in_order() -> None:
+def test_complete_ordered_replies_have_no_faults() -> None:
     assert judge(WRITTEN, GOOD) == []
 
 
@@ -55,7 +55,7 @@ def test_a_message_in_two_replies_is_answered_twice() -> None:
         [reply(3, "eco: c1-0 oi\nc1-2 oi"), GOOD[1], reply(4, "eco: c1-1 oi")],
     ],
 )
-def test_a_message_answered_before_an_earlier_one_is_out_of_order(delivered: list[Delivered]) -> None:
+def test_an_answer_before_an_earlier_one_is_out_of_order(delivered: list[Delivered]) -> None:
     assert kinds(delivered) == [oracle.OUT_OF_ORDER]
 
 

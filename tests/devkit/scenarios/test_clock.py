@@ -60,7 +60,7 @@ async def test_time_stands_still_while_a_thread_works() -> None:
     assert await asyncio.to_thread(on_virtual_time, work()) < 0.01
 
 
-async def test_no_time_passes_while_bytes_travel_between_sockets_of_the_process() -> None:
+async def test_virtual_time_stands_still_while_sockets_are_busy() -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
             writer.write(line)

@@ -35,7 +35,7 @@ def test_a_broken_scenario_is_refused_with_its_place(tmp_path: Path, text: str) 
     assert str(refused.value).startswith(f"scenarios/broken.yaml:{BROKEN[text]}")
 
 
-def test_the_shipped_scenarios_are_valid_and_the_scripts_are_no_scenarios() -> None:
+def test_shipped_scenarios_are_valid_without_model_scripts() -> None:
     names = [scenario.path.stem for scenario in load_folder(CLINIC)]
     assert "ev-2737-delivered-twice" in names
     assert "model" not in names
