@@ -26,10 +26,8 @@ chaos *arguments:
     uv run python -m bench.chaos {{arguments}}
 
 # LangGraph Studio's server: a graph for each published tenant, on its conversations
-studio port="2024":
-    mkdir -p .langgraph_api
-    uv run --group studio python -m devkit.studio.configuration > .langgraph_api/tenants.json
-    uv run --group studio langgraph dev --config .langgraph_api/tenants.json --no-browser --host 127.0.0.1 --port {{port}}
+studio *arguments:
+    uv run --group studio recado studio {{arguments}}
 
 # Write the generated pages again: after a change of the YAML's schema or of a built-in tool
 docs:

@@ -18,6 +18,7 @@ COMMANDS = {
     "channels": ("cli.channels", "Add and list the tenants' WhatsApp numbers."),
     "secrets": ("cli.secrets", "Set, list and remove the secrets that tenants' tools name."),
     "contacts": ("cli.contacts", "Tag contacts, for the rules that ask for a tag."),
+    "studio": ("cli.studio", "Open conversations in LangGraph Studio, fork them, and replay turns."),
     "interrupts": ("cli.interrupts", "List and resolve what waits for an operator."),
 }
 

@@ -1,6 +1,7 @@
 """Whose a LangGraph thread is, and its copy, in SQL."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
@@ -41,3 +42,40 @@ async def owner_of_thread(tx: Transaction, thread_id: UUID) -> Owner | None:
            limit 1""",
         {"id": thread_id},
     )
+
+
+@dataclass(frozen=True)
+class ListedConversation:
+    """A conversation for Studio's list."""
+
+    id: UUID
+    slug: str
+    contact: str
+    status: str
+    opened_at: datetime
+
+
+LISTED: LiteralString = """
+    select v.id, t.slug, coalesce(c.profile_name, c.address) as contact, v.status, v.opened_at
+    from conversations v join contacts c on c.id = v.contact_id join tenants t on t.id = v.tenant_id
+"""
+
+
+async def latest_conversations(tx: Transaction, limit: int) -> list[ListedConversation]:
+    """Return the conversations of each tenant that opened last, oldest first."""
+    return await tx.all(
+        ListedConversation,
+        LISTED
+        + """where v.id in (
+                select latest.id from tenants cross join lateral (
+                    select id from conversations where tenant_id = tenants.id order by opened_at desc limit %(limit)s
+                ) latest
+            )
+            order by v.opened_at""",
+        {"limit": limit},
+    )
+
+
+async def conversation(tx: Transaction, conversation_id: UUID) -> ListedConversation | None:
+    """Return one conversation of any tenant."""
+    return await tx.one(ListedConversation, LISTED + "where v.id = %(id)s", {"id": conversation_id})

@@ -1,0 +1,106 @@
+"""Put conversations into Studio's list of threads, fork them, and replay their last turn, by the server's own API."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import httpx
+from langgraph_sdk import get_sync_client
+
+from app.db import Database
+from app.errors import NotFoundError, RecadoError
+from devkit.studio import queries
+from devkit.studio.queries import ListedConversation
+
+SHOWN = 50
+"""The number of each tenant's conversations that the list shows by itself."""
+MOST_LEGS = 20
+"""The maximum number of legs that a replay runs. A turn has fewer."""
+
+
+async def latest(system: Database) -> list[ListedConversation]:
+    """Return each tenant's latest conversations."""
+    async with system.statement() as tx:
+        return await queries.latest_conversations(tx, SHOWN)
+
+
+async def conversation(system: Database, conversation_id: UUID) -> ListedConversation:
+    """Return one conversation. Raises NotFoundError."""
+    async with system.statement() as tx:
+        found = await queries.conversation(tx, conversation_id)
+    if found is None:
+        raise NotFoundError(f"there is no conversation {conversation_id}")
+    return found
+
+
+class Threads:
+    """The threads of a running `recado studio`. Every method raises RecadoError when the server does not answer."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._client = get_sync_client(url=url)
+
+    def add(self, conversations: Iterable[ListedConversation]) -> None:
+        """Show conversations in the list. Those that it shows already are updated."""
+        for each in conversations:
+            metadata = {
+                "graph_id": each.slug,
+                "tenant": each.slug,
+                "contact": each.contact,
+                "status": each.status,
+                "opened_at": each.opened_at.isoformat(timespec="seconds"),
+            }
+            self._call(self._client.threads.create, thread_id=str(each.id), metadata=metadata, if_exists="do_nothing")
+            self._call(self._client.threads.update, str(each.id), metadata=metadata)
+
+    def fork(self, each: ListedConversation) -> str:
+        """Return the id of a copy. Runs, edits and forks of the copy do not change the conversation."""
+        self.add([each])
+        copy = self._call(self._client.threads.copy, str(each.id))
+        return str(copy["thread_id"])
+
+    def replay(self, each: ListedConversation) -> tuple[str, list[str]]:
+        """Run the conversation's last turn again, on a thread of its own. Return its id and the replies.
+
+        The thread begins with the messages before the turn. Tools that write are disabled. Raises NotFoundError.
+        """
+        self.add([each])
+        messages = self._call(self._client.threads.get_state, str(each.id))["values"].get("messages", [])
+        earlier, written = split_last_turn(messages)
+        if not written:
+            raise NotFoundError(f"conversation {each.id} has no message of the contact to replay")
+        thread = self._call(self._client.threads.create, graph_id=each.slug, metadata={"replay_of": str(each.id)})
+        thread_id = str(thread["thread_id"])
+        if earlier:
+            values = {"messages": earlier}
+            self._call(self._client.threads.update_state, thread_id, values, as_node="recall")
+        self._run(thread_id, each.slug, {"messages": written})
+        for _ in range(MOST_LEGS):
+            state = self._call(self._client.threads.get_state, thread_id)
+            # The graph stops before its tools, where the workers commit.
+            if "run_tools" not in state["next"]:
+                break
+            self._run(thread_id, each.slug, None)
+        return thread_id, [str(reply["body"]) for reply in state["values"].get("turn", {}).get("replies", [])]
+
+    def _run(self, thread_id: str, slug: str, values: dict[str, Any] | None) -> None:
+        ended = self._call(self._client.runs.wait, thread_id, slug, input=values)
+        if "__error__" in ended:
+            raise RecadoError(f"the run failed: {ended['__error__'].get('message', ended['__error__'])}")
+
+    def _call(self, method: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return method(*arguments, **options)
+        except httpx.ConnectError:
+            raise RecadoError(f"Studio does not run at {self._url}: start it with `recado studio`") from None
+        except httpx.HTTPStatusError as error:
+            raise RecadoError(f"Studio refused: {error.response.text[:500]}") from None
+
+
+def split_last_turn(messages: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the messages before the contact's last ones, and those. What followed them is left out."""
+    end = max((number for number, each in enumerate(messages, 1) if each["type"] == "human"), default=0)
+    start = end
+    while start and messages[start - 1]["type"] == "human":
+        start -= 1
+    return list(messages[:start]), [{"role": "user", "content": each["content"]} for each in messages[start:end]]
