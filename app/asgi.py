@@ -49,7 +49,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: Mile
             channels = Channels(system, box)
             app.state.dependencies = WebhookDependencies(
                 TwilioWebhooks(settings.public_url, channels),
-                Inbox(tenants, system, nudger, clock, on_milestone),
+                Inbox(tenants, nudger, clock, on_milestone),
                 StatusCallbacks(tenants, clock),
             )
             nudger.start()

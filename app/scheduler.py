@@ -10,7 +10,7 @@ from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
 from app.db import DB_UNAVAILABLE, Database, Role
-from app.inbox.service import TIMERS_AT_ONCE, Inbox
+from app.inbox.service import TIMERS_AT_ONCE, fire_timers
 
 log = structlog.get_logger()
 
@@ -26,12 +26,11 @@ async def run(settings: Settings, *, clock: Clock = utc_now) -> None:
         loop.add_signal_handler(number, stop.set)
     nudger = Nudger(broker.make_broker(settings.redis_url))
     async with Database(settings.database_url, role=Role.SYSTEM, size=2) as system:
-        inbox = Inbox(system, system, nudger, clock)
         nudger.start()
         print("recado scheduler ready", flush=True)
         while not stop.is_set():
             try:
-                fired = await inbox.fire_timers()
+                fired = await fire_timers(system, nudger, clock)
             except (*DB_UNAVAILABLE, OSError) as error:
                 log.warning("timers not fired", error=type(error).__name__)
                 fired = 0

@@ -9,7 +9,6 @@ from app import db
 from app.channels.base import Credentials
 from app.config import Settings
 from app.crypto import SecretBox
-from app.db import Database, Role
 from app.errors import RecadoError
 from app.identity import queries
 from app.identity import service as identity
@@ -50,7 +49,7 @@ def add(tenant: str, account_sid: str, auth_token: str, address: str) -> None:
 
 
 async def _add(settings: Settings, tenant: str, credentials: Credentials, address: str) -> None:
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with environment.system_database(settings) as system:
         await identity.add_channel(system, SecretBox(settings.secret_key), tenant, credentials, address)
 
 
@@ -63,5 +62,5 @@ def list_() -> None:
 
 
 async def _list(settings: Settings) -> list[dict[str, object]]:
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system, system.statement() as tx:
+    async with environment.system_database(settings) as system, system.statement() as tx:
         return await queries.list_channels(tx)

@@ -6,7 +6,6 @@ import click
 
 from app.config import Settings
 from app.conversations import service as conversations
-from app.db import Database, Role
 from cli import environment
 
 OF_TENANT = click.option("--tenant", required=True, help="The tenant's slug.")
@@ -42,10 +41,10 @@ def facts(tenant: str, address: str, forget: bool) -> None:
 
 
 async def _facts(settings: Settings, tenant: str, address: str, forget: bool) -> list[str]:
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with environment.system_database(settings) as system:
         return await conversations.facts_of(system, tenant, address, forget=forget)
 
 
 async def _tag(settings: Settings, tenant: str, address: str, add: list[str], remove: list[str]) -> list[str]:
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with environment.system_database(settings) as system:
         return await conversations.tag_contact(system, tenant, address, add, remove)

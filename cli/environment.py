@@ -5,6 +5,7 @@ from typing import Any
 
 from app import db, telemetry
 from app.config import Settings
+from app.db import Database, Role
 from app.errors import RecadoError
 
 
@@ -27,6 +28,11 @@ def process_settings(required: tuple[str, ...]) -> Settings:
     telemetry.setup(found.log_format)
     db.require(found.database_url)
     return found
+
+
+def system_database(settings: Settings) -> Database:
+    """Return a database of one connection that sees all tenants, for one command."""
+    return Database(settings.database_url, role=Role.SYSTEM, size=1)
 
 
 def devkit_module(name: str) -> Any:

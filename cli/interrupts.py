@@ -14,7 +14,7 @@ from app.clock import utc_now
 from app.config import Settings
 from app.conversations import service as conversations
 from app.conversations.queries import PendingInterrupt
-from app.db import Database, Role
+from app.db import Database
 from app.errors import RecadoError
 from app.inbox.decisions import OperatorDecision, decide
 from app.inbox.service import Inbox
@@ -35,7 +35,7 @@ def list_(tenant: str | None) -> None:
 
 
 async def _list(settings: Settings, tenant: str | None) -> None:
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with environment.system_database(settings) as system:
         waiting = await conversations.pending_interrupts(system, tenant)
     if not waiting:
         click.echo("nothing waits for an operator")
@@ -99,9 +99,9 @@ async def _resolve(settings: Settings, interrupt_id: str, decision: OperatorDeci
     nudger = Nudger(broker.make_broker(settings.redis_url))
     async with (
         Database(settings.database_url, size=1) as tenants,
-        Database(settings.database_url, role=Role.SYSTEM, size=1) as system,
+        environment.system_database(settings) as system,
     ):
-        inbox = Inbox(tenants, system, nudger, utc_now)
+        inbox = Inbox(tenants, nudger, utc_now)
         nudger.start()
         try:
             conversation_id = await decide(system, Assistants(tenants), inbox, interrupt_id, decision)

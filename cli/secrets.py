@@ -8,7 +8,6 @@ import click
 from app.clock import utc_now
 from app.config import Settings
 from app.crypto import SecretBox
-from app.db import Database, Role
 from app.errors import RecadoError
 from app.identity import secrets
 from cli import environment
@@ -41,7 +40,7 @@ def set_(tenant: str, name: str, value: str) -> None:
 
 
 async def _set(settings: Settings, tenant: str, name: str, value: str) -> None:
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with environment.system_database(settings) as system:
         await secrets.keep(system, SecretBox(settings.secret_key), tenant, name, value, utc_now)
 
 
@@ -57,7 +56,7 @@ def list_(tenant: str) -> None:
 
 
 async def _list(settings: Settings, tenant: str) -> list[secrets.SecretRow]:
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with environment.system_database(settings) as system:
         return await secrets.known(system, tenant)
 
 
@@ -71,5 +70,5 @@ def remove(tenant: str, name: str) -> None:
 
 
 async def _remove(settings: Settings, tenant: str, name: str) -> None:
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with environment.system_database(settings) as system:
         await secrets.forget(system, tenant, name)

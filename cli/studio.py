@@ -7,7 +7,6 @@ from uuid import UUID
 import click
 
 from app.config import Settings
-from app.db import Database, Role
 from cli import environment
 
 PORT = click.option("--port", default=2024, show_default=True, help="The port of Studio's server on 127.0.0.1.")
@@ -76,5 +75,5 @@ def _found(conversation: UUID, port: int) -> tuple[Any, Any, str]:
 
 
 async def _conversation(threads: Any, settings: Settings, conversation: UUID) -> Any:
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with environment.system_database(settings) as system:
         return await threads.conversation(system, conversation)

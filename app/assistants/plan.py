@@ -7,7 +7,7 @@ from typing import Literal
 
 from app.assistants import queries, service
 from app.assistants.changes import Change, changes, text_diff
-from app.assistants.secrets import MissingSecret, missing_secrets, not_set
+from app.assistants.required_secrets import MissingSecret, missing_secrets, not_set
 from app.db import Database, Transaction
 from app.errors import NotFoundError
 from app.identity import queries as identity_queries

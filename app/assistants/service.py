@@ -8,7 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from app.assistants import queries
-from app.assistants.secrets import require_secrets
+from app.assistants.required_secrets import require_secrets
 from app.clock import Clock
 from app.db import Database, Transaction
 from app.errors import ConflictError, NotFoundError, RecadoError

@@ -25,13 +25,10 @@ TIMERS_AT_ONCE = 200
 
 
 class Inbox:
-    """The entry of messages, decisions and timers."""
+    """The entry of messages and decisions."""
 
-    def __init__(
-        self, db: Database, system: Database, nudger: Nudger, clock: Clock, on_milestone: MilestoneHook = no_hook
-    ) -> None:
+    def __init__(self, db: Database, nudger: Nudger, clock: Clock, on_milestone: MilestoneHook = no_hook) -> None:
         self._db = db
-        self._system = system
         self._nudger = nudger
         self._clock = clock
         self._on_milestone = on_milestone
@@ -67,14 +64,15 @@ class Inbox:
         self._nudge(tenant_id, received)
         return received.conversation_id
 
-    async def fire_timers(self) -> int:
-        """Move due timers into the inbox, and return their number."""
-        now = self._clock()
-        async with self._system.statement() as tx:
-            fired = await queries.fire_timers(tx, now, TIMERS_AT_ONCE)
-        for timer in fired:
-            self._nudger.send(Nudge(timer.tenant_id, timer.conversation_id, now.timestamp()))
-        return len(fired)
-
     def _nudge(self, tenant_id: UUID, received: Received) -> None:
         self._nudger.send(Nudge(tenant_id, received.conversation_id, received.due_at.timestamp()))
+
+
+async def fire_timers(system: Database, nudger: Nudger, clock: Clock) -> int:
+    """Move due timers of all tenants into the inbox, and return their number."""
+    now = clock()
+    async with system.statement() as tx:
+        fired = await queries.fire_timers(tx, now, TIMERS_AT_ONCE)
+    for timer in fired:
+        nudger.send(Nudge(timer.tenant_id, timer.conversation_id, now.timestamp()))
+    return len(fired)

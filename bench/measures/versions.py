@@ -101,7 +101,7 @@ async def _return_all(lab: Lab, system: Database, talk: Talk, contacts: Iterable
     nudger = Nudger(broker.make_broker(lab.system.servers.redis_url))
     nudger.start()
     try:
-        inbox = Inbox(system, system, nudger, utc_now)
+        inbox = Inbox(system, nudger, utc_now)
         for waiting in await lab.store.rows(WAITING):
             await inbox.decide(waiting["tenant_id"], waiting["id"], {"action": "return", "reply": BACK})
         async with asyncio.timeout(REPLY_WITHIN):

@@ -10,7 +10,7 @@ from app.assistants import plan as planning
 from app.assistants import service as assistants
 from app.clock import utc_now
 from app.config import Settings
-from app.db import Database, Role
+from app.db import Database
 from app.errors import RecadoError
 from cli import environment
 from cli.tenants.printing import plan_lines, plan_summary
@@ -53,7 +53,7 @@ def plan(folder: Path, verbose: bool) -> None:
 
 
 async def _plan(settings: Settings, folder: Path, loaded: LoadedAssistant) -> planning.PublishPlan:
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with environment.system_database(settings) as system:
         return await planning.plan(system, _slug(folder), loaded)
 
 
@@ -67,7 +67,7 @@ def publish(folders: tuple[Path, ...]) -> None:
 
 async def _publish(settings: Settings, folders: tuple[Path, ...]) -> int:
     failed = 0
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with environment.system_database(settings) as system:
         for folder in folders:
             loaded = _load(folder)
             try:

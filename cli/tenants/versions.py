@@ -11,7 +11,6 @@ from app.assistants import service as assistants
 from app.assistants.service import SHORT
 from app.clock import utc_now
 from app.config import Settings
-from app.db import Database, Role
 from cli import environment
 
 
@@ -23,7 +22,7 @@ def list_() -> None:
 
 
 async def _list(settings: Settings) -> None:
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with environment.system_database(settings) as system:
         rows = await assistants.published(system)
     if not rows:
         click.echo("no tenants yet: publish one with `recado tenants publish FOLDER`")
@@ -51,7 +50,7 @@ def versions(slug: str) -> None:
 
 
 async def _versions(settings: Settings, slug: str) -> list[queries.Version]:
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with environment.system_database(settings) as system:
         return await assistants.versions(system, slug)
 
 
@@ -78,7 +77,7 @@ def diff(slug: str, old: str | None, new: str | None, verbose: bool) -> None:
 
 
 async def _diff(settings: Settings, slug: str, old: str | None, new: str | None) -> planning.Difference:
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with environment.system_database(settings) as system:
         return await planning.difference(system, slug, old, new)
 
 
@@ -97,7 +96,7 @@ def rollback(slug: str, version: str | None) -> None:
 
 
 async def _rollback(settings: Settings, slug: str, version: str | None) -> assistants.RolledBack:
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with environment.system_database(settings) as system:
         return await assistants.rollback(system, slug, utc_now, version)
 
 

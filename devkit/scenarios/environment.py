@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
-from app.assistants.secrets import missing_secrets
+from app import broker
+from app.assistants.required_secrets import missing_secrets
 from app.assistants.service import Assistants
+from app.broker import Nudger
 from app.config import Settings
 from app.conversations import service as conversations
 from app.conversations.queries import PendingInterrupt
 from app.crypto import new_secret_key
 from app.db import Database, Role
 from app.inbox import decisions
+from app.inbox import service as inbox
 from app.inbox.decisions import OperatorDecision
 from app.inbox.service import Inbox
 from devkit import stack as whole
@@ -66,8 +69,8 @@ class Stage:
 
     @property
     def _inbox(self) -> Inbox:
-        inbox: Inbox = self._api.state.dependencies.inbox
-        return inbox
+        found: Inbox = self._api.state.dependencies.inbox
+        return found
 
     async def start_worker(self) -> None:
         """One worker, or the next."""
@@ -94,7 +97,8 @@ class Stage:
 
     async def fire_timers(self) -> None:
         """What the scheduler does every second."""
-        if await self._inbox.fire_timers():
+        nudger = Nudger(broker.make_broker(self._settings.redis_url))
+        if await inbox.fire_timers(self._system, nudger, self._loop.clock):
             await self.nudge()
 
     async def interrupt(self) -> PendingInterrupt | None:

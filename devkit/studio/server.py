@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -55,10 +56,14 @@ def running(settings: Settings, port: int) -> Iterator["subprocess.Popen[bytes]"
     """Run the server, ready to be asked. Raises RecadoError when it does not start."""
     if importlib.util.find_spec("langgraph_api") is None:
         raise RecadoError("LangGraph Studio's server is not installed: run `uv sync --group studio`")
+    # The server would choose another port.
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise RecadoError(f"port {port} is in use: choose another with --port")
     CONFIGURATION.parent.mkdir(exist_ok=True)
     CONFIGURATION.write_text(json.dumps(asyncio.run(configuration(settings)), indent=2))
     command = [sys.executable, "-m", "langgraph_cli", "dev", "--config", str(CONFIGURATION), "--no-browser"]
-    command += ["--no-reload", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--no-reload", "--host", "127.0.0.1", "--port", str(port), "--server-log-level", "WARNING"]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         _wait_until_ready(process, port)

@@ -16,12 +16,13 @@ from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 
 from app.config import Settings
-from app.errors import ConfigurationError, NotFoundError
+from app.errors import ConfigurationError, NotFoundError, RecadoError
 from devkit import demo
 from devkit.studio.checkpointer import GRAPHS_TENANT, TenantsSaver, checkpointer
 from devkit.studio.configuration import configuration
 from devkit.studio.factory import graph
 from devkit.studio.queries import Owner
+from devkit.studio.threads import Threads, conversation, latest, split_last_turn
 from graphs.state import new_turn
 from manifest.folder import load_folder
 from tests.app.turns.drivers import ask, drain, pending_interrupt, replies_to
@@ -326,3 +327,29 @@ async def test_the_configuration_is_printed_or_what_is_missing(platform: Platfor
     failed = printed("")
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr.startswith("error: DATABASE_URL is not set")
+
+
+async def test_the_list_has_the_latest_of_each_tenant(platform: Platform) -> None:
+    mine, theirs = await conversations_of_two_tenants(platform)
+    listed = {each.slug: each for each in await latest(platform.system)}
+    assert {slug: called(str(each.id)) for slug, each in listed.items()} == {TENANT: mine, NEIGHBOUR: theirs}
+    assert (listed[TENANT].contact, listed[TENANT].status) == ("Ana Pérez", "bot")
+    assert await conversation(platform.system, listed[TENANT].id) == listed[TENANT]
+    with pytest.raises(NotFoundError, match="there is no conversation"):
+        await conversation(platform.system, uuid.uuid4())
+
+
+def test_a_replay_begins_before_the_last_turn() -> None:
+    said = [{"type": kind, "content": text} for kind, text in (("human", "a"), ("ai", "b"), ("human", "c"))]
+    more = [*said, {"type": "human", "content": "d"}, {"type": "ai", "content": "e"}]
+    written = [{"role": "user", "content": "c"}, {"role": "user", "content": "d"}]
+    assert split_last_turn(more) == (said[:2], written)
+    assert split_last_turn(said[:1]) == ([], [{"role": "user", "content": "a"}])
+    assert split_last_turn([]) == ([], [])
+
+
+async def test_without_the_server_a_fork_says_how_to_start_it(platform: Platform) -> None:
+    await conversations_of_two_tenants(platform)
+    found, _ = await latest(platform.system)
+    with pytest.raises(RecadoError, match="start it with `recado studio`"):
+        Threads("http://127.0.0.1:1").fork(found)

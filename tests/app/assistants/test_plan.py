@@ -379,9 +379,7 @@ async def test_simultaneous_publishes_are_serialized(platform: Platform) -> None
 
 
 async def _return_all(platform: Platform, reply: str) -> None:
-    inbox = Inbox(
-        platform.system, platform.system, Nudger(broker.make_broker(platform.settings.redis_url)), platform.clock
-    )
+    inbox = Inbox(platform.system, Nudger(broker.make_broker(platform.settings.redis_url)), platform.clock)
     for waiting in await platform.rows("select id, tenant_id from interrupts where resolved_at is null"):
         await inbox.decide(waiting["tenant_id"], waiting["id"], {"action": "return", "reply": reply})
     await drain(platform)

@@ -10,7 +10,7 @@ from app import broker
 from app.broker import Nudger
 from app.db import Database
 from app.errors import ConflictError
-from app.inbox.service import Inbox
+from app.inbox.service import Inbox, fire_timers
 from tests.platform import CONTACT, TENANT, Platform
 
 FRIEND = "whatsapp:+5511990000002"
@@ -70,20 +70,23 @@ async def test_many_first_messages_at_once_open_one_conversation(platform: Platf
 
 
 async def inbox_of(platform: Platform, db: Database) -> Inbox:
-    return Inbox(db, platform.system, Nudger(broker.make_broker(platform.settings.redis_url)), platform.clock)
+    return Inbox(db, Nudger(broker.make_broker(platform.settings.redis_url)), platform.clock)
 
 
 class TestTimers:
     async def test_a_timer_fires_once_though_two_schedulers_look(self, platform: Platform) -> None:
         await answered(platform, "oi", 1)
         await answered(platform, "olá", 1, FRIEND)
-        async with Database(platform.settings.database_url, size=2) as db:
-            inboxes = [await inbox_of(platform, db) for _ in range(4)]
-            assert await inboxes[0].fire_timers() == 0, "nothing is due yet"
-            platform.clock.advance(timedelta(hours=25).total_seconds())
-            fired = await asyncio.gather(*(inbox.fire_timers() for inbox in inboxes))
-            assert sum(fired) == 2
-            assert sum(await asyncio.gather(*(inbox.fire_timers() for inbox in inboxes))) == 0
+        nudger = Nudger(broker.make_broker(platform.settings.redis_url))
+
+        async def fired() -> int:
+            ticks = (fire_timers(platform.system, nudger, platform.clock) for _ in range(4))
+            return sum(await asyncio.gather(*ticks))
+
+        assert await fired() == 0, "nothing is due yet"
+        platform.clock.advance(timedelta(hours=25).total_seconds())
+        assert await fired() == 2
+        assert await fired() == 0
         rows = await platform.rows("select kind, payload from inbox where kind <> 'message'")
         assert rows == [{"kind": "timer", "payload": {"timer": "idle"}}] * 2
         assert await platform.replies(2, FRIEND) == ["eco: olá", "Até logo!"]

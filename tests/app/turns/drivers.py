@@ -13,6 +13,7 @@ from app import broker, worker
 from app.broker import Nudger
 from app.channels.base import InboundMessage
 from app.db import Database, Role
+from app.inbox import service as inbox_service
 from app.inbox.service import Inbox
 from app.telemetry import Milestone
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, Platform
@@ -71,7 +72,7 @@ async def _unsettled(platform: Platform) -> bool:
 def _inbox(platform: Platform) -> Inbox:
     # No worker consumes these nudges: the tests nudge the engine directly.
     nudger = Nudger(broker.make_broker(platform.settings.redis_url))
-    return Inbox(platform.system, platform.system, nudger, platform.clock)
+    return Inbox(platform.system, nudger, platform.clock)
 
 
 async def pending_interrupt(platform: Platform) -> dict[str, Any]:
@@ -87,14 +88,15 @@ async def decide(platform: Platform, action: str, reply: str | None = None) -> N
 
 async def fire_timers(platform: Platform) -> int:
     """Fire the due timers, as the scheduler does at every tick."""
-    return await _inbox(platform).fire_timers()
+    nudger = Nudger(broker.make_broker(platform.settings.redis_url))
+    return await inbox_service.fire_timers(platform.system, nudger, platform.clock)
 
 
 async def fire_timers_from_other_process(platform: Platform) -> int:
     """Fire the due timers on connections that are not shared with the worker under test."""
     async with Database(platform.settings.database_url, role=Role.SYSTEM, size=1) as system:
         nudger = Nudger(broker.make_broker(platform.settings.redis_url))
-        return await Inbox(system, system, nudger, platform.clock).fire_timers()
+        return await inbox_service.fire_timers(system, nudger, platform.clock)
 
 
 # Other processes, which run while the event loop of the test is blocked.
@@ -113,7 +115,7 @@ async def receive(platform: Platform, body: str, contact: str = CONTACT) -> None
             channel = await tx.one(dict, "select id, tenant_id from channels where address = %(a)s", {"a": NUMBER})
         assert channel is not None
         nudger = Nudger(broker.make_broker(platform.settings.redis_url))
-        inbox = Inbox(system, system, nudger, platform.clock)
+        inbox = Inbox(system, nudger, platform.clock)
         message = InboundMessage(ACCOUNT_SID, f"SM{uuid.uuid4().hex}", contact, NUMBER, body, None, {})
         assert await inbox.receive(channel["tenant_id"], channel["id"], message)
 

@@ -37,7 +37,7 @@ async def decided(platform: Platform, action: str, *, go_on: bool = True, **more
     waiting = await pending_interrupt(platform)
     nudger = Nudger(broker.make_broker(platform.settings.redis_url))
     async with Database(platform.settings.database_url, size=1) as db:
-        inbox = Inbox(platform.system, platform.system, nudger, platform.clock)
+        inbox = Inbox(platform.system, nudger, platform.clock)
         await decide(platform.system, Assistants(db), inbox, waiting["id"], OperatorDecision(action, **more))
     if go_on:
         await drain(platform)
