@@ -74,8 +74,8 @@ def require_slug(slug: str) -> None:
         )
 
 
-async def publish(system: Database, slug: str, loaded: LoadedAssistant, clock: Clock) -> None:
-    """Make an assistant the tenant's current version. Creates the tenant if it is new.
+async def publish(system: Database, slug: str, loaded: LoadedAssistant, clock: Clock) -> bool:
+    """Make an assistant the tenant's current version. Return whether it was not. Creates the tenant if it is new.
 
     New conversations get it at once; open ones keep their version. Publishing the current version again changes
     nothing. Raises RecadoError for an invalid slug, and ConflictError when a tool's secret is not set.
@@ -99,9 +99,11 @@ async def publish(system: Database, slug: str, loaded: LoadedAssistant, clock: C
         )
         await knowledge.keep(tx, tenant.id, loaded)
         newest = await queries.newest_publication(tx, tenant.id)
-        if newest is None or newest.version_id != version_id:
-            before_id = newest.id if newest else None
-            await queries.make_current(tx, tenant_id=tenant.id, version_id=version_id, before_id=before_id, now=now)
+        if newest is not None and newest.version_id == version_id:
+            return False
+        before_id = newest.id if newest else None
+        await queries.make_current(tx, tenant_id=tenant.id, version_id=version_id, before_id=before_id, now=now)
+        return True
 
 
 async def _register(system: Database, slug: str, name: str) -> None:

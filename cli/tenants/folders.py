@@ -83,8 +83,9 @@ async def _publish(settings: Settings, folders: tuple[Path, ...]) -> int:
 
 async def _publish_one(system: Database, slug: str, loaded: LoadedAssistant) -> bool:
     summary = plan_summary(await planning.plan(system, slug, loaded))
-    await assistants.publish(system, slug, loaded, utc_now)
-    click.echo(f"{slug}: published {loaded.assistant.name}, version {loaded.content_hash[: assistants.SHORT]}")
+    changed = await assistants.publish(system, slug, loaded, utc_now)
+    done = "published" if changed else "unchanged:"
+    click.echo(f"{slug}: {done} {loaded.assistant.name}, version {loaded.content_hash[: assistants.SHORT]}")
     # Apart from the result, which scripts read.
     for line in summary:
         click.echo(line, err=True)

@@ -34,7 +34,7 @@ def plan_summary(plan: PublishPlan) -> Iterator[str]:
     """Return a short plan for a publication. Empty when nothing changes for open conversations."""
     if plan.current and plan.current != plan.new:
         places = list(dict.fromkeys(change.where.partition(".")[0].partition("/")[0] for change in plan.changes))
-        yield f"  {_count(len(plan.changes), 'change')}{': ' if places else ''}{', '.join(places)}"
+        yield f"  {count(len(plan.changes), 'change')}{': ' if places else ''}{', '.join(places)}"
     yield from (f"  {_lost(lost)}" for lost in plan.lost)
     if plan.live:
         yield from (f"  {line}" for line in _who(plan))
@@ -43,28 +43,28 @@ def plan_summary(plan: PublishPlan) -> Iterator[str]:
 def _who(plan: PublishPlan) -> Iterator[str]:
     if plan.staying:
         they, close = ("it", "it closes") if plan.staying == 1 else ("they", "they close")
-        staying = _count(plan.staying, "open conversation")
+        staying = count(plan.staying, "open conversation")
         yield f"{staying} on the version {they} opened with, until {close}: nothing changes there"
     yield from (_moves(moving) for moving in plan.moving)
     yield "new conversations, also of the same contacts, begin with the new version"
 
 
 def _moves(moving: Moving) -> str:
-    count = _count(moving.conversations, "open conversation")
+    number = count(moving.conversations, "open conversation")
     their = "its" if moving.conversations == 1 else "their"
     if moving.content_hash is None:
-        return f"{count} without a version, opened before the first one: {their} next turn runs on the new version"
+        return f"{number} without a version, opened before the first one: {their} next turn runs on the new version"
     return (
-        f"{count} on version {moving.content_hash[:SHORT]}, which no longer loads with this Recado: "
+        f"{number} on version {moving.content_hash[:SHORT]}, which no longer loads with this Recado: "
         f"{their} next turn runs on the current version"
     )
 
 
 def _lost(lost: Lost) -> str:
-    where = f"{_count(lost.conversations, 'open conversation')} on {lost.content_hash[:SHORT]}"
+    where = f"{count(lost.conversations, 'open conversation')} on {lost.content_hash[:SHORT]}"
     what = f"{lost.kind} {lost.name}: gone from the new version, in use by {where}"
     return f"{what}; lost there, as that version no longer loads" if lost.moves else f"{what}, and kept there"
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

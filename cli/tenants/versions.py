@@ -12,6 +12,7 @@ from app.assistants.service import SHORT
 from app.clock import utc_now
 from app.config import Settings
 from cli import environment
+from cli.tenants.printing import count
 
 
 @click.command("list")
@@ -29,7 +30,9 @@ async def _list(settings: Settings) -> None:
     for row in rows:
         when = _when(row.published_at) if row.published_at else "never"
         version = row.content_hash[:SHORT] if row.content_hash else "nothing yet"
-        click.echo(f"{row.slug:24} {version:14} published {when}   {row.live} open conversations   {row.name}")
+        click.echo(
+            f"{row.slug:24} {version:14} published {when}   {count(row.live, 'open conversation'):24} {row.name}"
+        )
 
 
 @click.command()
@@ -44,7 +47,7 @@ def versions(slug: str) -> None:
         mark = "current" if row.current else ""
         again = f", again {_when(row.current_at)}" if row.current_at > row.published_at else ""
         click.echo(
-            f"{row.content_hash[:SHORT]}  {mark:7}  {row.live} open conversations   "
+            f"{row.content_hash[:SHORT]}  {mark:7}  {count(row.live, 'open conversation'):22} "
             f"published {_when(row.published_at)}{again}"
         )
 

@@ -68,9 +68,11 @@ def test_what_is_published_is_listed_in_its_newest_version(database_url: str, tm
         version = load_folder(source).content_hash[:12]
         published = recado("tenants", "publish", str(source), DATABASE_URL=database_url)
         assert (published.code, published.out) == (0, f"{TENANT}: published {name}, version {version}\n")
+        again = recado("tenants", "publish", str(source), DATABASE_URL=database_url)
+        assert (again.code, again.out) == (0, f"{TENANT}: unchanged: {name}, version {version}\n")
         (line,) = recado("tenants", "list", DATABASE_URL=database_url).out.splitlines()
         assert line.split()[:3] == [TENANT, version, "published"]
-        assert line.endswith(f"   0 open conversations   {name}")
+        assert line.endswith(f"   {'0 open conversations':24} {name}")
 
 
 def test_an_invalid_folder_does_not_stop_the_others(database_url: str, broken: Path) -> None:
