@@ -10,6 +10,10 @@ demo *arguments:
 test *arguments:
     uv run pytest {{arguments}}
 
+# The tests of less than a minute
+test-fast *arguments:
+    uv run pytest -m "not slow" {{arguments}}
+
 # Format, lint, types, import contracts
 check:
     uv run ruff format --check .

@@ -30,6 +30,34 @@ def pytest_configure(config: pytest.Config) -> None:
         compile_once(print)
 
 
+SLOW = (
+    "cli",
+    "devkit",
+    "recipes",
+    "app/assistants",
+    "app/outbox/test_faults.py",
+    "app/test_asgi.py",
+    "app/turns",
+    "app/webhooks/test_outage.py",
+    "app/test_supervisor.py",
+    "graphs/test_fallback.py",
+    "graphs/test_llm_client.py",
+    "tools/kinds/test_mcp.py",
+    "test_demo_tenants.py",
+    "test_phone_page.py",
+    "test_road.py",
+)
+"""The tests that start processes or play whole conversations: `just test-fast` leaves them out."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow tests."""
+    folders = [Path(__file__).parent / name for name in SLOW]
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in folders):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def log() -> Log:
     """What this process logs from here on."""
