@@ -27,7 +27,7 @@ class OutboxRow:
 # Only the oldest open row of a conversation may be claimed: while it is not settled, nothing overtakes it.
 _CLAIM_HEAD: LiteralString = """
 head as (
-    select id, status from outbox
+    select id, status, owner = %(owner)s and not (id = any(%(posted)s)) as never_posted from outbox
     where conversation_id = %(conversation_id)s and id is distinct from %(id)s and %(take_next)s
         and status in ('queued', 'sending', 'retrying', 'unknown') and parked_at is null
     order by id limit 1 for update
@@ -35,10 +35,14 @@ head as (
 claimed as (
     update outbox o set
         owner = %(owner)s,
-        status = case when head.status in ('queued', 'retrying') then 'sending' else 'unknown' end,
+        status = case
+            when head.status in ('queued', 'retrying') or (head.status = 'sending' and head.never_posted) then 'sending'
+            else 'unknown'
+        end,
         attempts = o.attempts + case when head.status in ('queued', 'retrying') then 1 else 0 end,
         attempted_at = case
-            when head.status in ('queued', 'retrying') then %(now)s else coalesce(o.attempted_at, %(now)s)
+            when head.status in ('queued', 'retrying') or (head.status = 'sending' and head.never_posted) then %(now)s
+            else coalesce(o.attempted_at, %(now)s)
         end,
         updated_at = %(now)s
     from head
@@ -80,19 +84,20 @@ class Claimer:
     """The worker that claims a row, and the cut-off times.
 
     A claim before `stale` may be taken from any worker, one before `lost` from `owner` itself: no task of it holds
-    the row.
+    the row. Of its rows, those that are not in `posted` have certainly not been posted.
     """
 
     owner: int
     now: datetime
     stale: datetime
-    lost: datetime
+    lost: datetime | None
+    posted: list[int]
 
 
 async def claim_head(tx: Transaction, conversation_id: UUID, claimer: Claimer) -> OutboxRow | None:
     """Claim the oldest open row, if it is due and no live worker owns it.
 
-    A row found `sending` is returned as `unknown`.
+    A row found `sending` is returned as `unknown`, unless this worker claimed it and has never posted it.
     """
     parameters = {"conversation_id": conversation_id, "id": None, "take_next": True}
     return await tx.one(OutboxRow, CLAIM, parameters | vars(claimer))
@@ -162,8 +167,13 @@ class Undelivered:
     conversation_id: UUID
 
 
-async def sweep(tx: Transaction, claimer: Claimer, before: datetime, limit: int) -> list[Undelivered]:
-    """Return conversations whose oldest open row is due and not owned. Rows changed after `before` are left out."""
+async def sweep(
+    tx: Transaction, claimer: Claimer, before: datetime, in_hand: list[UUID], limit: int
+) -> list[Undelivered]:
+    """Return conversations whose oldest open row is due and not owned. Rows changed after `before` are left out.
+
+    `in_hand`: conversations whose rows a task of this worker holds.
+    """
     return await tx.all(
         Undelivered,
         """with live as materialized (select id from live_workers),
@@ -178,11 +188,11 @@ async def sweep(tx: Transaction, claimer: Claimer, before: datetime, limit: int)
                    (owner is null and updated_at < %(before)s)
                    or owner not in (select id from live)
                    or updated_at < %(stale)s
-                   or (owner = %(owner)s and updated_at < %(lost)s)
+                   or (owner = %(owner)s and updated_at < %(lost)s and not (conversation_id = any(%(in_hand)s)))
                )
                and (status = 'sending' or retry_at is null or retry_at <= %(now)s)
            order by updated_at limit %(limit)s""",
-        {**vars(claimer), "before": before, "limit": limit},
+        {**vars(claimer), "before": before, "in_hand": in_hand, "limit": limit},
     )
 
 

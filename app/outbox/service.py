@@ -6,6 +6,7 @@ or a callback with the row's id, decides whether it is posted again.
 
 import asyncio
 import random
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -29,7 +30,7 @@ from app.db import DB_UNAVAILABLE, Database
 from app.errors import RecadoError
 from app.identity.service import Channels
 from app.outbox import queries
-from app.outbox.queries import Claimer, OutboxRow, SendOutcome, Undelivered
+from app.outbox.queries import Claimer, OutboxRow, SendOutcome
 from app.telemetry import Milestone, MilestoneHook
 
 log = structlog.get_logger()
@@ -44,8 +45,9 @@ PATIENCE = 30.0
 """The time in seconds to wait for Postgres while a posted row is not recorded."""
 
 FRESH = timedelta(seconds=1)
-LOST_AFTER = timedelta(seconds=120)
-"""A row that this worker claimed longer ago than this, and that no task of it holds, was lost with a connection."""
+"""A sweep leaves a row that has just changed to the worker that changed it."""
+SWEEP_LIMIT = 200
+"""Conversations that one sweep takes."""
 
 POSTS_AT_ONCE = 100
 
@@ -74,26 +76,51 @@ class Sender:
         self._posts = asyncio.Semaphore(POSTS_AT_ONCE)
         self._draining: dict[UUID, asyncio.Task[None]] = {}
         self._next: dict[UUID, tuple[int, OutboxRow | None]] = {}
+        self._posted: set[int] = set()
 
-    def deliver(self, tenant_id: UUID, conversation_id: UUID, owner: int, head: OutboxRow | None = None) -> None:
+    def deliver(
+        self,
+        tenant_id: UUID,
+        conversation_id: UUID,
+        owner: int,
+        head: OutboxRow | None = None,
+        *,
+        lost: datetime | None = None,
+    ) -> None:
         """Drain a conversation's outbox, starting with a row that is already claimed, if given.
 
-        If a drain of the conversation is running, it continues with that row.
+        If a drain of the conversation is running, it continues with that row. Rows that this worker claimed before
+        `lost` are in no task's hands, and may be claimed again.
         """
         if conversation_id not in self._draining:
-            drain = self._drain(tenant_id, conversation_id, owner, head)
+            drain = self._drain(tenant_id, conversation_id, owner, head, lost)
             self._draining[conversation_id] = asyncio.create_task(drain)
         elif head is not None or conversation_id not in self._next:
             self._next[conversation_id] = (owner, head)
+
+    async def sweep(self, system: Database, owner: int, in_hand: Collection[UUID]) -> None:
+        """Deliver what nobody delivers: a retry, a dead worker's rows, and rows whose claim was lost on the wire.
+
+        `in_hand`: conversations whose turn may be claiming a row.
+        """
+        now = self._clock()
+        by = self._claimer(owner, now, lost=now)
+        busy = [*in_hand, *self._draining]
+        async with system.statement() as tx:
+            found = await queries.sweep(tx, by, now - FRESH, busy, SWEEP_LIMIT)
+        for unsent in found:
+            self.deliver(unsent.tenant_id, unsent.conversation_id, owner, lost=now)
 
     async def close(self) -> None:
         """Wait for the drains that run."""
         while self._draining:
             await asyncio.wait(list(self._draining.values()))
 
-    async def _drain(self, tenant_id: UUID, conversation_id: UUID, owner: int, head: OutboxRow | None) -> None:
+    async def _drain(
+        self, tenant_id: UUID, conversation_id: UUID, owner: int, head: OutboxRow | None, lost: datetime | None
+    ) -> None:
         try:
-            row = head or await self._claim(tenant_id, conversation_id, owner)
+            row = head or await self._claim(tenant_id, conversation_id, owner, lost)
             while row is not None:
                 row = await self._one(tenant_id, owner, row)
         except DB_UNAVAILABLE as error:
@@ -107,9 +134,14 @@ class Sender:
             if waiting := self._next.pop(conversation_id, None):
                 self.deliver(tenant_id, conversation_id, *waiting)
 
-    async def _claim(self, tenant_id: UUID, conversation_id: UUID, owner: int) -> OutboxRow | None:
+    async def _claim(
+        self, tenant_id: UUID, conversation_id: UUID, owner: int, lost: datetime | None
+    ) -> OutboxRow | None:
         async with self._db.statement(tenant_id) as tx:
-            return await queries.claim_head(tx, conversation_id, claimer(owner, self._clock(), self._lease))
+            return await queries.claim_head(tx, conversation_id, self._claimer(owner, self._clock(), lost))
+
+    def _claimer(self, owner: int, now: datetime, lost: datetime | None = None) -> Claimer:
+        return Claimer(owner, now, stale=now - self._lease, lost=lost, posted=list(self._posted))
 
     async def _one(self, tenant_id: UUID, owner: int, row: OutboxRow) -> OutboxRow | None:
         """Post or look up a row, record the outcome, and return the next row if it may be sent at once."""
@@ -121,6 +153,7 @@ class Sender:
                 async with self._posts:
                     if not await self._still_ours(tenant_id, owner, row):
                         return None
+                    self._posted.add(row.id)
                     settlement = self._after_post(row, await self._gateway.send(message))
                 self._on_milestone(Milestone.ROW_POSTED)
             else:
@@ -134,11 +167,12 @@ class Sender:
         following = await db.retry_while_unavailable(
             lambda: self._settle(tenant_id, owner, row, settlement), within=PATIENCE
         )
+        self._posted.discard(row.id)
         self._on_milestone(Milestone.ROW_SETTLED)
         return following
 
     async def _settle(self, tenant_id: UUID, owner: int, row: OutboxRow, settlement: SendOutcome) -> OutboxRow | None:
-        by = claimer(owner, self._clock(), self._lease)
+        by = self._claimer(owner, self._clock())
         try:
             async with self._db.statement(tenant_id) as tx:
                 return await queries.settle(tx, row, settlement, by)
@@ -205,14 +239,3 @@ class Sender:
     def _later(self, attempts: int, at_least: float | None) -> datetime:
         seconds = max(BACKOFF[min(attempts, len(BACKOFF)) - 1], at_least or 0.0)
         return self._clock() + timedelta(seconds=seconds * random.uniform(1.0, 1.2))
-
-
-def claimer(owner: int, now: datetime, lease: timedelta) -> Claimer:
-    """Return this worker's claim parameters."""
-    return Claimer(owner, now, stale=now - lease, lost=now - LOST_AFTER)
-
-
-async def sweep(system: Database, owner: int, now: datetime, lease: timedelta, limit: int) -> list[Undelivered]:
-    """Return conversations whose outbox has a due row without an owner: a lost hand-over, a retry, a dead worker."""
-    async with system.statement() as tx:
-        return await queries.sweep(tx, claimer(owner, now, lease), now - FRESH, limit)

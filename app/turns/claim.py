@@ -31,8 +31,9 @@ class InboxItem:
 class Claim:
     """A conversation that this worker owns, with everything that a turn needs.
 
-    `interrupts` are the ids of its open interrupts. `folds` counts the attempts at this turn that started again because
-    a message arrived; `folded_usage` holds their model calls, which the commit records.
+    `pending` counts the waiting rows, of which `inbox` has the first. `interrupts` are the ids of its open interrupts.
+    `folds` counts the attempts at this turn that started again because a message arrived; `folded_usage` holds their
+    model calls, which the commit records.
     """
 
     id: UUID
@@ -48,6 +49,7 @@ class Claim:
     attempts: int
     owner: int
     claimed_at: datetime
+    pending: int
     inbox: Sequence[InboxItem]
     interrupts: Sequence[str]
     checkpoints: Sequence[Mapping[str, Any]]
@@ -74,6 +76,7 @@ class Unclaimed:
 
     pending: int
     due_at: datetime | None
+    owned: bool
 
 
 # A conversation can be claimed when a row is due and no live worker owns it. It can also be taken from a live worker
@@ -96,7 +99,7 @@ where c.id = %(conversation_id)s and coalesce(c.due_at <= %(now)s, false)
 # the conversation whether or not it was claimed.
 READ_CLAIM: LiteralString = f"""
 select c.id, c.tenant_id, c.channel_id, c.contact_id, c.version_id, c.status, c.turn, c.epoch, c.attempts,
-    c.pending, c.due_at, c.wake_for, c.folds, c.folded_usage, mine.claimed,
+    c.pending, c.due_at, c.wake_for, c.folds, c.folded_usage, c.owner is not null as owned, mine.claimed,
     contacts.address as contact_address, contacts.profile_name as contact_name,
     contacts.tags as contact_tags, contacts.facts as contact_facts,
     (
@@ -136,10 +139,10 @@ async def claim_conversation(
     }
     rows = await tx.after(TAKE_CLAIM, dict, READ_CLAIM, parameters)
     if not rows:
-        return Unclaimed(0, None)
+        return Unclaimed(0, None, owned=False)
     row = rows[0]
     if not row["claimed"]:
-        return Unclaimed(row["pending"], row["due_at"])
+        return Unclaimed(row["pending"], row["due_at"], row["owned"])
     return Claim(
         id=row["id"],
         tenant_id=row["tenant_id"],
@@ -154,6 +157,7 @@ async def claim_conversation(
         attempts=row["attempts"],
         owner=owner,
         claimed_at=now,
+        pending=row["pending"],
         inbox=[InboxItem(**item) for item in row["inbox"]],
         interrupts=row["interrupts"] or [],
         checkpoints=[saved for saved in rows if saved["checkpoint_id"] is not None],

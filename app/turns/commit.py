@@ -161,7 +161,7 @@ fenced as (
         folds = case when %(turns)s > 0 then 0 else c.folds end,
         folded_usage = case when %(turns)s > 0 then null else c.folded_usage end
     where c.id = %(conversation_id)s and c.owner = %(owner)s and c.epoch = %(epoch)s
-        and (c.pending <= %(consumed)s or not %(unless_new_rows)s)
+        and (c.pending <= %(known)s or not %(unless_new_rows)s)
     returning c.id, c.tenant_id, c.turn, c.pending, c.due_at, c.version_id
 ),
 consumed as (
@@ -235,7 +235,7 @@ async def commit(
 ) -> CommitResult | None:
     """End the turn. Return None, and write nothing, when another worker owns the conversation.
 
-    With `unless_new_rows`, also return None when the inbox has rows that this turn does not consume.
+    With `unless_new_rows`, also return None when a row arrived since the claim.
     """
     record = settlement.record
     parameters = {
@@ -243,6 +243,7 @@ async def commit(
         "now": now,
         "turns": 0 if record is None else 1,
         "consumed": len(settlement.dispositions),
+        "known": claim.pending,
         "inbox_ids": list(settlement.dispositions),
         "dispositions": list(settlement.dispositions.values()),
         "status": settlement.status,

@@ -10,7 +10,6 @@ import structlog
 from app.clock import Clock
 from app.config import Settings
 from app.db import DB_UNAVAILABLE, Database
-from app.outbox import service as outbox
 from app.outbox.service import Sender
 from app.turns.claim import Unclaimed
 from app.turns.outcome import Committed, Fenced, Folded, Outcome, Released
@@ -26,8 +25,8 @@ SWEEP_LIMIT = 200
 NUDGE_MARGIN = timedelta(seconds=1)
 """The time that a nudge has to arrive before a sweep takes the conversation."""
 
-LOST_MARGIN = timedelta(seconds=10)
-"""A claim of this worker that is older than the turn's time limit by this much belongs to no running turn."""
+TIMER_MARGIN = 0.002
+"""Seconds. The loop rounds its timers, and a claim that comes too early is a round trip for nothing."""
 
 Address = tuple[UUID, UUID]
 """The ids of a tenant and of its conversation."""
@@ -103,7 +102,7 @@ class Engine:
         if timer := self._timers.get(address):
             timer.cancel()
         loop = asyncio.get_running_loop()
-        self._timers[address] = loop.call_later(wait, self._fire_timer, address)
+        self._timers[address] = loop.call_later(wait + TIMER_MARGIN, self._fire_timer, address)
 
     def _fire_timer(self, address: Address) -> None:
         self._timers.pop(address, None)
@@ -145,7 +144,7 @@ class Engine:
                 return False
             case Released(retry_at):
                 due_at = retry_at
-            case Committed(pending, next_due) | Unclaimed(pending, next_due):
+            case Committed(pending, next_due) | Unclaimed(pending, next_due, _):
                 due_at = next_due if pending else None
         if due_at is None:
             return False
@@ -153,8 +152,8 @@ class Engine:
         if wait > 0:
             self._set_timer(address, wait)
             return False
-        # A due conversation that could not be claimed has a live owner, which takes the next turn itself.
-        return isinstance(outcome, Committed)
+        # A live owner takes the next turn itself. A conversation without one has become due since the claim.
+        return isinstance(outcome, Committed) or (isinstance(outcome, Unclaimed) and not outcome.owned)
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -174,19 +173,18 @@ class Engine:
         if owner is None:
             return
         now = self._clock()
-        lease = timedelta(seconds=self._settings.lease)
+        in_hand = [conversation_id for _, conversation_id in self._draining]
         if room > 0:
             limits = SweepLimits(
                 owner=owner,
                 now=now,
                 unnudged=now - NUDGE_MARGIN,
-                stale=now - lease,
-                lost=now - timedelta(seconds=self._settings.turn_timeout) - LOST_MARGIN,
+                stale=now - timedelta(seconds=self._settings.lease),
+                in_hand=in_hand,
                 limit=min(room, SWEEP_LIMIT),
             )
             async with self._system.statement() as tx:
                 due = await find_due(tx, limits)
             for conversation in due:
                 self.nudge(conversation.tenant_id, conversation.conversation_id)
-        for unsent in await outbox.sweep(self._system, owner, now, lease, SWEEP_LIMIT):
-            self._sender.deliver(unsent.tenant_id, unsent.conversation_id, owner)
+        await self._sender.sweep(self._system, owner, in_hand)

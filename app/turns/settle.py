@@ -44,10 +44,13 @@ def settle(claim: Claim, plan: TurnPlan, execution: Execution, now: datetime) ->
 def may_fold(claim: Claim, plan: TurnPlan, execution: Execution) -> bool:
     """Return whether the turn starts again when a message arrived during it.
 
-    A turn that has committed a leg never does: its tool calls stand. An expiry always does.
+    A turn that has committed a leg never does: its tool calls stand. Neither does one whose rows fill the batch: the
+    new message would not be among them. An expiry always does.
     """
     if plan.action is Action.EXPIRE:
         return True
+    if claim.pending > len(claim.inbox):
+        return False
     assistant, result = execution.assistant, execution.result
     if plan.action is not Action.ANSWER or assistant is None or result is None:
         return False

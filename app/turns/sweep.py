@@ -1,5 +1,6 @@
 """Find conversations that are due and that no live worker owns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -20,14 +21,15 @@ class SweepLimits:
     """The cut-off times of a sweep by the worker `owner`.
 
     A conversation without an owner is found when it was due at `unnudged`: until then its nudge may still arrive. A
-    claim is taken from any worker when it is older than `stale`, and from `owner` itself when it is older than `lost`.
+    claim is taken from any worker when it is older than `stale`, and from `owner` itself when the conversation is not
+    `in_hand`: the answer of that claim, or of its commit, was lost with a connection.
     """
 
     owner: int
     now: datetime
     unnudged: datetime
     stale: datetime
-    lost: datetime
+    in_hand: Sequence[UUID]
     limit: int
 
 
@@ -40,7 +42,7 @@ async def find_due(tx: Transaction, limits: SweepLimits) -> list[DueConversation
            where pending > 0 and due_at <= %(now)s and (
                (owner is null and due_at <= %(unnudged)s)
                or claimed_at < %(stale)s
-               or (owner = %(owner)s and claimed_at < %(lost)s)
+               or (owner = %(owner)s and not (id = any(%(in_hand)s)))
                or owner not in (select id from live)
            )
            order by due_at limit %(limit)s""",

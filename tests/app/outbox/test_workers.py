@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import aiohttp
@@ -14,8 +14,8 @@ from app.crypto import SecretBox
 from app.db import Database
 from app.identity.service import Channels
 from app.outbox import queries
-from app.outbox.queries import OutboxRow, SendOutcome
-from app.outbox.service import Sender, claimer
+from app.outbox.queries import Claimer, OutboxRow, SendOutcome
+from app.outbox.service import Sender
 from app.telemetry import Milestone
 from app.turns.worker_lease import WorkerLease
 from tests.app.outbox import builders as rows
@@ -52,6 +52,11 @@ async def living(platform: Platform) -> AsyncIterator[list[WorkerLease]]:
     yield made
     for lease in made:
         await lease.close()
+
+
+def claimer(owner: int, now: datetime) -> Claimer:
+    """A worker that has posted nothing yet and has lost no claim."""
+    return Claimer(owner, now, stale=now - LEASE, lost=None, posted=[])
 
 
 def worker_id(lease: WorkerLease) -> int:
@@ -144,15 +149,15 @@ class TestLivingWorker:
         (outbox_id,) = await rows.queue(platform, conversation, "um")
         now = platform.clock()
         async with platform.system.statement() as tx:
-            row = await queries.claim_head(tx, conversation, claimer(first, now, LEASE))
+            row = await queries.claim_head(tx, conversation, claimer(first, now))
             assert row is not None
             later = now + LEASE + timedelta(seconds=1)
-            assert await queries.claim_head(tx, conversation, claimer(second, later, LEASE)) is not None
+            assert await queries.claim_head(tx, conversation, claimer(second, later)) is not None
             before = await rows.row(platform, outbox_id)
             for late in (SendOutcome("failed", error_code="1"), SendOutcome("retrying")):
-                await queries.settle(tx, row, late, claimer(first, later, LEASE))
+                await queries.settle(tx, row, late, claimer(first, later))
                 assert await rows.row(platform, outbox_id) == before
-            await queries.settle(tx, row, SendOutcome("sent", "SM1"), claimer(first, later, LEASE))
+            await queries.settle(tx, row, SendOutcome("sent", "SM1"), claimer(first, later))
             known = await rows.row(platform, outbox_id)
             assert (known["status"], known["provider_sid"]) == ("sent", "SM1"), (
                 "that Twilio has it, is true whoever says so"
@@ -169,7 +174,7 @@ class TestSeveralWorkers:
 
             async def claim(conversation: UUID, owner: int) -> OutboxRow | None:
                 async with db.statement(tenant["id"]) as tx:
-                    return await queries.claim_head(tx, conversation, claimer(owner, platform.clock(), LEASE))
+                    return await queries.claim_head(tx, conversation, claimer(owner, platform.clock()))
 
             for _ in range(5):
                 conversation = await rows.conversation(platform)
@@ -211,7 +216,7 @@ async def test_a_concurrent_sweep_forgets_no_row(platform: Platform, living: lis
         channels = Channels(platform.system, SecretBox(settings.secret_key))
         sender = Sender(db, channels, gateway, platform.clock, settings, lambda _: None)
         async with db.statement(tenant) as tx:
-            claimed = await queries.claim_head(tx, conversation, claimer(owner, platform.clock(), LEASE))
+            claimed = await queries.claim_head(tx, conversation, claimer(owner, platform.clock()))
         for head in (None, claimed, None):
             sender.deliver(tenant, conversation, owner, head)
         await sender.close()

@@ -34,6 +34,7 @@ async def runners(platform: Platform) -> AsyncIterator[Runners]:
         attempts=1,
         owner=1,
         claimed_at=platform.clock(),
+        pending=0,
         inbox=[],
         interrupts=[],
         checkpoints=[],

@@ -1,12 +1,14 @@
 """The engine (nudges, sweeps, one task per conversation, shutdown) and the worker's lease."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import psycopg
 import pytest
 
+from app import worker
 from app.telemetry import Milestone
 from tests.app.turns.drivers import ask, from_other_process, receive
 from tests.app.turns.faults import CUT_THE_LOCK, run_sql
@@ -55,6 +57,24 @@ async def test_a_nudge_that_comes_early_waits_for_its_time(platform: Platform) -
     assert platform.engine.in_flight == 0
     assert await platform.replies(1) == ["eco: oi"]
     assert (await platform.row("select claimed_at from turns"))["claimed_at"] >= due
+
+
+async def test_a_claim_that_comes_a_hair_early_is_repeated(platform: Platform) -> None:
+    """The row becomes due between the claim and the look at the clock: no sweep is needed."""
+    assert platform.engine is not None
+    await platform.engine.close()
+    await platform.republish("idle: 24h", "idle: 24h\n  debounce: 10s")
+    await platform.say("oi")
+    due: datetime = (await platform.row("select due_at from conversations"))["due_at"]
+    first = iter([due - timedelta(milliseconds=1)])
+
+    def clock() -> datetime:
+        return next(first, due)
+
+    async with worker.engine(replace(platform.settings, sweep_interval=3600.0), clock=clock) as engine:
+        first = iter([due, due - timedelta(milliseconds=1)])
+        engine.nudge(*await address(platform))
+        assert await platform.replies(1) == ["eco: oi"]
 
 
 async def test_any_number_of_nudges_is_one_turn(platform: Platform) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.telemetry import Milestone
+from app.turns.claim import BATCH
 from app.turns.settle import MAX_FOLDS
 from tests.app.turns.drivers import OtherWorker, drain, from_other_process, once, receive, recover, replies_to
 from tests.app.turns.faults import CUT_THE_LOCK, run_sql
@@ -121,3 +122,17 @@ async def test_without_folding_there_are_two_turns(platform: Platform, shop: Sho
     assert await replies_to(platform, "um") == ["eco: um", "eco: dois"]
     await drain(platform)
     assert [turn for turn, _ in await turns(platform)] == [1, 2]
+
+
+async def test_more_rows_than_a_batch_do_not_fold(platform: Platform, shop: Shop) -> None:
+    assert platform.engine is not None
+    await platform.engine.close()
+    for number in range(BATCH + 10):
+        await platform.say(f"m{number}")
+    platform.reached.clear()
+    async with platform.worker() as platform.engine:
+        await platform.nudge()
+        await platform.replies(2)
+    assert platform.reached.count(Milestone.TURN_RUN) == 2
+    assert [turn for turn, _ in await turns(platform)] == [1] * BATCH + [2] * 10
+    assert shop.requests == []

@@ -51,6 +51,7 @@ def claim(inbox: list[InboxItem], status: str = "bot", **changes: Any) -> Claim:
             attempts=1,
             owner=9,
             claimed_at=datetime(2026, 1, 1, tzinfo=UTC),
+            pending=len(inbox),
             inbox=inbox,
             interrupts=["i"] if status in ("waiting", "human") else [],
             checkpoints=(),
