@@ -56,6 +56,7 @@ class Claim:
     contact_tags: Sequence[str] = ()
     contact_facts: Sequence[str] = ()
     wake_for: str | None = None
+    last_error: str | None = None
     folds: int = 0
     folded_usage: Sequence[Usage] = ()
 
@@ -99,7 +100,7 @@ where c.id = %(conversation_id)s and coalesce(c.due_at <= %(now)s, false)
 # the conversation whether or not it was claimed.
 READ_CLAIM: LiteralString = f"""
 select c.id, c.tenant_id, c.channel_id, c.contact_id, c.version_id, c.status, c.turn, c.epoch, c.attempts,
-    c.pending, c.due_at, c.wake_for, c.folds, c.folded_usage, c.owner is not null as owned, mine.claimed,
+    c.last_error, c.pending, c.due_at, c.wake_for, c.folds, c.folded_usage, c.owner is not null as owned, mine.claimed,
     contacts.address as contact_address, contacts.profile_name as contact_name,
     contacts.tags as contact_tags, contacts.facts as contact_facts,
     (
@@ -164,6 +165,7 @@ async def claim_conversation(
         contact_tags=row["contact_tags"],
         contact_facts=row["contact_facts"],
         wake_for=row["wake_for"],
+        last_error=row["last_error"],
         folds=row["folds"],
         folded_usage=row["folded_usage"] or (),
     )

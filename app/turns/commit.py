@@ -118,7 +118,8 @@ superseded_blobs as (
 # The turn continues: its checkpoint is durable, and its inbox rows are marked as taken.
 COMMIT_LEG: LiteralString = f"""
 with fenced as (
-    update conversations set claimed_at = %(now)s
+    -- A leg is progress: only attempts that end without one count.
+    update conversations set claimed_at = %(now)s, attempts = 0
     where id = %(conversation_id)s and owner = %(owner)s and epoch = %(epoch)s
     returning id, turn
 ),

@@ -16,11 +16,15 @@ GraphInput = Mapping[str, Any] | Command[Any] | None
 
 def messages_input(items: Sequence[InboxItem]) -> GraphInput:
     """Start a turn with the contact's messages. Their ids are the provider's, so a message is never added twice."""
-    texts = [message_text(item.body, item.payload) for item in items]
+    messages = human_messages(items)
     buttons = [str(item.payload["button"]) for item in items if "button" in item.payload]
-    messages = [HumanMessage(text, id=item.provider_sid) for item, text in zip(items, texts, strict=True)]
-    turn = new_turn("message", said="\n".join(texts), button=buttons[-1] if buttons else None)
-    return {"messages": messages, "turn": turn}
+    said = "\n".join(message.text for message in messages)
+    return {"messages": messages, "turn": new_turn("message", said=said, button=buttons[-1] if buttons else None)}
+
+
+def human_messages(items: Sequence[InboxItem]) -> list[HumanMessage]:
+    """Return the contact's messages for the history."""
+    return [HumanMessage(message_text(item.body, item.payload), id=item.provider_sid) for item in items]
 
 
 def timer_input(event: Event) -> GraphInput:

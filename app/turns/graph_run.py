@@ -1,16 +1,20 @@
 """Run a tenant's graph for one turn. The only place that builds graphs and gives them a checkpointer."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
+import structlog
+from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
 
 from app.clock import Clock
+from app.db import DB_UNAVAILABLE
 from app.telemetry import Milestone
 from app.turns.claim import Claim
 from app.turns.commit import Interrupt, commit_leg
 from app.turns.graph_input import GraphInput, messages_input, resume_input, timer_input
+from app.turns.hand_over import hand_over_input, parked_reason, set_checkpoint_aside, transcript
 from app.turns.limits import LimitTracker
 from app.turns.outcome import Fenced
 from app.turns.plan import Action, TurnPlan
@@ -27,15 +31,25 @@ from manifest.loader import LoadedAssistant
 
 STEPS_PER_LEG = 50
 
+log = structlog.get_logger()
+
+
+class GraphStuck(Exception):
+    """The graph stopped before tools, and did nothing when it was continued."""
+
 
 @dataclass(frozen=True)
 class GraphResult:
-    """The state in which the graph stopped. `checkpoint` are the commit's parameters, `legs` the committed legs."""
+    """The state in which the graph stopped. `checkpoint` are the commit's parameters, `legs` the committed legs.
+
+    `problem` is what operators should know of the run.
+    """
 
     state: State
     interrupts: Sequence[Interrupt]
     checkpoint: Mapping[str, Any]
     legs: int
+    problem: str | None = None
 
 
 class GraphCache:
@@ -70,10 +84,64 @@ class GraphRunner:
         self._limits = LimitTracker(tools.db)
 
     async def run(self, claim: Claim, plan: TurnPlan, loaded: LoadedAssistant) -> GraphResult | Fenced:
-        """Run the graph until it ends or waits for an operator, and commit each leg before that."""
-        saver = BufferingSaver(str(claim.id), claim.checkpoints)
-        context = await self._context(claim, loaded)
+        """Run the graph until it ends or waits for an operator, and commit each leg before that.
+
+        A checkpoint that cannot be read is set aside, and the graph runs on the transcript.
+        """
+        try:
+            saver = BufferingSaver(str(claim.id), claim.checkpoints)
+        except Exception as error:
+            # The bytes are damaged, or of a type that this release does not have: the deserializer raises anything.
+            problem = f"the saved state could not be read ({type(error).__name__}) and was set aside"
+            return await self._run_on_transcript(claim, plan, loaded, problem)
+        if claim.turn > 0 and not claim.checkpoints:
+            return await self._run_on_transcript(claim, plan, loaded, None)
         graph_input = await self._input(claim, plan, loaded.assistant)
+        return await self._run(claim, plan, loaded, saver, graph_input)
+
+    async def hand_over(self, claim: Claim, plan: TurnPlan, loaded: LoadedAssistant) -> GraphResult | None:
+        """Run the graph straight to an operator. Return None when it cannot even do that."""
+        graph_input = hand_over_input(plan, loaded.assistant, parked_reason(claim))
+        for on_transcript in (False, True):
+            try:
+                if on_transcript:
+                    saver, history = await self._begin_anew(claim, loaded)
+                    result = await self._run(claim, plan, loaded, saver, _with_history(graph_input, history))
+                else:
+                    saver = BufferingSaver(str(claim.id), claim.checkpoints)
+                    result = await self._run(claim, plan, loaded, saver, graph_input)
+                return None if isinstance(result, Fenced) else result
+            except DB_UNAVAILABLE:
+                raise
+            except Exception:
+                log.exception("hand-over failed", conversation_id=str(claim.id), on_transcript=on_transcript)
+        return None
+
+    async def _run_on_transcript(
+        self, claim: Claim, plan: TurnPlan, loaded: LoadedAssistant, problem: str | None
+    ) -> GraphResult | Fenced:
+        saver, history = await self._begin_anew(claim, loaded)
+        if plan.action in (Action.ANSWER, Action.CLOSE, Action.REMIND):
+            graph_input = await self._input(claim, plan, loaded.assistant)
+        else:
+            # What the decision or the tool results were for is lost with the state.
+            graph_input = hand_over_input(plan, loaded.assistant, problem or "the saved state is gone")
+        result = await self._run(claim, plan, loaded, saver, _with_history(graph_input, history))
+        return result if isinstance(result, Fenced) else replace(result, problem=problem)
+
+    async def _begin_anew(self, claim: Claim, loaded: LoadedAssistant) -> tuple[BufferingSaver, list[AnyMessage]]:
+        """Set the checkpoint aside. Return a saver without one, and the end of the transcript."""
+        async with self._db.statement(claim.tenant_id) as tx:
+            if claim.checkpoints:
+                aside = await set_checkpoint_aside(tx, claim)
+                log.error("checkpoint set aside", conversation_id=str(claim.id), thread_id=aside)
+            history = await transcript(tx, claim, loaded.assistant.window)
+        return BufferingSaver(str(claim.id), ()), history
+
+    async def _run(
+        self, claim: Claim, plan: TurnPlan, loaded: LoadedAssistant, saver: BufferingSaver, graph_input: GraphInput
+    ) -> GraphResult | Fenced:
+        context = await self._context(claim, loaded)
         legs = 0
 
         async def end_leg() -> bool:
@@ -143,6 +211,15 @@ async def _run_legs(
         state = cast("State", output)
         if interrupts or not leg_ended(state):
             return state, interrupts
+        if not saver.has_new:
+            # The checkpoint names a node that this release does not have.
+            raise GraphStuck(f"thread {thread_id} has no node to continue with")
         if not await end_leg():
             return None
         graph_input = None
+
+
+def _with_history(graph_input: GraphInput, history: Sequence[AnyMessage]) -> GraphInput:
+    if not isinstance(graph_input, Mapping):
+        raise TypeError("a run on the transcript starts a turn")
+    return {**graph_input, "messages": [*history, *graph_input["messages"]]}

@@ -17,7 +17,16 @@ class Action(Enum):
     CLOSE = "run the graph to say goodbye"
     EXPIRE = "close the conversation without the graph"
     SKIP = "consume the rows without the graph"
-    PARK = "give the rows up after too many attempts"
+    GIVE_BACK = "end a handoff that no graph waits for"
+    HAND_OVER = "hand the conversation over after too many attempts"
+    PARK = "give the rows up after too many attempts: there is nobody to tell"
+
+
+WITHOUT_GRAPH = (Action.SKIP, Action.HAND_OVER, Action.GIVE_BACK)
+"""The actions that send an operator's reply although no graph is resumed with it."""
+
+PARKED = "parked-"
+"""The beginning of the ids of handoffs that no graph waits for: it could not be run."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +40,8 @@ class TurnPlan:
 
     @property
     def operator_reply(self) -> str | None:
-        """The operator's text that is sent although no graph runs with the decision."""
-        if self.decision is None or self.action not in (Action.SKIP, Action.PARK):
+        """The operator's text that is sent although no graph is resumed with the decision."""
+        if self.decision is None or self.action not in WITHOUT_GRAPH:
             return None
         reply = self.decision.payload.get("reply")
         return str(reply) if reply else None
@@ -41,8 +50,11 @@ class TurnPlan:
 def plan_turn(claim: Claim, max_attempts: int) -> TurnPlan:
     """Return the plan for a claim. Rows without a disposition stay in the inbox for the next turn."""
     plan = _plan(claim)
-    if claim.attempts > max_attempts and plan.action not in (Action.SKIP, Action.EXPIRE):
-        return replace(plan, action=Action.PARK, dispositions=dict.fromkeys(plan.dispositions, "parked"))
+    if claim.attempts > max_attempts and plan.action not in (Action.SKIP, Action.EXPIRE, Action.GIVE_BACK):
+        # The contact wrote nothing that an operator could answer.
+        silent = claim.status == "bot" and all(item.kind == "timer" for item in claim.inbox)
+        action = Action.PARK if silent else Action.HAND_OVER
+        return replace(plan, action=action, dispositions=dict.fromkeys(plan.dispositions, "parked"))
     return plan
 
 
@@ -78,7 +90,8 @@ def _plan_for_operator(claim: Claim) -> TurnPlan:
     dispositions = {item.id: "human" if item.kind == "message" else "superseded" for item in earlier}
     if decision is None:
         return TurnPlan(Action.SKIP, dispositions)
-    return TurnPlan(Action.RESUME, {**dispositions, decision.id: "resolved"}, decision=decision)
+    action = Action.GIVE_BACK if any(name.startswith(PARKED) for name in claim.interrupts) else Action.RESUME
+    return TurnPlan(action, {**dispositions, decision.id: "resolved"}, decision=decision)
 
 
 def _is_decision(item: InboxItem, claim: Claim) -> bool:

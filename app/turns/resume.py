@@ -14,10 +14,10 @@ from graphs.nodes.handoff import ResumeValue, Said
 
 @dataclass(frozen=True)
 class Utterance:
-    """A message of the contact or of an operator. `id` is unique across both."""
+    """A message of a conversation. `id` is unique across its authors."""
 
     id: str
-    author: Literal["contact", "operator"]
+    author: Literal["contact", "operator", "assistant"]
     body: str
     payload: Mapping[str, Any]
 
@@ -53,7 +53,7 @@ async def resume_value(tx: Transaction, claim: Claim, item: InboxItem, assistant
     said = [
         Said(
             id=utterance.id,
-            author=utterance.author,
+            author="operator" if utterance.author == "operator" else "contact",
             body=message_text(utterance.body, utterance.payload) if utterance.author == "contact" else utterance.body,
         )
         for utterance in await utterances_since_interrupt(tx, claim.id, item.id)

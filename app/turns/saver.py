@@ -122,6 +122,11 @@ class BufferingSaver(BasePostgresSaver):
         """Raise NotImplementedError: a turn reads only the latest checkpoint."""
         raise NotImplementedError("a turn reads only the latest checkpoint")
 
+    @property
+    def has_new(self) -> bool:
+        """Whether a run has written a checkpoint since the last commit."""
+        return any(saved.is_new for saved in self._latest.values())
+
     def mark_committed(self) -> None:
         """Clear the buffers after the commit of a leg."""
         self._blobs.clear()

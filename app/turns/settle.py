@@ -10,9 +10,11 @@ from app.channels.base import split_body
 from app.turns.claim import Claim
 from app.turns.commit import Interrupt, Settlement, TurnRecord
 from app.turns.graph_run import GraphResult
-from app.turns.plan import Action, TurnPlan
+from app.turns.hand_over import parked_reason
+from app.turns.plan import PARKED, Action, TurnPlan
 from app.turns.timers import Waiting, expiry_timer, next_timer
 from graphs.config import CLOSE, Assistant
+from graphs.nodes.handoff import HandoffRequest
 from graphs.state import Reply, Route
 
 log = structlog.get_logger()
@@ -33,9 +35,11 @@ def settle(claim: Claim, plan: TurnPlan, execution: Execution, now: datetime) ->
     """Return what the commit writes."""
     assistant = execution.assistant
     if execution.result is not None and assistant is not None:
-        return _settle_result(plan, execution.result, assistant, now)
-    if plan.action is Action.PARK and assistant is not None:
+        return _settle_result(claim, plan, execution.result, assistant, now)
+    if plan.action in (Action.PARK, Action.HAND_OVER) and assistant is not None:
         return _park(claim, plan, assistant, now)
+    if plan.action is Action.GIVE_BACK and assistant is not None:
+        return _give_back(plan, assistant, now)
     if plan.action is Action.EXPIRE:
         return Settlement("closed", plan.dispositions, record=TurnRecord(route=Route(to=CLOSE, why="expired")))
     return _skip(claim, plan, assistant, now)
@@ -62,7 +66,9 @@ def needs_expiry(claim: Claim) -> bool:
     return claim.status in ("waiting", "human") and claim.wake_for in (None, "expire")
 
 
-def _settle_result(plan: TurnPlan, result: GraphResult, assistant: Assistant, now: datetime) -> Settlement:
+def _settle_result(
+    claim: Claim, plan: TurnPlan, result: GraphResult, assistant: Assistant, now: datetime
+) -> Settlement:
     turn = result.state["turn"]
     notices = [i.payload["message"] for i in result.interrupts if i.payload["message"]]
     replies = [*turn["replies"], *(Reply(author="assistant", body=notice) for notice in notices)]
@@ -79,6 +85,7 @@ def _settle_result(plan: TurnPlan, result: GraphResult, assistant: Assistant, no
             usage=turn["usage"],
             interrupts=[_with_due_time(interrupt, assistant, now) for interrupt in result.interrupts],
             rating=turn.get("rating"),
+            error=parked_reason(claim) if plan.action is Action.HAND_OVER else result.problem,
         ),
     )
 
@@ -105,16 +112,32 @@ def _skip(claim: Claim, plan: TurnPlan, assistant: Assistant | None, now: dateti
 
 
 def _park(claim: Claim, plan: TurnPlan, assistant: Assistant, now: datetime) -> Settlement:
-    """Give the rows up and apologise. The conversation continues from its last committed checkpoint."""
+    """Give the rows up, where the graph cannot even hand the conversation over."""
     log.error("turn parked", conversation_id=str(claim.id), attempts=claim.attempts - 1)
-    timer = next_timer("contact", assistant, now)
-    error = f"parked after {claim.attempts - 1} attempts that ended with the worker, or with an error"
-    if claim.status == "bot" and all(item.kind == "timer" for item in claim.inbox):
-        # The contact wrote nothing, so there is nothing to apologise for.
+    error, handoff, text = parked_reason(claim), assistant.handoff, plan.operator_reply
+    if plan.action is Action.PARK:
+        timer = next_timer("contact", assistant, now)
         return Settlement("closed", plan.dispositions, timer, record=TurnRecord(error=error))
-    text = plan.operator_reply
-    reply = Reply(author="operator", body=text) if text else Reply(author="assistant", body=assistant.apology)
-    return Settlement("bot", plan.dispositions, timer, record=TurnRecord(replies=_split([reply]), error=error))
+    replies = [Reply(author="operator", body=text) if text else Reply(author="assistant", body=assistant.apology)]
+    if handoff.message:
+        replies.append(Reply(author="assistant", body=handoff.message))
+    request = HandoffRequest(kind="handoff", queue=handoff.queue, reason=error, message=handoff.message)
+    interrupt = _with_due_time(Interrupt(f"{PARKED}{claim.id}-{claim.epoch}", "handoff", request), assistant, now)
+    record = TurnRecord(replies=_split(replies), error=error, interrupts=[interrupt])
+    return Settlement("waiting", plan.dispositions, next_timer("handoff", assistant, now), record=record)
+
+
+def _give_back(plan: TurnPlan, assistant: Assistant, now: datetime) -> Settlement:
+    """End a parked conversation's handoff as the operator decided, or as the manifest says for a timeout."""
+    assert plan.decision is not None
+    closes = plan.decision.payload.get("action", assistant.handoff.on_timeout) == "close"
+    replies = [Reply(author="operator", body=plan.operator_reply)] if plan.operator_reply else []
+    if closes and assistant.lifecycle.goodbye:
+        replies.append(Reply(author="assistant", body=assistant.lifecycle.goodbye))
+    timer = next_timer("contact", assistant, now)
+    return Settlement(
+        "closed" if closes else "bot", plan.dispositions, timer, record=TurnRecord(replies=_split(replies))
+    )
 
 
 def _split(replies: Sequence[Reply]) -> list[Reply]:

@@ -95,8 +95,11 @@ class Turns:
                 return Execution()
             case Action.SKIP:
                 return Execution(await self._assistant_if_valid(claim) if needs_expiry(claim) else None)
-            case Action.PARK:
+            case Action.PARK | Action.GIVE_BACK:
                 return Execution((await self._version(claim)).assistant)
+            case Action.HAND_OVER:
+                version = await self._version(claim)
+                return Execution(version.assistant, await self._graphs.hand_over(claim, plan, version))
             case _:
                 version = await self._version(claim)
                 result = await self._graphs.run(claim, plan, version)

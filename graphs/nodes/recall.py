@@ -9,7 +9,7 @@ from graphs.answers import rating_in
 from graphs.config import Assistant
 from graphs.history import LOST
 from graphs.nodes.base import Node
-from graphs.state import State, Update, new_turn, replace_turn
+from graphs.state import State, TurnState, Update, new_turn, replace_turn
 
 
 def make_recall(assistant: Assistant) -> Node[Update]:
@@ -22,7 +22,7 @@ def make_recall(assistant: Assistant) -> Node[Update]:
             # Whoever starts the graph by hand, as in Studio, brings messages only.
             just_said = messages[_just_said(messages) :]
             update["turn"] = new_turn(said="\n".join(message.text for message in just_said))
-        elif state.get("csat") == "asked" and state["turn"]["event"] == "message":
+        elif state.get("csat") == "asked" and _says_something(state["turn"]):
             rating, more = rating_in(state["turn"]["said"])
             if more:
                 # What was to be rated is over, and stays so: the contact begins something new.
@@ -34,6 +34,11 @@ def make_recall(assistant: Assistant) -> Node[Update]:
         return update
 
     return recall
+
+
+def _says_something(turn: TurnState) -> bool:
+    """Return whether the turn answers a message of the contact. One that starts as a handoff does not."""
+    return turn["event"] == "message" and turn["handoff"] is None
 
 
 def kept_short_and_valid(messages: Sequence[BaseMessage], window: int) -> list[BaseMessage]:

@@ -32,6 +32,9 @@ def make_route(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
 
     async def route(state: State, runtime: Runtime[Context]) -> Command[str]:
         turn, context = state["turn"], runtime.context
+        if turn["handoff"] is not None:
+            # The turn was started to hand the conversation over.
+            return _goto(assistant, Route(to=HANDOFF, why=turn["handoff"]), turn, None)
         if turn["event"] == "reminder":
             return Command(goto="remind", update={"turn": replace_turn(turn, route=Route(to="remind", why="idle"))})
         choice = without_model(assistant, state, _heard(assistant, languages, state, context), context.over_limit)
@@ -91,7 +94,9 @@ def _goto(assistant: Assistant, choice: Route, turn: TurnState, flow: FlowState 
             goto=flow_node(to), update={"turn": turn, "flow": flow if waits else started(assistant.flows[to])}
         )
     if to == HANDOFF:
-        return Command(goto="handoff", update={"turn": replace_turn(turn, handoff=choice["why"]), "flow": None})
+        return Command(
+            goto="handoff", update={"turn": replace_turn(turn, route=choice, handoff=choice["why"]), "flow": None}
+        )
     return Command(goto="close" if to == CLOSE else "select_agent", update={"turn": turn, "flow": None})
 
 

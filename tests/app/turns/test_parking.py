@@ -6,10 +6,10 @@ import pytest
 
 from app.telemetry import Milestone
 from app.turns.turn import RETRY_AFTER
-from tests.app.turns.drivers import ask, decide, once, replies_to
+from tests.app.turns.drivers import ask, decide, drain, once, pending_interrupt, replies_to
 from tests.platform import Platform
 
-APOLOGY = "Desculpe, tive um problema."
+APOLOGY, HANDOFF = "Desculpe, tive um problema.", "Vou chamar uma pessoa."
 
 
 class Broken(Exception):
@@ -47,19 +47,24 @@ async def engine_is_idle(platform: Platform) -> bool:
     return platform.engine.in_flight == 0
 
 
-async def test_a_turn_that_always_fails_is_parked_with_an_apology(platform: Platform) -> None:
+async def test_a_turn_that_always_fails_is_handed_over(platform: Platform) -> None:
+    """Not even the graph's handoff can run, so no graph waits for the operator."""
     platform.at_milestone = always(Milestone.TURN_RUN)
     assert await attempts_until_parked(platform, "oi") == platform.settings.turn_attempts
-    assert await platform.delivered() == [APOLOGY]
+    assert await platform.delivered() == [APOLOGY, HANDOFF]
     turn = await platform.row("select turn, attempts, error, route from turns")
     assert (turn["turn"], turn["attempts"], turn["route"]) == (1, platform.settings.turn_attempts + 1, None)
     assert f"after {platform.settings.turn_attempts} attempts" in turn["error"]
     assert await platform.row("select disposition, turn from inbox") == {"disposition": "parked", "turn": 1}
-    assert await platform.row("select attempts, last_error, owner from conversations") == {
+    assert await platform.row("select status, attempts, owner, wake_for from conversations") == {
+        "status": "waiting",
         "attempts": 0,
-        "last_error": None,
         "owner": None,
+        "wake_for": "handoff_timeout",
     }
+    waiting = await pending_interrupt(platform)
+    assert (waiting["kind"], waiting["payload"]["queue"]) == ("handoff", "recepcao")
+    assert waiting["payload"]["reason"].endswith("an error: Broken")
 
 
 async def test_a_conversation_continues_after_a_parked_turn(platform: Platform) -> None:
@@ -67,9 +72,48 @@ async def test_a_conversation_continues_after_a_parked_turn(platform: Platform) 
     platform.at_milestone = always(Milestone.TURN_RUN)
     await attempts_until_parked(platform, "veneno")
     platform.at_milestone = None
-    assert (await ask(platform, "e agora?"))[0].endswith("e agora?")
+    assert await replies_to(platform, "alguém aí?") == []
+    await decide(platform, "return", "resolvido")
+    assert await replies_to(platform, "e agora?") == ["resolvido", "eco: e agora?"]
     turns = await platform.rows("select turn, error is null as well from turns order by turn")
-    assert turns == [{"turn": 1, "well": True}, {"turn": 2, "well": False}, {"turn": 3, "well": True}]
+    assert turns == [{"turn": number, "well": number != 2} for number in (1, 2, 3, 4)]
+
+
+async def test_an_operator_may_close_a_parked_conversation(platform: Platform) -> None:
+    platform.at_milestone = always(Milestone.TURN_RUN)
+    await attempts_until_parked(platform, "veneno")
+    platform.at_milestone = None
+    await decide(platform, "close", "até mais")
+    await drain(platform)
+    assert (await platform.delivered())[2:] == ["até mais", "Até logo!"]
+    assert await platform.row("select status from conversations") == {"status": "closed"}
+
+
+async def test_an_unreadable_checkpoint_is_set_aside(platform: Platform) -> None:
+    await ask(platform, "bom dia")
+    await platform.rows("update checkpoint_blobs set blob = '\\xc1', type = 'msgpack' where channel = 'messages'")
+    assert await replies_to(platform, "e agora?") == ["eco: e agora?"]
+    error = (await platform.rows("select error from turns order by turn"))[-1]["error"]
+    assert error.startswith("the saved state could not be read")
+    assert await replies_to(platform, "quantas mensagens?") == ["eco: quantas mensagens?"]
+    address = str((await platform.row("select id from conversations"))["id"])
+    threads = {row["thread_id"] for row in await platform.rows("select distinct thread_id from checkpoint_blobs")}
+    assert threads == {address, next(name for name in threads if name.startswith(f"{address}:aside:"))}
+    seen = await platform.control(platform.servers.model, "requests?limit=1")
+    assert "bom dia" in str(seen), "the model still reads the transcript"
+
+
+async def test_a_checkpoint_of_a_removed_node_is_handed_over(platform: Platform) -> None:
+    platform.at_milestone = once(Milestone.LEG_COMMITTED, _break)
+    await platform.say("quero marcar agora")
+    await platform.nudge()
+    await platform.until(lambda: engine_is_idle(platform), "the try to end")
+    await platform.rows("""update checkpoints set checkpoint = replace(replace(checkpoint::text,
+        'branch:to:run_tools', 'branch:to:gone'), 'run_tools', 'gone')::jsonb""")
+    platform.clock.advance(5)
+    await attempts_until_parked(platform)
+    assert await platform.delivered() == [APOLOGY, HANDOFF]
+    assert "GraphStuck" in (await pending_interrupt(platform))["payload"]["reason"]
 
 
 @pytest.mark.parametrize("point", [Milestone.TOOL_RUN, Milestone.TOOL_COMMITTED])
@@ -77,10 +121,11 @@ async def test_a_turn_parked_in_its_tools_blocks_no_later_turn(platform: Platfor
     """The last leg left a call without a result. Providers refuse such a history."""
     platform.at_milestone = always(point)
     await attempts_until_parked(platform, "quero marcar agora")
-    assert await platform.delivered() == [APOLOGY]
+    assert await platform.delivered() == [APOLOGY, HANDOFF]
     platform.at_milestone = None
+    await decide(platform, "return")
     for text in ("bom dia", "boa tarde"):
-        (reply,) = await ask(platform, text)
+        (reply,) = await replies_to(platform, text)
         assert reply.endswith(text)
     assert await platform.row("select status from conversations") == {"status": "bot"}
 
@@ -124,16 +169,16 @@ def _break() -> None:
     raise Broken
 
 
-async def test_a_parked_decision_returns_the_conversation_to_the_bot(platform: Platform) -> None:
+async def test_a_parked_decision_is_asked_for_again(platform: Platform) -> None:
     await replies_to(platform, "socorro")
     platform.at_milestone = always(Milestone.TURN_RUN)
     await decide(platform, "return", "já volto")
     await attempts_until_parked(platform)
     platform.at_milestone = None
-    assert (await platform.delivered())[-1] == "já volto", "the operator's words are owed to the contact"
-    assert await platform.row("select status, wake_for from conversations") == {"status": "bot", "wake_for": "idle"}
-    assert await platform.rows("select 1 from interrupts where resolved_at is null") == []
-    (reply,) = await ask(platform, "e agora?")
+    assert (await platform.delivered())[-2:] == ["já volto", HANDOFF], "the operator's words are owed to the contact"
+    assert await platform.row("select status from conversations") == {"status": "waiting"}
+    await decide(platform, "return")
+    (reply,) = await replies_to(platform, "e agora?")
     assert reply.endswith("e agora?")
 
 

@@ -148,7 +148,7 @@ def test_words_that_the_graph_says_are_not_passed_on_as_well() -> None:
 
 def test_words_of_a_turn_that_is_given_up_are_passed_on() -> None:
     todo = plan_turn(claim(items("message", "words"), "waiting", attempts=ATTEMPTS + 1), ATTEMPTS)
-    assert (todo.action, todo.operator_reply) == (Action.PARK, "oi")
+    assert (todo.action, todo.operator_reply) == (Action.HAND_OVER, "oi")
 
 
 @pytest.mark.parametrize("names", ["message", "decision", "idle", "expire", "handoff_timeout", "message idle decision"])
@@ -203,9 +203,10 @@ def test_rows_that_another_turn_began_are_new_again() -> None:
 def test_too_many_attempts_park_all_rows_of_the_turn(status: str, names: str, turn: int | None) -> None:
     inbox = items(*names.split(), turn=turn)
     todo = plan_turn(claim(inbox, status, attempts=ATTEMPTS), ATTEMPTS)
-    assert todo.action is not Action.PARK
+    assert todo.action not in (Action.PARK, Action.HAND_OVER)
     given_up = plan_turn(claim(inbox, status, attempts=ATTEMPTS + 1), ATTEMPTS)
-    assert (given_up.action, set(given_up.dispositions.values())) == (Action.PARK, {"parked"})
+    action = Action.PARK if names == "idle" else Action.HAND_OVER
+    assert (given_up.action, set(given_up.dispositions.values())) == (action, {"parked"})
     assert set(given_up.dispositions) == set(todo.dispositions)
 
 
