@@ -18,7 +18,7 @@ from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
 from app.crypto import SecretBox
-from app.db import DB_UNAVAILABLE, Database, Role
+from app.db import Database, DatabaseUnavailable, Role
 from app.errors import WebhookRefused
 from app.identity.service import Channels
 from app.inbox.service import Inbox
@@ -30,6 +30,9 @@ from app.webhooks.twilio import TwilioWebhooks, WebhookDependencies
 log = structlog.get_logger()
 
 AnyRequest = Request[Any, Any, Any]
+
+RETRY_AFTER = 5
+"""Seconds after which a caller may try again while Postgres is unavailable."""
 
 REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
 
@@ -68,7 +71,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: Mile
         exception_handlers={
             WebhookRefused: _refused,
             HTTPException: _http_error,
-            **dict.fromkeys((*DB_UNAVAILABLE, TimeoutError), _away),
+            **dict.fromkeys((DatabaseUnavailable, TimeoutError), _away),
             Exception: _unexpected,
         },
         lifespan=[running],
@@ -89,8 +92,9 @@ def _refused(request: AnyRequest, error: WebhookRefused) -> Response[dict[str, s
 
 
 def _away(request: AnyRequest, error: Exception) -> Response[dict[str, str]]:
-    log.error("postgres is away", path=request.scope["path"], error=type(error).__name__)
-    return Response({"error": "not stored: try again"}, status_code=503)
+    log.error("postgres is away", path=request.scope["path"], error=str(error) or type(error).__name__)
+    headers = {"Retry-After": str(RETRY_AFTER)}
+    return Response({"error": "not stored: try again"}, status_code=503, headers=headers)
 
 
 def _http_error(request: AnyRequest, error: HTTPException) -> Response[dict[str, str]]:

@@ -50,7 +50,7 @@ def apply(database_url: str, migrations: list[Migration] | None = None) -> Itera
     Waits for another process that is migrating. Each file runs in a transaction that waits at most five seconds for
     a table lock, so that a busy table is not blocked. Raises EditedMigrationError, psycopg.Error.
     """
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with psycopg.connect(database_url, autocommit=True, target_session_attrs="read-write") as connection:
         connection.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))
         connection.execute("set client_min_messages = warning")
         connection.execute(HISTORY)

@@ -14,7 +14,7 @@ import structlog
 from app.assistants.service import Assistants
 from app.clock import Clock
 from app.config import Settings
-from app.db import DB_UNAVAILABLE
+from app.db import DatabaseUnavailable
 from app.outbox.queries import OutboxRow
 from app.telemetry import Milestone
 from app.turns.claim import Claim, Unclaimed, claim_conversation
@@ -51,7 +51,7 @@ class Turns:
         self._on_milestone = tools.on_milestone
 
     async def take(self, tenant_id: UUID, conversation_id: UUID, owner: int) -> Outcome:
-        """Take one turn if one is due. Raises psycopg.OperationalError when Postgres is unavailable for the claim."""
+        """Take one turn if one is due. Raises DatabaseUnavailable for the claim."""
         now = self._clock()
         stale = now - timedelta(seconds=self._settings.lease)
         async with self._db.statement(tenant_id) as tx:
@@ -65,9 +65,9 @@ class Turns:
         except asyncio.CancelledError:
             await self._release(claim, "interrupted", 0.0, forgive=True)
             raise
-        except DB_UNAVAILABLE as error:
-            log.warning("turn interrupted", conversation_id=str(claim.id), error=type(error).__name__)
-            return await self._release(claim, type(error).__name__, RETRY_AFTER[0], forgive=True)
+        except DatabaseUnavailable as error:
+            log.warning("turn interrupted", conversation_id=str(claim.id), error=str(error))
+            return await self._release(claim, str(error), RETRY_AFTER[0], forgive=True)
         except Exception as error:
             # A graph, a tool or a statement failed. The outermost handler of a turn retries all of these alike.
             log.exception("turn failed", conversation_id=str(claim.id), attempts=claim.attempts)
@@ -145,9 +145,9 @@ class Turns:
             async with self._db.statement(claim.tenant_id) as tx:
                 # If fenced, release does nothing; the next claim reports it.
                 await release(tx, claim, error, retry_at, forgive=forgive)
-        except DB_UNAVAILABLE as failure:
+        except DatabaseUnavailable as failure:
             # The worker's advisory lock is lost together with Postgres, so a sweep finds the conversation.
-            log.warning("release failed", conversation_id=str(claim.id), error=type(failure).__name__)
+            log.warning("release failed", conversation_id=str(claim.id), error=str(failure))
         return Released(retry_at)
 
 
