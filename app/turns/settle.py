@@ -106,9 +106,9 @@ def _skip(claim: Claim, plan: TurnPlan, assistant: Assistant | None, now: dateti
 
 def _park(claim: Claim, plan: TurnPlan, assistant: Assistant, now: datetime) -> Settlement:
     """Give the rows up and apologise. The conversation continues from its last committed checkpoint."""
-    log.error("turn parked", conversation_id=str(claim.id), attempts=claim.attempts - 1)
+    log.error("turn parked", conversation_id=str(claim.id), attempts=claim.attempts - 1, reason=claim.last_error)
     timer = next_timer("contact", assistant, now)
-    error = f"parked after {claim.attempts - 1} attempts that ended with the worker, or with an error"
+    error = f"parked after {claim.attempts - 1} attempts: {claim.last_error or 'the worker ended'}"
     if claim.status == "bot" and all(item.kind == "timer" for item in claim.inbox):
         # The contact wrote nothing, so there is nothing to apologise for.
         return Settlement("closed", plan.dispositions, timer, record=TurnRecord(error=error))
