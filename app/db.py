@@ -22,7 +22,9 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
+import migrations
 from app.errors import ConfigurationError
+from migrations import AppliedMigration
 
 log = structlog.get_logger()
 
@@ -281,11 +283,30 @@ async def connect(url: str) -> AsyncConnection[Any]:
 NO_TABLES = "Postgres answers, but has none of our tables: run `recado migrate`"
 
 
-async def problem(url: str) -> str | None:
-    """Return why Postgres cannot be used, without the password, or None. Waits up to five seconds."""
+async def schema_problem(database: Database) -> str | None:
+    """Return why this code cannot work with the schema, or None. Raises DatabaseUnavailable."""
+    async with database.statement() as tx:
+        try:
+            return migrations.schema_problem(await tx.all(AppliedMigration, migrations.APPLIED, {}))
+        except psycopg.errors.UndefinedTable:
+            return NO_TABLES
+        except psycopg.errors.InsufficientPrivilege:
+            # The migration that allows to read the table is missing.
+            return migrations.schema_problem([])
+
+
+async def problem(url: str, *, migrated: bool = True) -> str | None:
+    """Return why Postgres cannot be used, without the password, or None. Waits up to five seconds.
+
+    The schema must be one that this code works with, unless `migrated` is False.
+    """
     try:
         async with asyncio.timeout(5), await connect(url) as connection:
-            await connection.execute("select from schema_migrations limit 1")
+            if not migrated:
+                return None
+            async with connection.cursor(row_factory=class_row(AppliedMigration)) as cursor:
+                applied = await (await cursor.execute(migrations.APPLIED)).fetchall()
+            return migrations.schema_problem(applied)
     except psycopg.errors.UndefinedTable:
         return NO_TABLES
     except psycopg.ProgrammingError as error:
@@ -295,7 +316,6 @@ async def problem(url: str) -> str | None:
         return "DATABASE_URL is malformed: it must look like postgresql://user:password@host/recado"
     except (OSError, psycopg.Error, TimeoutError) as error:
         return f"Postgres does not answer: {error or type(error).__name__}"
-    return None
 
 
 def require(url: str) -> None:

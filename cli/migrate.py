@@ -15,8 +15,8 @@ from app.errors import ConfigurationError, RecadoError
 def command() -> None:
     """Bring the database's tables up to date."""
     settings = Settings.from_environment(required=("DATABASE_URL",))
-    found = asyncio.run(db.problem(settings.database_url))
-    if found not in (None, db.NO_TABLES):
+    found = asyncio.run(db.problem(settings.database_url, migrated=False))
+    if found is not None:
         raise ConfigurationError(found)
     applied = 0
     try:

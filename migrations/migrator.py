@@ -1,6 +1,7 @@
 """Apply the numbered SQL files of this folder."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -20,16 +21,38 @@ create table if not exists schema_migrations (
 """
 
 
+HEADER = "-- migration:"
+"""The beginning of a file's first line that declares how the migration is applied, and with which code it works."""
+CODE_SINCE = "code since "
+OPTION = re.compile(rf"{CODE_SINCE}\d{{4}}")
+
+
 class EditedMigrationError(Exception):
     """An applied file has changed. Restore it, and write a new file."""
 
 
 @dataclass(frozen=True)
 class Migration:
-    """One SQL file. `sha256` is the hash of its text."""
+    """One SQL file. Its first line may declare `code since 0012`: older code does not work with the new schema."""
 
     name: str
     text: str
+
+    @property
+    def oldest_code(self) -> str | None:
+        """The number of the newest migration that code must have to work with this one. None: any code works."""
+        since = [option.removeprefix(CODE_SINCE) for option in self._options if option.startswith(CODE_SINCE)]
+        return since[0] if since else None
+
+    @property
+    def _options(self) -> list[str]:
+        first, _, _ = self.text.partition("\n")
+        if not first.startswith(HEADER):
+            return []
+        options = [option.strip() for option in first.removeprefix(HEADER).split(",")]
+        if unknown := [option for option in options if not OPTION.fullmatch(option)]:
+            raise ValueError(f"{self.name}: the first line declares {unknown[0]!r}, which is not known")
+        return options
 
     @property
     def sha256(self) -> str:
@@ -38,7 +61,7 @@ class Migration:
 
 
 def available() -> list[Migration]:
-    """Return every migration of this package, in order."""
+    """Return every migration of this package, in order. Raises ValueError for a first line that is not understood."""
     folder = resources.files("migrations")
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
     return [Migration(file.name, file.read_text("utf-8")) for file in files]
@@ -76,6 +99,14 @@ def _apply_one(connection: psycopg.Connection[Any], migration: Migration) -> Non
     with connection.transaction():
         connection.execute("set local lock_timeout = '5s'")
         connection.execute(migration.text)
+        _record(connection, migration)
+
+
+def _record(connection: psycopg.Connection[Any], migration: Migration) -> None:
+    connection.execute(
+        "insert into schema_migrations (name, sha256) values (%s, %s)", (migration.name, migration.sha256)
+    )
+    if migration.oldest_code is not None:
         connection.execute(
-            "insert into schema_migrations (name, sha256) values (%s, %s)", (migration.name, migration.sha256)
+            "update schema_migrations set oldest_code = %s where name = %s", (migration.oldest_code, migration.name)
         )
