@@ -26,7 +26,7 @@ from app.channels.base import (
 )
 from app.clock import Clock
 from app.config import Settings
-from app.db import DB_UNAVAILABLE, Database
+from app.db import Database, DatabaseUnavailable
 from app.errors import RecadoError
 from app.identity.service import Channels
 from app.outbox import queries
@@ -123,9 +123,9 @@ class Sender:
             row = head or await self._claim(tenant_id, conversation_id, owner, lost)
             while row is not None:
                 row = await self._one(tenant_id, owner, row)
-        except DB_UNAVAILABLE as error:
+        except DatabaseUnavailable as error:
             # The row stays as it is; a sweep takes it up when its owner is gone or has lost it.
-            log.warning("delivery interrupted", conversation_id=str(conversation_id), error=type(error).__name__)
+            log.warning("delivery interrupted", conversation_id=str(conversation_id), error=str(error))
         except Exception:
             log.exception("delivery failed", conversation_id=str(conversation_id))
         finally:

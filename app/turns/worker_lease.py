@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 
 from app import db
 from app.clock import Clock
-from app.db import Database, Transaction
+from app.db import Database, DatabaseUnavailable, Transaction
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ class WorkerLease:
         self.worker_id: int | None = None
 
     async def start(self) -> None:
-        """Acquire the lock, and keep it from then on. Raises psycopg.Error when Postgres is unavailable."""
+        """Acquire the lock, and keep it from then on. Raises psycopg.Error, DatabaseUnavailable."""
         await self._acquire()
         self._keeper = asyncio.create_task(self._keep())
 
@@ -79,12 +79,18 @@ class WorkerLease:
                 if self._connection is None:
                     await self._acquire()
                 else:
-                    async with asyncio.timeout(CHECK_TIMEOUT):
-                        await self._connection.execute("select 1")
-            except (psycopg.Error, OSError, TimeoutError) as error:
+                    await self._check(self._connection)
+            except (psycopg.Error, DatabaseUnavailable, OSError, TimeoutError) as error:
                 log.warning("worker lease lost", error=type(error).__name__)
                 self.worker_id = None
                 await self._disconnect()
+
+    async def _check(self, connection: AsyncConnection[Any]) -> None:
+        """Raise ReadOnlySqlTransaction after a failover: the lock on the former primary is not seen on the new one."""
+        async with asyncio.timeout(CHECK_TIMEOUT):
+            cursor = await connection.execute("show transaction_read_only")
+            if await cursor.fetchone() == ("on",):
+                raise psycopg.errors.ReadOnlySqlTransaction
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
