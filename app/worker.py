@@ -52,6 +52,7 @@ async def engine(
             api_url=settings.twilio_api_url,
             callback_url=settings.public_url + STATUS_PATH,
             timeout=settings.send_timeout,
+            clock=clock,
         )
         box = SecretBox(settings.secret_key)
         channels = Channels(system, box)

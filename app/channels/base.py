@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import timedelta
 from typing import Any, Protocol
 
 MAX_BODY = 1600
@@ -83,6 +83,15 @@ class Unknown:
 SendResult = Accepted | NotSent | Refused | Unknown
 
 
+@dataclass(frozen=True)
+class ListedMessage:
+    """A message that the provider has. `age` is the time since its creation, by the provider's clock alone."""
+
+    provider_sid: str
+    same_text: bool
+    age: timedelta
+
+
 class LookupFailed(Exception):
     """The look-up failed, so the state of the message is still unknown."""
 
@@ -94,8 +103,8 @@ class Gateway(Protocol):
         """Send a message. Never raises for errors of the provider or the network."""
         ...
 
-    async def find(self, message: OutgoingMessage, *, since: datetime) -> list[str]:
-        """Return the provider's ids of messages with this content that were created at or after `since`.
+    async def find(self, message: OutgoingMessage) -> list[ListedMessage]:
+        """Return the provider's latest messages from this sender to this recipient, newest first.
 
         Raises LookupFailed.
         """

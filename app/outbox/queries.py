@@ -151,12 +151,18 @@ async def renew(tx: Transaction, row_id: int, owner: int, now: datetime) -> bool
     return row is not None
 
 
-async def taken_sids(tx: Transaction, provider_sids: list[str]) -> set[str]:
-    """Return those of the provider's ids that belong to a row."""
+async def rows_of_sids(tx: Transaction, provider_sids: list[str]) -> dict[str, int]:
+    """Return the row of each of the provider's ids that belongs to one, by an answer, a look-up or a callback."""
     rows = await tx.all(
-        dict, "select provider_sid from outbox where provider_sid = any(%(sids)s)", {"sids": provider_sids}
+        dict,
+        """select provider_sid, outbox_id as row_id, 1 as precedence from status_callbacks
+           where provider_sid = any(%(sids)s)
+           union
+           select provider_sid, id, 2 from outbox where provider_sid = any(%(sids)s)
+           order by precedence""",
+        {"sids": provider_sids},
     )
-    return {row["provider_sid"] for row in rows}
+    return {row["provider_sid"]: row["row_id"] for row in rows}
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from app.db import DB_UNAVAILABLE, Database
 from app.errors import RecadoError
 from app.identity.service import Channels
 from app.outbox import queries
+from app.outbox.lookup import match_listed
 from app.outbox.queries import Claimer, OutboxRow, SendOutcome
 from app.telemetry import Milestone, MilestoneHook
 
@@ -193,7 +194,7 @@ class Sender:
             case Unknown(reason):
                 return SendOutcome("unknown", error_code=reason, retry_at=self._clock() + self._settle_after)
 
-    async def _look_up(self, tenant_id: UUID, row: OutboxRow, message: OutgoingMessage) -> SendOutcome:
+    async def _look_up(self, tenant_id: UUID, row: OutboxRow, wanted: OutgoingMessage) -> SendOutcome:
         """Look up a row whose POST was never answered.
 
         Only a list that is read after the provider had time to show the message proves that it is missing.
@@ -202,16 +203,15 @@ class Sender:
         if now < (settled := row.attempted_at + self._settle_after):
             return SendOutcome("unknown", retry_at=settled)
         try:
-            found = await self._gateway.find(message, since=row.attempted_at)
+            listed = await self._gateway.find(wanted)
         except LookupFailed as error:
             if now > row.attempted_at + self._give_up_unknown:
                 return SendOutcome("unknown", error_code=str(error), parked=True)
             return SendOutcome("unknown", error_code=str(error), retry_at=self._later(row.attempts, None))
         async with self._db.statement(tenant_id) as tx:
-            taken = await queries.taken_sids(tx, found)
-        free = [sid for sid in found if sid not in taken]
-        if free:
-            return SendOutcome("sent", provider_sid=free[-1])
+            rows = await queries.rows_of_sids(tx, [message.provider_sid for message in listed])
+        if found := match_listed(row.id, listed, rows, now - row.attempted_at):
+            return SendOutcome("sent", provider_sid=found)
         if row.attempts == 1:
             return SendOutcome("retrying", retry_at=now)
         return self._try_later(row, "never answered, and not there")

@@ -160,17 +160,35 @@ class TestEqualTexts:
         await rows.until(platform, made[2], "sent", hurry=0.5)
         await self.once_each(platform, made, "ok")
 
-    async def test_an_old_message_with_the_same_text_is_not_adopted(self, platform: Platform) -> None:
-        """Nobody knows its row any more, and yet it is not this one: it was there before the post."""
+    async def test_a_message_from_before_the_attempt_is_not_adopted(self, platform: Platform) -> None:
+        """No row knows it, and it is older than the attempt."""
         async with rows.scripted_worker(platform) as twilio:
-            platform.clock.advance(-30)
+            platform.clock.advance(-300)
             old = listing(platform, (f"SM{uuid.uuid4().hex}", "ok"))
-            platform.clock.advance(30)
+            platform.clock.advance(300)
             (outbox_id,) = await unanswered(platform, twilio, "ok")
             twilio.listing = old
             platform.clock.advance(SETTLED)
             await rows.until(platform, outbox_id, "sent", hurry=0.5)
             assert twilio.posted == ["ok", "ok"]
+
+    async def test_a_message_older_than_an_earlier_row_is_not_adopted(self, platform: Platform) -> None:
+        """No row knows it, and the contact's earlier row was posted after it."""
+        async with rows.scripted_worker(platform) as twilio:
+            conversation = await rows.conversation(platform)
+            (earlier,) = await rows.queue(platform, conversation, "um")
+            known = (await rows.until(platform, earlier, "sent"))["provider_sid"]
+            twilio.answers.append(refused(500, 20500))
+            (outbox_id,) = await rows.queue(platform, conversation, "ok")
+            await rows.until(platform, outbox_id, "unknown")
+            platform.clock.advance(-5)
+            old = listing(platform, (f"SM{uuid.uuid4().hex}", "ok"))
+            platform.clock.advance(5)
+            twilio.listing = listing(platform, (known, "um"))
+            twilio.listing.body["messages"] += old.body["messages"]
+            platform.clock.advance(SETTLED)
+            await rows.until(platform, outbox_id, "sent", hurry=0.5)
+            assert twilio.posted == ["um", "ok", "ok"]
 
     @pytest.mark.parametrize("lost", [0, 1, 2])
     async def test_two_conversations_of_one_contact_share_no_message(self, platform: Platform, lost: int) -> None:
@@ -197,6 +215,17 @@ async def test_concurrent_lookups_never_share_a_message(platform: Platform) -> N
         adopted = [(await rows.until(platform, outbox_id, "sent"))["provider_sid"] for outbox_id in made]
         assert sorted(adopted) == sorted(sids)
         assert twilio.posted == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("ahead", [0.0, 5.0, 3600.0, -5.0, -3600.0])
+async def test_a_wrong_clock_of_ours_delivers_nothing_twice(platform: Platform, ahead: float) -> None:
+    platform.clock.advance(ahead)
+    await faulty(platform, "p_drop", callbacks=False)
+    (outbox_id,) = await rows.queue(platform, await rows.conversation(platform), "Sua consulta foi marcada.")
+    await rows.until(platform, outbox_id, "unknown")
+    platform.clock.advance(SETTLED)
+    found = await rows.until(platform, outbox_id, "sent", hurry=0.5)
+    assert [sid for sid, _ in await twilio_has(platform)] == [found["provider_sid"]]
 
 
 async def test_white_space_that_twilio_changes_does_not_hide_a_message(platform: Platform) -> None:
