@@ -11,10 +11,10 @@ from app.db import Transaction
 
 @dataclass(frozen=True)
 class OutboxRow:
-    """The first open row of an outbox, claimed by this worker: `sending` to be posted, `unknown` to be looked up."""
+    """The first open row of a contact, claimed by this worker: `sending` to be posted, `unknown` to be looked up."""
 
     id: int
-    conversation_id: UUID
+    contact_id: UUID
     channel_id: UUID
     recipient: str
     body: str
@@ -24,11 +24,12 @@ class OutboxRow:
     status: str
 
 
-# Only the oldest open row of a conversation may be claimed: while it is not settled, nothing overtakes it.
+# Only the oldest open row of a contact may be claimed: while it is not settled, nothing overtakes it. A contact sees
+# one thread, however many conversations there are.
 _CLAIM_HEAD: LiteralString = """
 head as (
     select id, status, owner = %(owner)s and not (id = any(%(posted)s)) as never_posted from outbox
-    where conversation_id = %(conversation_id)s and id is distinct from %(id)s and %(take_next)s
+    where contact_id = %(contact_id)s and id is distinct from %(id)s and %(take_next)s
         and status in ('queued', 'sending', 'retrying', 'unknown') and parked_at is null
     order by id limit 1 for update
 ),
@@ -52,12 +53,11 @@ claimed as (
             or o.owner not in (select id from live_workers)
         )
         and (head.status = 'sending' or o.retry_at is null or o.retry_at <= %(now)s)
-    returning o.id, o.conversation_id, o.body, o.attempts, o.attempted_at, o.created_at, o.status
+    returning o.id, o.contact_id, o.body, o.attempts, o.attempted_at, o.created_at, o.status
 )
-select claimed.*, c.channel_id, contacts.address as recipient
+select claimed.*, contacts.channel_id, contacts.address as recipient
 from claimed
-join conversations c on c.id = claimed.conversation_id
-join contacts on contacts.id = c.contact_id
+join contacts on contacts.id = claimed.contact_id
 """
 
 CLAIM: LiteralString = f"with {_CLAIM_HEAD}"
@@ -94,12 +94,12 @@ class Claimer:
     posted: list[int]
 
 
-async def claim_head(tx: Transaction, conversation_id: UUID, claimer: Claimer) -> OutboxRow | None:
-    """Claim the oldest open row, if it is due and no live worker owns it.
+async def claim_head(tx: Transaction, contact_id: UUID, claimer: Claimer) -> OutboxRow | None:
+    """Claim the oldest open row of a contact, if it is due and no live worker owns it.
 
     A row found `sending` is returned as `unknown`, unless this worker claimed it and has never posted it.
     """
-    parameters = {"conversation_id": conversation_id, "id": None, "take_next": True}
+    parameters = {"contact_id": contact_id, "id": None, "take_next": True}
     return await tx.one(OutboxRow, CLAIM, parameters | vars(claimer))
 
 
@@ -131,7 +131,7 @@ async def settle(tx: Transaction, row: OutboxRow, settlement: SendOutcome, claim
         OutboxRow,
         SETTLE_AND_CLAIM_NEXT,
         {
-            "conversation_id": row.conversation_id,
+            "contact_id": row.contact_id,
             "id": row.id,
             "take_next": settlement.final,
             **vars(settlement),
@@ -166,39 +166,46 @@ async def rows_of_sids(tx: Transaction, provider_sids: list[str]) -> dict[str, i
 
 
 @dataclass(frozen=True)
-class Undelivered:
-    """A conversation whose outbox has a row to take."""
+class UnsentContact:
+    """A contact that has a row to take."""
 
     tenant_id: UUID
-    conversation_id: UUID
+    contact_id: UUID
+
+
+@dataclass(frozen=True)
+class InHand:
+    """What this worker works on: conversations whose turn may be claiming a row, and contacts whose rows it sends."""
+
+    turns: list[UUID]
+    drains: list[UUID]
 
 
 async def sweep(
-    tx: Transaction, claimer: Claimer, before: datetime, in_hand: list[UUID], limit: int
-) -> list[Undelivered]:
-    """Return conversations whose oldest open row is due and not owned. Rows changed after `before` are left out.
-
-    `in_hand`: conversations whose rows a task of this worker holds.
-    """
+    tx: Transaction, claimer: Claimer, before: datetime, in_hand: InHand, limit: int
+) -> list[UnsentContact]:
+    """Return contacts whose oldest open row is due and not owned. Rows changed after `before` are left out."""
     return await tx.all(
-        Undelivered,
+        UnsentContact,
         """with live as materialized (select id from live_workers),
            heads as (
-               select distinct on (conversation_id) tenant_id, conversation_id, status, owner, retry_at, updated_at
+               select distinct on (contact_id)
+                   tenant_id, contact_id, conversation_id, status, owner, retry_at, updated_at
                from outbox
                where status in ('queued', 'sending', 'retrying', 'unknown') and parked_at is null
-               order by conversation_id, id
+               order by contact_id, id
            )
-           select tenant_id, conversation_id from heads
+           select tenant_id, contact_id from heads
            where (
                    (owner is null and updated_at < %(before)s)
                    or owner not in (select id from live)
                    or updated_at < %(stale)s
-                   or (owner = %(owner)s and updated_at < %(lost)s and not (conversation_id = any(%(in_hand)s)))
+                   or (owner = %(owner)s and updated_at < %(lost)s
+                       and not (conversation_id = any(%(turns)s) or contact_id = any(%(drains)s)))
                )
                and (status = 'sending' or retry_at is null or retry_at <= %(now)s)
            order by updated_at limit %(limit)s""",
-        {**vars(claimer), "before": before, "in_hand": in_hand, "limit": limit},
+        {**vars(claimer), "before": before, **vars(in_hand), "limit": limit},
     )
 
 

@@ -1,4 +1,4 @@
-"""Send the outbox: in order for each conversation, each row once.
+"""Send the outbox: in order for each contact, each row once.
 
 A row is posted only from `queued` or `retrying`. If the answer is lost, the row is `unknown`. Only the provider's list,
 or a callback with the row's id, decides whether it is posted again.
@@ -31,7 +31,7 @@ from app.errors import RecadoError
 from app.identity.service import Channels
 from app.outbox import queries
 from app.outbox.lookup import match_listed
-from app.outbox.queries import Claimer, OutboxRow, SendOutcome
+from app.outbox.queries import Claimer, InHand, OutboxRow, SendOutcome
 from app.telemetry import Milestone, MilestoneHook
 
 log = structlog.get_logger()
@@ -48,13 +48,13 @@ PATIENCE = 30.0
 FRESH = timedelta(seconds=1)
 """A sweep leaves a row that has just changed to the worker that changed it."""
 SWEEP_LIMIT = 200
-"""Conversations that one sweep takes."""
+"""Contacts that one sweep takes."""
 
 POSTS_AT_ONCE = 100
 
 
 class Sender:
-    """Drains outboxes: one task for each conversation."""
+    """Sends the rows of contacts: one task for each contact."""
 
     def __init__(
         self,
@@ -82,35 +82,35 @@ class Sender:
     def deliver(
         self,
         tenant_id: UUID,
-        conversation_id: UUID,
+        contact_id: UUID,
         owner: int,
         head: OutboxRow | None = None,
         *,
         lost: datetime | None = None,
     ) -> None:
-        """Drain a conversation's outbox, starting with a row that is already claimed, if given.
+        """Send a contact's rows, starting with a row that is already claimed, if given.
 
-        If a drain of the conversation is running, it continues with that row. Rows that this worker claimed before
+        If a drain of the contact is running, it continues with that row. Rows that this worker claimed before
         `lost` are in no task's hands, and may be claimed again.
         """
-        if conversation_id not in self._draining:
-            drain = self._drain(tenant_id, conversation_id, owner, head, lost)
-            self._draining[conversation_id] = asyncio.create_task(drain)
-        elif head is not None or conversation_id not in self._next:
-            self._next[conversation_id] = (owner, head)
+        if contact_id not in self._draining:
+            drain = self._drain(tenant_id, contact_id, owner, head, lost)
+            self._draining[contact_id] = asyncio.create_task(drain)
+        elif head is not None or contact_id not in self._next:
+            self._next[contact_id] = (owner, head)
 
-    async def sweep(self, system: Database, owner: int, in_hand: Collection[UUID]) -> None:
+    async def sweep(self, system: Database, owner: int, turns: Collection[UUID]) -> None:
         """Deliver what nobody delivers: a retry, a dead worker's rows, and rows whose claim was lost on the wire.
 
-        `in_hand`: conversations whose turn may be claiming a row.
+        `turns`: conversations whose turn may be claiming a row.
         """
         now = self._clock()
         by = self._claimer(owner, now, lost=now)
-        busy = [*in_hand, *self._draining]
+        in_hand = InHand(turns=list(turns), drains=list(self._draining))
         async with system.statement() as tx:
-            found = await queries.sweep(tx, by, now - FRESH, busy, SWEEP_LIMIT)
+            found = await queries.sweep(tx, by, now - FRESH, in_hand, SWEEP_LIMIT)
         for unsent in found:
-            self.deliver(unsent.tenant_id, unsent.conversation_id, owner, lost=now)
+            self.deliver(unsent.tenant_id, unsent.contact_id, owner, lost=now)
 
     async def close(self) -> None:
         """Wait for the drains that run."""
@@ -118,28 +118,26 @@ class Sender:
             await asyncio.wait(list(self._draining.values()))
 
     async def _drain(
-        self, tenant_id: UUID, conversation_id: UUID, owner: int, head: OutboxRow | None, lost: datetime | None
+        self, tenant_id: UUID, contact_id: UUID, owner: int, head: OutboxRow | None, lost: datetime | None
     ) -> None:
         try:
-            row = head or await self._claim(tenant_id, conversation_id, owner, lost)
+            row = head or await self._claim(tenant_id, contact_id, owner, lost)
             while row is not None:
                 row = await self._one(tenant_id, owner, row)
         except DB_UNAVAILABLE as error:
             # The row stays as it is; a sweep takes it up when its owner is gone or has lost it.
-            log.warning("delivery interrupted", conversation_id=str(conversation_id), error=type(error).__name__)
+            log.warning("delivery interrupted", contact_id=str(contact_id), error=type(error).__name__)
         except Exception:
-            log.exception("delivery failed", conversation_id=str(conversation_id))
+            log.exception("delivery failed", contact_id=str(contact_id))
         finally:
             # No await since the last look, so a call of `deliver` finds either a drain to leave word with, or none.
-            del self._draining[conversation_id]
-            if waiting := self._next.pop(conversation_id, None):
-                self.deliver(tenant_id, conversation_id, *waiting)
+            del self._draining[contact_id]
+            if waiting := self._next.pop(contact_id, None):
+                self.deliver(tenant_id, contact_id, *waiting)
 
-    async def _claim(
-        self, tenant_id: UUID, conversation_id: UUID, owner: int, lost: datetime | None
-    ) -> OutboxRow | None:
+    async def _claim(self, tenant_id: UUID, contact_id: UUID, owner: int, lost: datetime | None) -> OutboxRow | None:
         async with self._db.statement(tenant_id) as tx:
-            return await queries.claim_head(tx, conversation_id, self._claimer(owner, self._clock(), lost))
+            return await queries.claim_head(tx, contact_id, self._claimer(owner, self._clock(), lost))
 
     def _claimer(self, owner: int, now: datetime, lost: datetime | None = None) -> Claimer:
         return Claimer(owner, now, stale=now - self._lease, lost=lost, posted=list(self._posted))

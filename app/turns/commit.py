@@ -163,7 +163,7 @@ fenced as (
         folded_usage = case when %(turns)s > 0 then null else c.folded_usage end
     where c.id = %(conversation_id)s and c.owner = %(owner)s and c.epoch = %(epoch)s
         and (c.pending <= %(known)s or not %(unless_new_rows)s)
-    returning c.id, c.tenant_id, c.turn, c.pending, c.due_at, c.version_id
+    returning c.id, c.tenant_id, c.contact_id, c.turn, c.pending, c.due_at, c.version_id
 ),
 consumed as (
     update inbox set
@@ -180,20 +180,21 @@ CONSUME: LiteralString = f"with {_FENCED} select turn, pending, due_at, null::bi
 _RECORD: LiteralString = """
 spoken as (
     insert into outbox (
-        tenant_id, conversation_id, turn, author, body, status, owner, attempts, attempted_at, created_at, updated_at
+        tenant_id, conversation_id, contact_id, turn, author, body, status, owner, attempts, attempted_at, created_at,
+        updated_at
     )
-    select fenced.tenant_id, fenced.id, fenced.turn, r.author, r.body,
+    select fenced.tenant_id, fenced.id, fenced.contact_id, fenced.turn, r.author, r.body,
         case when r.number = 1 and head.free then 'sending' else 'queued' end,
         case when r.number = 1 and head.free then %(owner)s::bigint end,
         case when r.number = 1 and head.free then 1 else 0 end,
         case when r.number = 1 and head.free then %(now)s::timestamptz end,
         %(now)s, %(now)s
     from fenced
-    -- The first reply is inserted as claimed by this worker, unless an older row must be sent before it.
+    -- The first reply is inserted as claimed by this worker, unless an older row of the contact is open.
     cross join lateral (
         select not exists (
             select from outbox o
-            where o.conversation_id = fenced.id and o.parked_at is null
+            where o.contact_id = fenced.contact_id and o.parked_at is null
                 and o.status in ('queued', 'sending', 'retrying', 'unknown')
         ) as free
     ) head

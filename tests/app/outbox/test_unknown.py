@@ -190,25 +190,22 @@ class TestEqualTexts:
             await rows.until(platform, outbox_id, "sent", hurry=0.5)
             assert twilio.posted == ["um", "ok", "ok"]
 
-    @pytest.mark.parametrize("lost", [0, 1, 2])
-    async def test_two_conversations_of_one_contact_share_no_message(self, platform: Platform, lost: int) -> None:
-        """Post one text in a closed and in a new conversation, both unanswered. Twilio lacks `lost` of them."""
-        made = []
-        for number in (1, 2):
-            accepted = number > lost
-            await faulty(platform, "p_500_after" if accepted else "p_500", callbacks=False)
-            made += await rows.queue(platform, await rows.conversation(platform), "ok")
-            await rows.until(platform, made[-1], "unknown")
-        await faulty(platform, "p_500", count=0, callbacks=False)
-        platform.clock.advance(SETTLED)
-        for outbox_id in made:
-            await rows.until(platform, outbox_id, "sent", hurry=0.5 if lost else 0)
-        await self.once_each(platform, made, "ok")
+    @pytest.mark.parametrize("fault", ["p_500_after", "p_500", "p_drop", "p_refuse"])
+    async def test_two_conversations_of_one_contact_share_no_message(self, platform: Platform, fault: str) -> None:
+        """One text in a closed and in a new conversation. Both posts are unanswered."""
+        await faulty(platform, fault, callbacks=False)
+        (first,) = await rows.queue(platform, await rows.conversation(platform), "ok")
+        await rows.until(platform, first, "unknown")
+        (second,) = await rows.queue(platform, await rows.conversation(platform), "ok")
+        await faulty(platform, "p_500_after", callbacks=False)
+        await rows.until(platform, second, "sent", hurry=0.5)
+        await self.once_each(platform, [first, second], "ok")
 
 
 async def test_concurrent_lookups_never_share_a_message(platform: Platform) -> None:
     async with rows.scripted_worker(platform) as twilio:
-        made = [(await unanswered(platform, twilio, "ok"))[0] for _ in range(2)]
+        contacts = [CONTACT, "whatsapp:+5511990000002"]
+        made = [(await unanswered(platform, twilio, "ok", contact=contact))[0] for contact in contacts]
         sids = [f"SM{uuid.uuid4().hex}" for _ in range(2)]
         twilio.listing, twilio.listed_together = listing(platform, *((sid, "ok") for sid in sids)), 2
         platform.clock.advance(SETTLED)

@@ -147,12 +147,13 @@ class TestLivingWorker:
         first, second = map(worker_id, living[:2])
         conversation = await rows.conversation(platform)
         (outbox_id,) = await rows.queue(platform, conversation, "um")
+        contact = await rows.contact_of(platform, outbox_id)
         now = platform.clock()
         async with platform.system.statement() as tx:
-            row = await queries.claim_head(tx, conversation, claimer(first, now))
+            row = await queries.claim_head(tx, contact, claimer(first, now))
             assert row is not None
             later = now + LEASE + timedelta(seconds=1)
-            assert await queries.claim_head(tx, conversation, claimer(second, later)) is not None
+            assert await queries.claim_head(tx, contact, claimer(second, later)) is not None
             before = await rows.row(platform, outbox_id)
             for late in (SendOutcome("failed", error_code="1"), SendOutcome("retrying")):
                 await queries.settle(tx, row, late, claimer(first, later))
@@ -172,14 +173,15 @@ class TestSeveralWorkers:
         async with Database(platform.settings.database_url, size=12) as db:
             tenant = await platform.row("select id from tenants")
 
-            async def claim(conversation: UUID, owner: int) -> OutboxRow | None:
+            async def claim(contact: UUID, owner: int) -> OutboxRow | None:
                 async with db.statement(tenant["id"]) as tx:
-                    return await queries.claim_head(tx, conversation, claimer(owner, platform.clock()))
+                    return await queries.claim_head(tx, contact, claimer(owner, platform.clock()))
 
-            for _ in range(5):
-                conversation = await rows.conversation(platform)
+            for number in range(5):
+                conversation = await rows.conversation(platform, f"whatsapp:+551199600001{number}")
                 made = await rows.queue(platform, conversation, "um", "dois")
-                claims = await asyncio.gather(*(claim(conversation, owner) for owner in owners * 4))
+                contact = await rows.contact_of(platform, made[0])
+                claims = await asyncio.gather(*(claim(contact, owner) for owner in owners * 4))
                 assert [row.id for row in claims if row is not None] == [made[0]]
 
     async def test_no_row_is_posted_twice_and_all_arrive_in_order(self, platform: Platform) -> None:
@@ -211,14 +213,15 @@ async def test_a_concurrent_sweep_forgets_no_row(platform: Platform, living: lis
     tenant = (await platform.row("select id from tenants"))["id"]
     conversation = await rows.conversation(platform)
     (outbox_id,) = await rows.queue(platform, conversation, "um")
+    contact = await rows.contact_of(platform, outbox_id)
     gateway = TwilioGateway(api_url=settings.twilio_api_url, callback_url=f"{settings.public_url}/x", timeout=5)
     async with Database(settings.database_url, size=2) as db:
         channels = Channels(platform.system, SecretBox(settings.secret_key))
         sender = Sender(db, channels, gateway, platform.clock, settings, lambda _: None)
         async with db.statement(tenant) as tx:
-            claimed = await queries.claim_head(tx, conversation, claimer(owner, platform.clock()))
+            claimed = await queries.claim_head(tx, contact, claimer(owner, platform.clock()))
         for head in (None, claimed, None):
-            sender.deliver(tenant, conversation, owner, head)
+            sender.deliver(tenant, contact, owner, head)
         await sender.close()
     await gateway.close()
     assert await rows.statuses(platform, outbox_id) == ["sent"]
