@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 import uvicorn
-from litestar import Litestar, Request, Response, Router, get
+from litestar import Litestar, MediaType, Request, Response, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -23,6 +23,7 @@ from app.errors import WebhookRefused
 from app.identity.service import Channels
 from app.inbox.service import Inbox
 from app.outbox.callbacks import StatusCallbacks
+from app.outbox.metrics import sending_metrics
 from app.telemetry import MilestoneHook, no_hook
 from app.webhooks import twilio
 from app.webhooks.twilio import TwilioWebhooks, WebhookDependencies
@@ -46,6 +47,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: Mile
             Database(settings.database_url) as tenants,
             Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
         ):
+            app.state.system = system
             channels = Channels(system, box)
             app.state.dependencies = WebhookDependencies(
                 TwilioWebhooks(settings.public_url, channels),
@@ -63,6 +65,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: Mile
         route_handlers=[
             Router("/api/v1/twilio", route_handlers=[twilio.receive_message, twilio.receive_status]),
             healthy,
+            metrics,
         ],
         dependencies={"dependencies": Provide(provide_dependencies, sync_to_thread=False)},
         exception_handlers={
@@ -81,6 +84,12 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: Mile
 def healthy() -> dict[str, str]:
     """Answer that this process is alive."""
     return {"status": "ok"}
+
+
+@get("/metrics", media_type=MediaType.TEXT)
+async def metrics(state: State) -> str:
+    """Answer with the metrics that Prometheus reads."""
+    return await sending_metrics(state.system)
 
 
 def _refused(request: AnyRequest, error: WebhookRefused) -> Response[dict[str, str]]:

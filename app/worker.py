@@ -18,6 +18,7 @@ from app.crypto import SecretBox
 from app.db import Database, Role
 from app.identity.secrets import Secrets
 from app.identity.service import Channels
+from app.outbox.channel_breaker import ChannelBreaker
 from app.outbox.service import Sender
 from app.telemetry import MilestoneHook, no_hook
 from app.turns import actors
@@ -56,7 +57,8 @@ async def engine(
         )
         box = SecretBox(settings.secret_key)
         channels = Channels(system, box)
-        sender = Sender(tenants, channels, gateway, clock, settings, on_milestone)
+        channel_breaker = ChannelBreaker(system, channels, gateway, clock)
+        sender = Sender(tenants, channel_breaker, gateway, clock, settings, on_milestone)
         breaker = RedisBreaker(settings.redis_url)
         models = Models(settings.providers, breaker)
         http_client = GuardedHttpClient(allowed=settings.allowed_networks, programs=settings.tool_programs)

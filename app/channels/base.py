@@ -80,7 +80,14 @@ class Unknown:
     reason: str
 
 
-SendResult = Accepted | NotSent | Refused | Unknown
+@dataclass(frozen=True)
+class Unauthorized:
+    """The provider refuses the credentials, whatever the message is. It does not have the message."""
+
+    reason: str
+
+
+SendResult = Accepted | NotSent | Refused | Unauthorized | Unknown
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,10 @@ class LookupFailed(Exception):
     """The look-up failed, so the state of the message is still unknown."""
 
 
+class LookupUnauthorized(LookupFailed):
+    """The provider refuses the credentials of the look-up."""
+
+
 class Gateway(Protocol):
     """The sending side of a provider."""
 
@@ -108,6 +119,15 @@ class Gateway(Protocol):
 
         Raises LookupFailed.
         """
+        ...
+
+    async def takes_credentials(self, credentials: Credentials) -> bool | None:
+        """Ask the provider whether it takes the credentials. None: the answer was lost or unclear."""
+        ...
+
+    @property
+    def clock_skew(self) -> timedelta | None:
+        """The provider's time minus ours, as its latest answer showed. None before the first answer."""
         ...
 
 

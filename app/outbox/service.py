@@ -18,19 +18,23 @@ from app.channels.base import (
     Accepted,
     Gateway,
     LookupFailed,
+    LookupUnauthorized,
     NotSent,
     OutgoingMessage,
     Refused,
     SendResult,
+    Unauthorized,
     Unknown,
 )
 from app.clock import Clock
 from app.config import Settings
 from app.db import DB_UNAVAILABLE, Database
 from app.errors import RecadoError
-from app.identity.service import Channels
+from app.identity.service import Channel
 from app.outbox import queries
+from app.outbox.channel_breaker import ChannelBreaker
 from app.outbox.lookup import match_listed
+from app.outbox.metrics import record_clock_skew
 from app.outbox.queries import Claimer, InHand, OutboxRow, SendOutcome
 from app.telemetry import Milestone, MilestoneHook
 
@@ -45,10 +49,8 @@ BACKOFF = (1.0, 2.0, 5.0, 15.0, 60.0)
 PATIENCE = 30.0
 """The time in seconds to wait for Postgres while a posted row is not recorded."""
 
-FRESH = timedelta(seconds=1)
-"""A sweep leaves a row that has just changed to the worker that changed it."""
 SWEEP_LIMIT = 200
-"""Contacts that one sweep takes."""
+"""Rows that one sweep takes."""
 
 POSTS_AT_ONCE = 100
 
@@ -59,14 +61,14 @@ class Sender:
     def __init__(
         self,
         db: Database,
-        channels: Channels,
+        breaker: ChannelBreaker,
         gateway: Gateway,
         clock: Clock,
         settings: Settings,
         on_milestone: MilestoneHook,
     ) -> None:
         self._db = db
-        self._channels = channels
+        self._breaker = breaker
         self._gateway = gateway
         self._clock = clock
         self._lease = timedelta(seconds=settings.lease)
@@ -78,6 +80,8 @@ class Sender:
         self._draining: dict[UUID, asyncio.Task[None]] = {}
         self._next: dict[UUID, tuple[int, OutboxRow | None]] = {}
         self._posted: set[int] = set()
+        self._recorded_skew: tuple[int, int] | None = None
+        self._check: asyncio.Task[None] | None = None
 
     def deliver(
         self,
@@ -108,12 +112,28 @@ class Sender:
         by = self._claimer(owner, now, lost=now)
         in_hand = InHand(turns=list(turns), drains=list(self._draining))
         async with system.statement() as tx:
-            found = await queries.sweep(tx, by, now - FRESH, in_hand, SWEEP_LIMIT)
+            found = await queries.sweep(tx, by, in_hand, SWEEP_LIMIT)
         for unsent in found:
             self.deliver(unsent.tenant_id, unsent.contact_id, owner, lost=now)
+        await self._record_clock_skew(system, owner)
+        if self._check is None or self._check.done():
+            self._check = asyncio.create_task(self._breaker.check())
+
+    async def _record_clock_skew(self, system: Database, owner: int) -> None:
+        """Store the measured clock skew when it has changed."""
+        skew = self._gateway.clock_skew
+        if skew is None:
+            return
+        recorded = (owner, round(skew.total_seconds()))
+        if recorded != self._recorded_skew:
+            async with system.statement() as tx:
+                await record_clock_skew(tx, owner, skew.total_seconds())
+            self._recorded_skew = recorded
 
     async def close(self) -> None:
         """Wait for the drains that run."""
+        if self._check is not None:
+            await asyncio.wait([self._check])
         while self._draining:
             await asyncio.wait(list(self._draining.values()))
 
@@ -146,20 +166,13 @@ class Sender:
         """Post or look up a row, record the outcome, and return the next row if it may be sent at once."""
         self._on_milestone(Milestone.ROW_CLAIMED)
         try:
-            channel = await db.retry_while_unavailable(lambda: self._channels.by_id(row.channel_id), within=PATIENCE)
-            message = OutgoingMessage(row.id, channel.credentials, channel.address, row.recipient, row.body)
-            if row.status == "sending":
-                async with self._posts:
-                    if not await self._still_ours(tenant_id, owner, row):
-                        return None
-                    self._posted.add(row.id)
-                    settlement = self._after_post(row, await self._gateway.send(message))
-                self._on_milestone(Milestone.ROW_POSTED)
-            else:
-                settlement = await self._look_up(tenant_id, row, message)
+            channel = await db.retry_while_unavailable(lambda: self._breaker.channel(row.channel_id), within=PATIENCE)
+            settlement = await self._post_or_look_up(tenant_id, owner, row, channel)
         except RecadoError as error:
             log.error("channel unusable", channel_id=str(row.channel_id), reason=str(error))
             settlement = self._try_later(row, "channel unusable", at_least=BACKOFF[-1])
+        if settlement is None:
+            return None
         if settlement.status in ("failed", "unknown"):
             log.warning("message not delivered", outbox_id=row.id, **vars(settlement))
         # Once a row is posted, its outcome should not be forgotten because Postgres restarts.
@@ -177,41 +190,65 @@ class Sender:
                 return await queries.settle(tx, row, settlement, by)
         except psycopg.errors.UniqueViolation:
             # Another row with the same text has just been given the message that the look-up found: look again.
-            again = SendOutcome("unknown", retry_at=self._clock())
+            again = SendOutcome("unknown", due_at=self._clock())
             async with self._db.statement(tenant_id) as tx:
                 return await queries.settle(tx, row, again, by)
 
-    def _after_post(self, row: OutboxRow, result: SendResult) -> SendOutcome:
+    async def _post_or_look_up(
+        self, tenant_id: UUID, owner: int, row: OutboxRow, channel: Channel
+    ) -> SendOutcome | None:
+        """Return the outcome. None: another worker has taken the row."""
+        if row.status == "sending" and self._clock() - row.created_at > GIVE_UP_AFTER:
+            return SendOutcome("failed", error_code="too old to be sent")
+        if channel.suspended:
+            return self._breaker.hold(channel, _open_status(row), "channel suspended")
+        message = OutgoingMessage(row.id, channel.credentials, channel.address, row.recipient, row.body)
+        if row.status == "unknown":
+            return await self._look_up(tenant_id, row, channel, message)
+        async with self._posts:
+            if not await self._still_ours(tenant_id, owner, row):
+                return None
+            self._posted.add(row.id)
+            result = await self._gateway.send(message)
+        self._on_milestone(Milestone.ROW_POSTED)
+        return await self._after_post(row, channel, result)
+
+    async def _after_post(self, row: OutboxRow, channel: Channel, result: SendResult) -> SendOutcome:
         match result:
             case Accepted(provider_sid):
+                await self._breaker.sent(channel)
                 return SendOutcome("sent", provider_sid=provider_sid)
             case Refused(error_code):
                 return SendOutcome("failed", error_code=error_code)
+            case Unauthorized(reason):
+                return await self._breaker.refused(channel, _open_status(row), reason)
             case NotSent(reason, retry_after):
                 return self._try_later(row, reason, at_least=retry_after)
             case Unknown(reason):
-                return SendOutcome("unknown", error_code=reason, retry_at=self._clock() + self._settle_after)
+                return SendOutcome("unknown", error_code=reason, due_at=self._clock() + self._settle_after)
 
-    async def _look_up(self, tenant_id: UUID, row: OutboxRow, wanted: OutgoingMessage) -> SendOutcome:
+    async def _look_up(self, tenant_id: UUID, row: OutboxRow, channel: Channel, wanted: OutgoingMessage) -> SendOutcome:
         """Look up a row whose POST was never answered.
 
         Only a list that is read after the provider had time to show the message proves that it is missing.
         """
         now = self._clock()
         if now < (settled := row.attempted_at + self._settle_after):
-            return SendOutcome("unknown", retry_at=settled)
+            return SendOutcome("unknown", due_at=settled)
         try:
             listed = await self._gateway.find(wanted)
+        except LookupUnauthorized as error:
+            return await self._breaker.refused(channel, _open_status(row), str(error))
         except LookupFailed as error:
             if now > row.attempted_at + self._give_up_unknown:
                 return SendOutcome("unknown", error_code=str(error), parked=True)
-            return SendOutcome("unknown", error_code=str(error), retry_at=self._later(row.attempts, None))
+            return SendOutcome("unknown", error_code=str(error), due_at=self._later(row.attempts, None))
         async with self._db.statement(tenant_id) as tx:
             rows = await queries.rows_of_sids(tx, [message.provider_sid for message in listed])
         if found := match_listed(row.id, listed, rows, now - row.attempted_at):
             return SendOutcome("sent", provider_sid=found)
         if row.attempts == 1:
-            return SendOutcome("retrying", retry_at=now)
+            return SendOutcome("retrying", due_at=now)
         return self._try_later(row, "never answered, and not there")
 
     async def _still_ours(self, tenant_id: UUID, owner: int, row: OutboxRow) -> bool:
@@ -231,9 +268,14 @@ class Sender:
         if self._clock() - row.created_at > GIVE_UP_AFTER:
             return SendOutcome("failed", error_code=reason)
         if row.status == "unknown" and reason == "channel unusable":
-            return SendOutcome("unknown", error_code=reason, retry_at=self._later(row.attempts, at_least))
-        return SendOutcome("retrying", error_code=reason, retry_at=self._later(row.attempts, at_least))
+            return SendOutcome("unknown", error_code=reason, due_at=self._later(row.attempts, at_least))
+        return SendOutcome("retrying", error_code=reason, due_at=self._later(row.attempts, at_least))
 
     def _later(self, attempts: int, at_least: float | None) -> datetime:
         seconds = max(BACKOFF[min(attempts, len(BACKOFF)) - 1], at_least or 0.0)
         return self._clock() + timedelta(seconds=seconds * random.uniform(1.0, 1.2))
+
+
+def _open_status(row: OutboxRow) -> str:
+    """Return the status of a claimed row that waits for another try."""
+    return "unknown" if row.status == "unknown" else "retrying"

@@ -20,7 +20,7 @@ CHECKS: dict[str, LiteralString] = {
         select c.address, v.id, v.pending, v.owner, v.due_at, v.last_error from conversations v
         join contacts c on c.id = v.contact_id where v.pending <> 0 or v.owner is not null""",
     "outbox rows not final": """
-        select c.address, o.id, o.status, o.owner, o.attempts, o.retry_at, o.updated_at from outbox o
+        select c.address, o.id, o.status, o.owner, o.attempts, o.due_at, o.held_for, o.updated_at from outbox o
         join conversations v on v.id = o.conversation_id join contacts c on c.id = v.contact_id
         where o.status not in ('sent', 'delivered', 'read')""",
     "threads with more than one root checkpoint": """

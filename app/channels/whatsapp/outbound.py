@@ -1,12 +1,13 @@
 """Send through Twilio's API with time limits. An unclear result is reported as unknown."""
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
-from twilio.base.exceptions import TwilioRestException, TwilioServiceException
+from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
@@ -16,10 +17,12 @@ from app.channels.base import (
     Credentials,
     ListedMessage,
     LookupFailed,
+    LookupUnauthorized,
     NotSent,
     OutgoingMessage,
     Refused,
     SendResult,
+    Unauthorized,
     Unknown,
 )
 from app.channels.clock_skew import ClockSkew
@@ -32,8 +35,12 @@ LOOKUP_LIMIT = 200
 LOWEST_CODE = 1000
 """Twilio's codes are at or above this. Below it the client reports the HTTP status instead."""
 
-RETRYABLE_CODES = {20003, 20429, 21611, 63007, 63017, 63018}
-"""Refusals that may pass: wrong or rotated credentials, rate limits, a full queue, a sender that is not ready."""
+RETRYABLE_CODES = {20429, 21611, 63007, 63017, 63018}
+"""Refusals that may pass: rate limits, a full queue, a sender that is not ready."""
+
+CREDENTIALS_REFUSED = 20003
+CODES_OF_MESSAGES = 21000
+"""Codes from here on are about one message or its parties. A 403 with a lower code is about the account."""
 
 
 class _NotConnected(Exception):
@@ -145,6 +152,8 @@ class TwilioGateway:
                 to=message.recipient, from_=message.sender, limit=LOOKUP_LIMIT, page_size=LOOKUP_LIMIT
             )
         except Exception as error:
+            if refusal := _list_refusal(error):
+                raise LookupUnauthorized(refusal.reason) from None
             raise LookupFailed(type(error).__name__) from None
         twilio_now = self._clock() + (self.clock_skew or timedelta())
         wanted = " ".join(message.body.split())
@@ -156,6 +165,14 @@ class TwilioGateway:
             if found.date_created is not None
         ]
 
+    async def takes_credentials(self, credentials: Credentials) -> bool | None:
+        """Ask for one message of the account: the list needs the same permission as the messages that we send."""
+        try:
+            await self._client(credentials).messages.list_async(limit=1, page_size=1)
+        except Exception as error:
+            return False if _list_refusal(error) else None
+        return True
+
     def _client(self, credentials: Credentials) -> Client:
         client = self._clients.get(credentials)
         if client is None:
@@ -165,12 +182,26 @@ class TwilioGateway:
 
 
 def _refusal(status: int, code: int) -> SendResult:
-    if code in RETRYABLE_CODES or status == 401:
+    if status == 401 or code == CREDENTIALS_REFUSED or (status == 403 and LOWEST_CODE <= code < CODES_OF_MESSAGES):
+        return Unauthorized(f"twilio {code}")
+    if code in RETRYABLE_CODES:
         return NotSent(f"twilio {code}")
     if status >= 500 or status < 400 or code < LOWEST_CODE:
         # Without a code of Twilio's it was somebody between us and Twilio who said no.
         return Unknown(f"http {status}")
     return Refused(str(code))
+
+
+def _list_refusal(error: Exception) -> Unauthorized | None:
+    """Return how Twilio refused the credentials of a list. Its client raises the response itself for a list."""
+    response = error.args[1] if isinstance(error, TwilioException) and len(error.args) > 1 else None
+    if not isinstance(response, Response):
+        return None
+    try:
+        refusal = _refusal(response.status_code, int(json.loads(response.text)["code"]))
+    except (ValueError, TypeError, KeyError):
+        return None
+    return refusal if isinstance(refusal, Unauthorized) else None
 
 
 def _seconds(header: str | None) -> float | None:

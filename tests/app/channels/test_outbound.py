@@ -21,6 +21,7 @@ from app.channels.base import (
     OutgoingMessage,
     Refused,
     SendResult,
+    Unauthorized,
     Unknown,
 )
 from app.channels.whatsapp.outbound import TwilioGateway
@@ -102,9 +103,15 @@ class TestSend:
     async def test_a_refusal_is_final(self, twilio: ScriptedTwilio, status: int, code: int) -> None:
         assert await sent(twilio, refused(status, code)) == Refused(str(code))
 
-    @pytest.mark.parametrize(("status", "code"), [(401, 20003), (403, 20003), (400, 21611), (400, 63017), (400, 63018)])
+    @pytest.mark.parametrize(("status", "code"), [(400, 21611), (400, 63017), (400, 63018)])
     async def test_what_passes_is_tried_again(self, twilio: ScriptedTwilio, status: int, code: int) -> None:
         assert isinstance(await sent(twilio, refused(status, code)), NotSent)
+
+    @pytest.mark.parametrize(("status", "code"), [(401, 20003), (403, 20003), (403, 20005)])
+    async def test_refused_credentials_are_no_fault_of_the_message(
+        self, twilio: ScriptedTwilio, status: int, code: int
+    ) -> None:
+        assert await sent(twilio, refused(status, code)) == Unauthorized(f"twilio {code}")
 
     @pytest.mark.parametrize(
         "answer",
@@ -169,6 +176,26 @@ class TestSend:
             answer = Answer(307, b"", {"Location": f"{elsewhere.address}/Messages.json"})
             assert isinstance(await sent(twilio, answer), Unknown)
             assert elsewhere.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "taken"),
+    [
+        (Answer(200, {"messages": [], "page_size": 1}), True),
+        (refused(401, 20003), False),
+        (refused(403, 20005), False),
+        (refused(500, 20500), None),
+        (Answer(403, b""), None),
+        (DROP, None),
+    ],
+    ids=lambda value: f"{value.status} {value.body!r}"[:40] if isinstance(value, Answer) else str(value),
+)
+async def test_a_probe_says_whether_credentials_are_taken(
+    twilio: ScriptedTwilio, answer: Answer, taken: bool | None
+) -> None:
+    twilio.listing = answer
+    async with gateway(twilio.address) as made:
+        assert await made.takes_credentials(CREDENTIALS) is taken
 
 
 class TestFind:

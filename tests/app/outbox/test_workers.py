@@ -14,6 +14,7 @@ from app.crypto import SecretBox
 from app.db import Database
 from app.identity.service import Channels
 from app.outbox import queries
+from app.outbox.channel_breaker import ChannelBreaker
 from app.outbox.queries import Claimer, OutboxRow, SendOutcome
 from app.outbox.service import Sender
 from app.telemetry import Milestone
@@ -217,7 +218,8 @@ async def test_a_concurrent_sweep_forgets_no_row(platform: Platform, living: lis
     gateway = TwilioGateway(api_url=settings.twilio_api_url, callback_url=f"{settings.public_url}/x", timeout=5)
     async with Database(settings.database_url, size=2) as db:
         channels = Channels(platform.system, SecretBox(settings.secret_key))
-        sender = Sender(db, channels, gateway, platform.clock, settings, lambda _: None)
+        breaker = ChannelBreaker(platform.system, channels, gateway, platform.clock)
+        sender = Sender(db, breaker, gateway, platform.clock, settings, lambda _: None)
         async with db.statement(tenant) as tx:
             claimed = await queries.claim_head(tx, contact, claimer(owner, platform.clock()))
         for head in (None, claimed, None):
