@@ -6,6 +6,10 @@ alter table outbox rename column retry_at to due_at;
 -- The suspended channel that the row waits for. Then it is not due at any time.
 alter table outbox add column held_for uuid;
 
+-- When the last POST without an answer was over: with its worker, or with its connection. Only a list that Twilio gives
+-- some time after it proves that the message is missing.
+alter table outbox add column abandoned_at timestamptz;
+
 update outbox set due_at = coalesce(due_at, updated_at)
 where status in ('queued', 'sending', 'retrying', 'unknown') and parked_at is null;
 update outbox set due_at = null

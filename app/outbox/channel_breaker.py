@@ -45,7 +45,7 @@ class ChannelBreaker:
 
     def hold(self, channel: Channel, status: str, reason: str) -> SendOutcome:
         """Return the outcome of a row that waits for a suspended channel."""
-        return SendOutcome(status, error_code=reason, due_at=self._clock(), hold_for=channel.id)
+        return SendOutcome(status, error_code=reason, due_at=self._clock(), hold_for=channel.id, uncounted=True)
 
     async def refused(self, channel: Channel, status: str, reason: str) -> SendOutcome:
         """Suspend a channel whose credentials were refused, and return the outcome of the row.

@@ -17,7 +17,10 @@ HEAD_CHECK_AFTER = timedelta(seconds=5)
 
 @dataclass(frozen=True)
 class OutboxRow:
-    """The first open row of a contact, claimed by this worker: `sending` to be posted, `unknown` to be looked up."""
+    """The first open row of a contact, claimed by this worker: `sending` to be posted, `unknown` to be looked up.
+
+    `abandoned_at` is when the POST of an unknown row was over, although nobody got its answer.
+    """
 
     id: int
     contact_id: UUID
@@ -28,6 +31,7 @@ class OutboxRow:
     attempted_at: datetime
     created_at: datetime
     status: str
+    abandoned_at: datetime | None = None
 
 
 # Only the oldest open row of a contact may be claimed: while it is not settled, nothing overtakes it. A contact sees
@@ -59,12 +63,19 @@ claimed as (
             when head.status in ('queued', 'retrying') or (head.status = 'sending' and head.never_posted) then %(now)s
             else coalesce(o.attempted_at, %(now)s)
         end,
+        -- A row of a dead owner was posted before now, if at all.
+        abandoned_at = case
+            when head.status in ('queued', 'retrying') or (head.status = 'sending' and head.never_posted) then null
+            when head.status = 'sending' then %(now)s
+            else coalesce(o.abandoned_at, %(now)s)
+        end,
         due_at = %(owner_check)s,
         held_for = null,
         updated_at = %(now)s
     from head
     where o.id = head.id and head.free
-    returning o.id, o.contact_id, o.body, o.attempts, o.attempted_at, o.created_at, o.status
+    returning o.id, o.contact_id, o.body, o.attempts, o.attempted_at, o.created_at, o.status,
+        o.abandoned_at
 )
 """
 
@@ -98,7 +109,10 @@ settled as (
         status = case when outbox_rank(o.status) > outbox_rank(%(status)s) then o.status else %(status)s end,
         provider_sid = coalesce(o.provider_sid, %(provider_sid)s),
         error_code = coalesce(%(error_code)s, o.error_code),
-        attempts = o.attempts - case when %(hold_for)s::uuid is not null and o.status = 'sending' then 1 else 0 end,
+        attempts = o.attempts - case when %(uncounted)s and o.status = 'sending' then 1 else 0 end,
+        abandoned_at = case
+            when %(status)s = 'unknown' and o.status = 'sending' then %(now)s::timestamptz else o.abandoned_at
+        end,
         due_at = case when outcome.open and outcome.held_for is null then %(due_at)s::timestamptz end,
         held_for = case when outcome.open then outcome.held_for end,
         parked_at = case when %(parked)s then %(now)s::timestamptz end,
@@ -152,8 +166,8 @@ class SendOutcome:
     """The outcome for a claimed row.
 
     `due_at` is when to take an open row again. `parked` is an unknown row that is given up until an operator or a
-    callback decides. `hold_for` is a channel: while it is suspended the row waits for it, and the attempt does not
-    count.
+    callback decides. `hold_for` is a channel: while it is suspended the row waits for it. With `uncounted` the attempt
+    does not count.
     """
 
     status: str
@@ -162,11 +176,16 @@ class SendOutcome:
     due_at: datetime | None = None
     parked: bool = False
     hold_for: UUID | None = None
+    uncounted: bool = False
 
     @property
     def final(self) -> bool:
         """Whether the next row may be sent."""
         return self.parked or self.status in ("sent", "failed")
+
+    def again_at_once(self, now: datetime) -> bool:
+        """Return whether this worker should post the row again now."""
+        return self.status == "retrying" and not self.uncounted and self.due_at is not None and self.due_at <= now
 
 
 async def settle(tx: Transaction, row: OutboxRow, settlement: SendOutcome, claimer: Claimer) -> OutboxRow | None:

@@ -7,7 +7,9 @@ or a callback with the row's id, decides whether it is posted again.
 import asyncio
 import random
 from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from typing import Protocol
 from uuid import UUID
 
 import psycopg
@@ -52,7 +54,24 @@ PATIENCE = 30.0
 SWEEP_LIMIT = 200
 """Rows that one sweep takes."""
 
+LOOK_EVERY = timedelta(seconds=2)
+"""The time between look-ups of a row whose POST was never answered."""
+
+LOCK_LOST = "the worker may have lost its lock"
+
 POSTS_AT_ONCE = 100
+
+
+class PostingLease(Protocol):
+    """Tells whether other workers believe this one alive. They look up and repeat the posts of a dead one."""
+
+    async def confirm(self, owner: int) -> bool:
+        """Return whether a post may begin under the worker's id `owner`."""
+        ...
+
+    def guard(self) -> AbstractAsyncContextManager[None]:
+        """Cancel the block, and raise TimeoutError, when others may believe this worker dead."""
+        ...
 
 
 class Sender:
@@ -63,6 +82,7 @@ class Sender:
         db: Database,
         breaker: ChannelBreaker,
         gateway: Gateway,
+        lease: PostingLease,
         clock: Clock,
         settings: Settings,
         on_milestone: MilestoneHook,
@@ -70,11 +90,12 @@ class Sender:
         self._db = db
         self._breaker = breaker
         self._gateway = gateway
+        self._posting_lease = lease
         self._clock = clock
         self._lease = timedelta(seconds=settings.lease)
         self._settle_after = timedelta(seconds=settings.unknown_settle)
         self._give_up_unknown = timedelta(seconds=settings.unknown_window)
-        self._fresh = timedelta(seconds=(settings.unknown_settle - settings.send_timeout) / 2)
+        self._fresh = timedelta(seconds=settings.lock_validity)
         self._on_milestone = on_milestone
         self._posts = asyncio.Semaphore(POSTS_AT_ONCE)
         self._draining: dict[UUID, asyncio.Task[None]] = {}
@@ -173,7 +194,7 @@ class Sender:
             settlement = self._try_later(row, "channel unusable", at_least=BACKOFF[-1])
         if settlement is None:
             return None
-        if settlement.status in ("failed", "unknown"):
+        if settlement.status in ("failed", "unknown") and settlement.error_code is not None:
             log.warning("message not delivered", outbox_id=row.id, **vars(settlement))
         # Once a row is posted, its outcome should not be forgotten because Postgres restarts.
         following = await db.retry_while_unavailable(
@@ -181,6 +202,8 @@ class Sender:
         )
         self._posted.discard(row.id)
         self._on_milestone(Milestone.ROW_SETTLED)
+        if settlement.again_at_once(self._clock()):
+            return await self._claim(tenant_id, row.contact_id, owner, lost=None)
         return following
 
     async def _settle(self, tenant_id: UUID, owner: int, row: OutboxRow, settlement: SendOutcome) -> OutboxRow | None:
@@ -208,10 +231,20 @@ class Sender:
         async with self._posts:
             if not await self._still_ours(tenant_id, owner, row):
                 return None
+            if not await self._posting_lease.confirm(owner):
+                return SendOutcome("retrying", error_code=LOCK_LOST, due_at=self._clock(), uncounted=True)
             self._posted.add(row.id)
-            result = await self._gateway.send(message)
+            result = await self._send(message)
         self._on_milestone(Milestone.ROW_POSTED)
         return await self._after_post(row, channel, result)
+
+    async def _send(self, message: OutgoingMessage) -> SendResult:
+        """Post a message. A post that runs when the lock may be lost is abandoned: others look the row up by then."""
+        try:
+            async with self._posting_lease.guard():
+                return await self._gateway.send(message)
+        except TimeoutError:
+            return Unknown(LOCK_LOST)
 
     async def _after_post(self, row: OutboxRow, channel: Channel, result: SendResult) -> SendOutcome:
         match result:
@@ -225,7 +258,7 @@ class Sender:
             case NotSent(reason, retry_after):
                 return self._try_later(row, reason, at_least=retry_after)
             case Unknown(reason):
-                return SendOutcome("unknown", error_code=reason, due_at=self._clock() + self._settle_after)
+                return SendOutcome("unknown", error_code=reason, due_at=self._clock() + LOOK_EVERY)
 
     async def _look_up(self, tenant_id: UUID, row: OutboxRow, channel: Channel, wanted: OutgoingMessage) -> SendOutcome:
         """Look up a row whose POST was never answered.
@@ -233,8 +266,7 @@ class Sender:
         Only a list that is read after the provider had time to show the message proves that it is missing.
         """
         now = self._clock()
-        if now < (settled := row.attempted_at + self._settle_after):
-            return SendOutcome("unknown", due_at=settled)
+        proof_at = (row.abandoned_at or now) + self._settle_after
         try:
             listed = await self._gateway.find(wanted)
         except LookupUnauthorized as error:
@@ -247,9 +279,11 @@ class Sender:
             rows = await queries.rows_of_sids(tx, [message.provider_sid for message in listed])
         if found := match_listed(row.id, listed, rows, now - row.attempted_at):
             return SendOutcome("sent", provider_sid=found)
-        if row.attempts == 1:
-            return SendOutcome("retrying", due_at=now)
-        return self._try_later(row, "never answered, and not there")
+        if now < proof_at:
+            return SendOutcome("unknown", due_at=min(now + LOOK_EVERY, proof_at))
+        # The time since the attempt is a part of the pause.
+        pause = timedelta(seconds=BACKOFF[min(row.attempts, len(BACKOFF)) - 1])
+        return SendOutcome("retrying", error_code="never answered, and not there", due_at=row.attempted_at + pause)
 
     async def _still_ours(self, tenant_id: UUID, owner: int, row: OutboxRow) -> bool:
         """Return whether this worker may post a row that it claimed some time ago.
