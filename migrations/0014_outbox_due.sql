@@ -10,10 +10,13 @@ alter table outbox add column held_for uuid;
 -- some time after it proves that the message is missing.
 alter table outbox add column abandoned_at timestamptz;
 
+-- Row-level security shows the tables' owner rows only as this role, if its login does not inherit from it.
+set local role recado_system;
 update outbox set due_at = coalesce(due_at, updated_at)
 where status in ('queued', 'sending', 'retrying', 'unknown') and parked_at is null;
 update outbox set due_at = null
 where due_at is not null and (status not in ('queued', 'sending', 'retrying', 'unknown') or parked_at is not null);
+reset role;
 
 -- An open row is due or held; a final or parked one is neither. Not validated, so that the table is not read under its lock.
 alter table outbox add constraint outbox_open_is_due_or_held check (

@@ -84,6 +84,8 @@ class ChannelBreaker:
             await (self._probe(due, now) if due.suspended else self._release(due, now))
         except (*DB_UNAVAILABLE, RecadoError) as error:
             log.warning("channel not checked", channel_id=str(due.id), error=type(error).__name__)
+        except Exception:
+            log.exception("channel check failed", channel_id=str(due.id))
 
     async def _probe(self, due: ChannelCheck, now: datetime) -> None:
         channel = await self._channels.by_id(due.id, fresh=True)
