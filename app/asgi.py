@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 import uvicorn
-from litestar import Litestar, Request, Response, Router, get
+from litestar import Litestar, MediaType, Request, Response, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -24,6 +24,7 @@ from app.errors import WebhookRefused
 from app.identity.service import Channels
 from app.inbox.service import Inbox
 from app.outbox.callbacks import StatusCallbacks
+from app.outbox.metrics import sending_metrics
 from app.telemetry import MilestoneHook, no_hook
 from app.webhooks import twilio
 from app.webhooks.twilio import TwilioWebhooks, WebhookDependencies
@@ -53,8 +54,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: Mile
             Database(settings.database_url) as tenants,
             Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
         ):
-            channels = Channels(system, box)
             app.state.system = system
+            channels = Channels(system, box)
             app.state.dependencies = WebhookDependencies(
                 TwilioWebhooks(settings.public_url, channels),
                 Inbox(tenants, nudger, clock, on_milestone),
@@ -72,6 +73,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: Mile
             Router("/api/v1/twilio", route_handlers=[twilio.receive_message, twilio.receive_status]),
             healthy,
             ready,
+            metrics,
         ],
         dependencies={"dependencies": Provide(provide_dependencies, sync_to_thread=False)},
         exception_handlers={
@@ -103,6 +105,12 @@ async def ready(state: State) -> Response[dict[str, str]]:
     if problem is None:
         return Response({"status": "ready"})
     return Response({"status": "not ready", "reason": problem}, status_code=503)
+
+
+@get("/metrics", media_type=MediaType.TEXT)
+async def metrics(state: State) -> str:
+    """Answer with the metrics that Prometheus reads."""
+    return await sending_metrics(state.system)
 
 
 def _refused(request: AnyRequest, error: WebhookRefused) -> Response[dict[str, str]]:

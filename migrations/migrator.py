@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any, LiteralString
 
 import psycopg
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 LOCK_KEY = 7700
 """The key of the advisory lock that lets one process migrate at a time."""
@@ -50,9 +50,9 @@ class EditedMigrationError(Exception):
 class Migration:
     """One SQL file. Its first line may declare options; raises ValueError for others.
 
-    `code since 0012`: older code does not work with the new schema. `without transaction`: each statement runs by itself,
-    as `create index concurrently` must. A statement ends with a semicolon at the end of a line. After a failure the file
-    runs again from its first statement.
+    `code since 0012`: older code does not work with the new schema. `without transaction`: each statement runs by
+    itself, as `create index concurrently` must. A statement ends with a semicolon at the end of a line. After a failure
+    the file runs again from its first statement.
     """
 
     name: str
@@ -105,8 +105,8 @@ def apply(
 ) -> Iterator[Migration]:
     """Apply the missing migrations, and yield each after its commit.
 
-    Waits for another process that is migrating. A migration waits for a lock only so long that statements behind it go on
-    soon, and is tried again for `patience` seconds. Raises EditedMigrationError, psycopg.Error.
+    Waits for another process that is migrating. A migration waits for a lock only shortly, because other statements
+    wait behind it, and is tried again for `patience` seconds. Raises EditedMigrationError, psycopg.Error.
     """
     with psycopg.connect(
         database_url, autocommit=True, target_session_attrs="read-write", application_name="recado migrate"
@@ -139,11 +139,14 @@ def _lock(connection: psycopg.Connection[Any]) -> None:
 
 
 def _apply_in_time(connection: psycopg.Connection[Any], migration: Migration, patience: float, notify: Notify) -> None:
+    def waits(_: RetryCallState) -> None:
+        notify(migration)
+
     tries = Retrying(
         retry=retry_if_exception_type(IN_USE),
         stop=stop_after_delay(patience),
         wait=wait_exponential_jitter(initial=0.5, max=LONGEST_PAUSE, jitter=0.5),
-        before_sleep=lambda _: notify(migration),
+        before_sleep=waits,
         reraise=True,
     )
     tries(_apply_one, connection, migration)

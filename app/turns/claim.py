@@ -33,8 +33,8 @@ class Claim:
 
     `pending` counts the waiting rows, of which `inbox` has the first, and `pending_since` is when the oldest arrived.
     `last_error` is what ended an earlier attempt. `interrupts` are the ids of its open interrupts. `folds` counts the
-    attempts at this turn that started again because a message arrived; `folded_usage` holds their model calls, which the
-    commit records.
+    attempts at this turn that started again because a message arrived; `folded_usage` holds their model calls, which
+    the commit records.
     """
 
     id: UUID

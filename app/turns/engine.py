@@ -130,7 +130,7 @@ class Engine:
             self._nudged_again.discard(address)
             outcome = await self._turns.take(tenant_id, conversation_id, owner)
             if isinstance(outcome, Committed) and outcome.has_replies:
-                self._sender.deliver(tenant_id, conversation_id, owner, outcome.head)
+                self._sender.deliver(tenant_id, outcome.contact_id, owner, outcome.head)
             if not self._is_due_again(address, outcome) and address not in self._nudged_again:
                 return
 
@@ -144,7 +144,7 @@ class Engine:
                 return False
             case Released(retry_at):
                 due_at = retry_at
-            case Committed(pending, next_due) | Unclaimed(pending, next_due, _):
+            case Committed(pending=pending, due_at=next_due) | Unclaimed(pending, next_due, _):
                 due_at = next_due if pending else None
         if due_at is None:
             return False

@@ -149,6 +149,7 @@ class Turns:
             return await self._fold(claim, settlement) if fold else _fenced(claim)
         self._on_milestone(Milestone.TURN_COMMITTED)
         return Committed(
+            contact_id=claim.contact_id,
             pending=result.pending,
             due_at=result.due_at,
             head=_head(claim, settlement, result, now),
@@ -197,7 +198,7 @@ def _head(claim: Claim, settlement: Settlement, result: CommitResult, now: datet
         return None
     return OutboxRow(
         id=result.head_id,
-        conversation_id=claim.id,
+        contact_id=claim.contact_id,
         channel_id=claim.channel_id,
         recipient=claim.contact_address,
         body=settlement.record.replies[0]["body"],

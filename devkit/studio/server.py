@@ -18,7 +18,7 @@ import httpx
 import platformdirs
 
 from app.config import Settings
-from app.db import DB_UNAVAILABLE, Database, Role
+from app.db import Database, DatabaseUnavailable, Role
 from app.errors import RecadoError
 from app.supervisor import Child
 from devkit.studio import threads
@@ -68,7 +68,7 @@ Ctrl-C ends it.""")
                 raise RecadoError(f"Studio's server has ended: see {server.log}")
             try:
                 listed.show(asyncio.run(_latest(settings)))
-            except DB_UNAVAILABLE as error:
+            except DatabaseUnavailable as error:
                 say(f"the list of threads waits for the database: {error}")
 
 

@@ -50,10 +50,12 @@ GUARDS: dict[str, tuple[Edit, ...]] = {
         Edit("migrations/0004_inbox.sql", "),\n    unique (account_sid, provider_sid)", ")"),
     ),
     "omni-225-only-the-last-message": (
-        Edit("app/turns/graph_input.py", "zip(items, texts, strict=True)]", "zip(items, texts, strict=True)][-1:]"),
+        Edit("app/turns/graph_input.py", "messages = human_messages(items)", "messages = human_messages(items)[-1:]"),
     ),
     "dies-after-booking": (
         Edit("app/turns/tool_runner.py", "if not await journal.begin_call(", "if None is await journal.begin_call("),
     ),
-    "dies-after-posting": (Edit("app/outbox/queries.py", "else 'unknown' end", "else 'sending' end"),),
+    "dies-after-posting": (
+        Edit("app/outbox/queries.py", "            else 'unknown'\n", "            else 'sending'\n"),
+    ),
 }
