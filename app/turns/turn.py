@@ -121,6 +121,9 @@ class Turns:
                 return Execution((await self._version(claim)).assistant)
             case Action.HAND_OVER:
                 version = await self._version(claim)
+                if claim.attempts > self._settings.turn_attempts + 1:
+                    # What the graph's handoff wrote could not be committed.
+                    return Execution(version.assistant)
                 return Execution(version.assistant, await self._graphs.hand_over(claim, plan, version))
             case _:
                 version = await self._version(claim)

@@ -117,7 +117,9 @@ def scanned_under_lock(url: str, migration: Migration) -> list[str]:
     """Return the tables that a migration reads as a whole while claims have to wait for it."""
     with psycopg.connect(url) as connection:
         connection.execute(migration.text.encode())
-        return [name for (name,) in connection.execute(SCANNED, [list(BLOCKING)])]
+        found = [name for (name,) in connection.execute(SCANNED, [list(BLOCKING)])]
+        connection.rollback()
+        return found
 
 
 async def test_claims_pass_a_migration_that_waits(platform: Platform) -> None:

@@ -66,7 +66,7 @@ async def test_a_turn_that_always_fails_is_handed_over(platform: Platform) -> No
     }
     waiting = await pending_interrupt(platform)
     assert (waiting["kind"], waiting["payload"]["queue"]) == ("handoff", "recepcao")
-    assert waiting["payload"]["reason"].endswith("an error: Broken")
+    assert waiting["payload"]["reason"].endswith("attempts: Broken")
 
 
 async def test_a_conversation_continues_after_a_parked_turn(platform: Platform) -> None:
@@ -223,10 +223,11 @@ def broken_commits(platform: Platform, statement: str) -> Iterator[None]:
 async def test_a_permanent_error_of_postgres_is_parked(platform: Platform, state: str) -> None:
     """The driver's class of these is OperationalError, as of those that pass."""
     with broken_commits(platform, f"raise sqlstate '{state}'"):
-        assert await attempts_until_parked(platform, "oi") == platform.settings.turn_attempts
-    assert await platform.delivered() == [APOLOGY]
+        assert await attempts_until_parked(platform, "oi") == platform.settings.turn_attempts + 1
+    assert await platform.delivered() == [APOLOGY, HANDOFF]
     assert state in (await platform.row("select error from turns"))["error"]
-    (reply,) = await ask(platform, "e agora?")
+    await decide(platform, "return")
+    (reply,) = await replies_to(platform, "e agora?")
     assert reply.endswith("e agora?")
 
 
@@ -247,8 +248,8 @@ async def test_a_turn_that_breaks_its_connection_is_parked(platform: Platform) -
     with broken_commits(platform, "perform pg_terminate_backend(pg_backend_pid())"):
         await platform.say("oi")
         platform.clock.advance(FORGIVE_WITHIN)
-        assert await attempts_until_parked(platform) == platform.settings.turn_attempts
-    assert await platform.delivered() == [APOLOGY]
+        assert await attempts_until_parked(platform) == platform.settings.turn_attempts + 1
+    assert await platform.delivered() == [APOLOGY, HANDOFF]
     error = (await platform.row("select error from turns"))["error"]
     assert error.rpartition(": ")[2] in ("AdminShutdown 57P01", "OperationalError")
 
@@ -261,6 +262,6 @@ async def test_a_checkpoint_that_postgres_cannot_read_is_parked(platform: Platfo
         await platform.nudge()
         await platform.until(lambda: engine_is_idle(platform), "the try to end")
         platform.clock.advance(max(RETRY_AFTER) + 1)
-    assert (await platform.replies(2))[1:] == [APOLOGY]
+    assert (await platform.replies(3))[1:] == [APOLOGY, HANDOFF]
     error = (await platform.row("select error from turns where turn = 2"))["error"]
     assert error == f"parked after {platform.settings.turn_attempts} attempts: InvalidParameterValue 22023"
