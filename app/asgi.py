@@ -1,5 +1,6 @@
 """The API process, which serves everything over HTTP. It imports no model client and no graph."""
 
+import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -8,21 +9,22 @@ from typing import Any
 
 import structlog
 import uvicorn
-from litestar import Litestar, Request, Response, Router, get
+from litestar import Litestar, MediaType, Request, Response, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from app import broker, gc_freeze
+from app import broker, db, gc_freeze
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
 from app.crypto import SecretBox
-from app.db import DB_UNAVAILABLE, Database, Role
+from app.db import Database, DatabaseUnavailable, Role
 from app.errors import WebhookRefused
 from app.identity.service import Channels
 from app.inbox.service import Inbox
 from app.outbox.callbacks import StatusCallbacks
+from app.outbox.metrics import sending_metrics
 from app.telemetry import MilestoneHook, no_hook
 from app.webhooks import twilio
 from app.webhooks.twilio import TwilioWebhooks, WebhookDependencies
@@ -30,6 +32,12 @@ from app.webhooks.twilio import TwilioWebhooks, WebhookDependencies
 log = structlog.get_logger()
 
 AnyRequest = Request[Any, Any, Any]
+
+RETRY_AFTER = 5
+"""Seconds after which a caller may try again while Postgres is unavailable."""
+
+READY_WITHIN = 3.0
+"""The time limit of a readiness check in seconds."""
 
 REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
 
@@ -46,6 +54,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: Mile
             Database(settings.database_url) as tenants,
             Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
         ):
+            app.state.system = system
             channels = Channels(system, box)
             app.state.dependencies = WebhookDependencies(
                 TwilioWebhooks(settings.public_url, channels),
@@ -63,12 +72,14 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: Mile
         route_handlers=[
             Router("/api/v1/twilio", route_handlers=[twilio.receive_message, twilio.receive_status]),
             healthy,
+            ready,
+            metrics,
         ],
         dependencies={"dependencies": Provide(provide_dependencies, sync_to_thread=False)},
         exception_handlers={
             WebhookRefused: _refused,
             HTTPException: _http_error,
-            **dict.fromkeys((*DB_UNAVAILABLE, TimeoutError), _away),
+            **dict.fromkeys((DatabaseUnavailable, TimeoutError), _away),
             Exception: _unexpected,
         },
         lifespan=[running],
@@ -83,14 +94,34 @@ def healthy() -> dict[str, str]:
     return {"status": "ok"}
 
 
+@get("/readyz")
+async def ready(state: State) -> Response[dict[str, str]]:
+    """Answer whether this process can store messages: Postgres answers, and its schema is one that the code knows."""
+    try:
+        async with asyncio.timeout(READY_WITHIN):
+            problem = await db.schema_problem(state.system)
+    except (DatabaseUnavailable, TimeoutError):
+        problem = "Postgres is unavailable"
+    if problem is None:
+        return Response({"status": "ready"})
+    return Response({"status": "not ready", "reason": problem}, status_code=503)
+
+
+@get("/metrics", media_type=MediaType.TEXT)
+async def metrics(state: State) -> str:
+    """Answer with the metrics that Prometheus reads."""
+    return await sending_metrics(state.system)
+
+
 def _refused(request: AnyRequest, error: WebhookRefused) -> Response[dict[str, str]]:
     log.warning("webhook refused", path=request.scope["path"], status_code=error.status_code, reason=str(error))
     return Response({"error": str(error)}, status_code=error.status_code)
 
 
 def _away(request: AnyRequest, error: Exception) -> Response[dict[str, str]]:
-    log.error("postgres is away", path=request.scope["path"], error=type(error).__name__)
-    return Response({"error": "not stored: try again"}, status_code=503)
+    log.error("postgres is away", path=request.scope["path"], error=str(error) or type(error).__name__)
+    headers = {"Retry-After": str(RETRY_AFTER)}
+    return Response({"error": "not stored: try again"}, status_code=503, headers=headers)
 
 
 def _http_error(request: AnyRequest, error: HTTPException) -> Response[dict[str, str]]:

@@ -43,7 +43,7 @@ class Settings:
     lease: float = 300.0
     sweep_interval: float = 0.5
     send_timeout: float = 10.0
-    unknown_settle: float = 15.0
+    unknown_settle: float = 6.0
     unknown_window: float = 600.0
     allowed_networks: tuple[Network, ...] = ()
     tool_programs: bool = False
@@ -77,6 +77,15 @@ class Settings:
             log_format=env.get("RECADO_LOG_FORMAT", cls.log_format),
             **_given(numbers),
         )
+
+    @property
+    def lock_validity(self) -> float:
+        """The time for which a worker may post after Postgres has confirmed its lock.
+
+        Other workers believe it dead when the lock is gone, and post its rows again `unknown_settle` after that. The
+        rest of this time is for Twilio to list the message.
+        """
+        return self.unknown_settle * 0.4
 
 
 HELP = {
@@ -124,7 +133,7 @@ def _order_problems(values: Mapping[str, Any]) -> list[str]:
     """Return problems of the order of durations, which could make a message be sent or answered twice."""
     return [
         f"{NUMBERS[longer]} must be longer than {NUMBERS[shorter]}"
-        for shorter, longer in (("send_timeout", "unknown_settle"), ("turn_timeout", "lease"))
+        for shorter, longer in (("turn_timeout", "lease"),)
         if values[shorter] >= values[longer]
     ]
 

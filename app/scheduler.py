@@ -9,7 +9,7 @@ from app import broker
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
-from app.db import DB_UNAVAILABLE, Database, Role
+from app.db import Database, DatabaseUnavailable, Role
 from app.inbox.service import TIMERS_AT_ONCE, fire_timers
 
 log = structlog.get_logger()
@@ -29,14 +29,21 @@ async def run(settings: Settings, *, clock: Clock = utc_now) -> None:
         nudger.start()
         print("recado scheduler ready", flush=True)
         while not stop.is_set():
-            try:
-                fired = await fire_timers(system, nudger, clock)
-            except (*DB_UNAVAILABLE, OSError) as error:
-                log.warning("timers not fired", error=type(error).__name__)
-                fired = 0
-            if fired < TIMERS_AT_ONCE:
+            if await _fire_timers(system, nudger, clock) < TIMERS_AT_ONCE:
                 await _wait(stop, TICK)
         nudger.close()
+
+
+async def _fire_timers(system: Database, nudger: Nudger, clock: Clock) -> int:
+    """Fire the due timers and return their number, 0 after an error. The next poll finds what was not fired."""
+    try:
+        return await fire_timers(system, nudger, clock)
+    except DatabaseUnavailable as error:
+        log.warning("timers not fired", error=str(error))
+    except Exception:
+        # Polls must go on: a process that ends fires no timer at all.
+        log.exception("timers not fired")
+    return 0
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

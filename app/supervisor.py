@@ -66,20 +66,23 @@ _watchdogs: dict[int, ParentWatchdog] = {}
 
 
 class Child:
-    """A child process that prints a line when it is ready, and whose output goes to a log."""
+    """A child process whose output goes to a log. `wait_until_ready` is for those that print a line when they are."""
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, *, cwd: Path | None = None
+    ) -> None:
         self.name = name
+        self.log = log
         self._command = list(command)
         self._environment = {**environment, "PYTHONUNBUFFERED": "1"}
-        self._log = log
+        self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
         self._from = 0
 
     def start(self) -> None:
         """Start the process, and return at once. Its output is appended to the log."""
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("ab") as log:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
             self._from = log.tell()
             self._process = spawn(
                 self._command,
@@ -87,6 +90,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                cwd=self._cwd,
             )
 
     def wait_until_ready(self, timeout: float = 30.0) -> str:
@@ -100,12 +104,16 @@ class Child:
             if not self.alive:
                 break
             time.sleep(0.01)
+        raise self.failed_start()
+
+    def failed_start(self) -> RecadoError:
+        """Return the error of a process that did not start, with the end of its log."""
         tail = "\n".join(self.output().splitlines()[-15:])
-        raise RecadoError(f"{self.name} did not start; its log {self._log} ends with:\n{tail}")
+        return RecadoError(f"{self.name} did not start; its log {self.log} ends with:\n{tail}")
 
     def output(self) -> str:
         """Return the output since the last start."""
-        with self._log.open("rb") as log:
+        with self.log.open("rb") as log:
             log.seek(self._from)
             return log.read().decode(errors="replace")
 

@@ -18,6 +18,7 @@ from app.crypto import SecretBox
 from app.db import Database, Role
 from app.identity.secrets import Secrets
 from app.identity.service import Channels
+from app.outbox.channel_breaker import ChannelBreaker
 from app.outbox.service import Sender
 from app.telemetry import MilestoneHook, no_hook
 from app.turns import actors
@@ -52,16 +53,18 @@ async def engine(
             api_url=settings.twilio_api_url,
             callback_url=settings.public_url + STATUS_PATH,
             timeout=settings.send_timeout,
+            clock=clock,
         )
         box = SecretBox(settings.secret_key)
         channels = Channels(system, box)
-        sender = Sender(tenants, channels, gateway, clock, settings, on_milestone)
+        lease = WorkerLease(settings.database_url, system, clock, settings.lock_validity)
+        channel_breaker = ChannelBreaker(system, channels, gateway, clock)
+        sender = Sender(tenants, channel_breaker, gateway, lease, clock, settings, on_milestone)
         breaker = RedisBreaker(settings.redis_url)
         models = Models(settings.providers, breaker)
         http_client = GuardedHttpClient(allowed=settings.allowed_networks, programs=settings.tool_programs)
         tool_dependencies = ToolDependencies(tenants, Secrets(tenants, box), http_client, on_milestone)
         turns = Turns(Assistants(tenants), models, tool_dependencies, clock, settings)
-        lease = WorkerLease(settings.database_url, system, clock)
         await lease.start()
         running = Engine(turns, sender, lease, system, clock, settings)
         running.start()

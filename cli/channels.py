@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from typing import Any
 
 import click
 
@@ -55,10 +56,16 @@ async def _add(settings: Settings, tenant: str, credentials: Credentials, addres
 
 @command.command("list")
 def list_() -> None:
-    """List numbers. Tokens are never shown."""
+    """List numbers, and which are suspended because the provider refuses their token. Tokens are never shown."""
     settings = environment.settings()
     for row in asyncio.run(_list(settings)):
-        click.echo(f"{row['slug']:24} {row['address']:28} {row['account_sid']}")
+        click.echo(f"{row['slug']:24} {row['address']:28} {row['account_sid']}{_suspension(row)}")
+
+
+def _suspension(row: dict[str, Any]) -> str:
+    if row["suspended_at"] is None:
+        return ""
+    return f"  suspended since {row['suspended_at']:%Y-%m-%d %H:%M} UTC: {row['suspended_for']}"
 
 
 async def _list(settings: Settings) -> list[dict[str, object]]:

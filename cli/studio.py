@@ -1,6 +1,9 @@
 """`recado studio`."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +18,9 @@ CONVERSATION = click.argument("conversation", type=click.UUID)
 
 @click.group("studio", invoke_without_command=True)
 @PORT
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Where Studio keeps its threads.")
 @click.pass_context
-def command(context: click.Context, port: int) -> None:
+def command(context: click.Context, port: int, data: Path | None) -> None:
     """Run LangGraph Studio's server on the tenants' conversations. DATABASE_URL names their database.
 
     Its list of threads shows each tenant's latest conversations. A conversation cannot be changed there: fork it first.
@@ -24,7 +28,8 @@ def command(context: click.Context, port: int) -> None:
     """
     if context.invoked_subcommand is None:
         server = environment.devkit_module("devkit.studio.server")
-        server.serve(environment.settings(), port, click.echo)
+        folder = (data or server.default_folder()).resolve()
+        server.serve(environment.settings(), folder, port, click.echo)
 
 
 @command.command("open")
@@ -32,11 +37,10 @@ def command(context: click.Context, port: int) -> None:
 @PORT
 def open_(conversation: UUID, port: int) -> None:
     """Show any conversation in the list of the running Studio."""
-    found, threads, page = _found(conversation, port)
-    threads.add([found])
+    with _opened(conversation, port) as (found, threads):
+        threads.show([found])
     click.echo(f"{found.slug}: {found.contact}, {found.status}")
-    click.echo(f"thread {found.id}")
-    click.echo(page)
+    _say_where(found.id, port)
 
 
 @command.command()
@@ -44,34 +48,38 @@ def open_(conversation: UUID, port: int) -> None:
 @PORT
 def fork(conversation: UUID, port: int) -> None:
     """Copy a conversation to a thread that Studio may run and change."""
-    found, threads, page = _found(conversation, port)
-    click.echo(f"thread {threads.fork(found)}")
-    click.echo(page)
+    with _opened(conversation, port) as (found, threads):
+        thread = threads.fork(found)
+    _say_where(thread, port)
 
 
 @command.command()
 @CONVERSATION
 @PORT
 def replay(conversation: UUID, port: int) -> None:
-    """Run the last turn of a conversation again, on a thread of its own, with the tenant's current version."""
-    found, threads, page = _found(conversation, port)
-    thread, replies = threads.replay(found)
-    for reply in replies:
+    """Run a conversation's last turn again, on another thread, with the tenant's current version."""
+    with _opened(conversation, port) as (found, threads):
+        replayed = threads.replay(found)
+    for reply in replayed.replies:
         click.echo(f"assistant: {reply}")
+    for kind in replayed.waits_for:
+        click.echo(f"waits for an operator: {kind}")
+    _say_where(replayed.thread_id, port)
+
+
+def _say_where(thread: UUID | str, port: int) -> None:
     click.echo(f"thread {thread}")
-    click.echo(page)
+    click.echo(environment.devkit_module("devkit.studio.server").page(port, thread))
 
 
-def _found(conversation: UUID, port: int) -> tuple[Any, Any, str]:
-    """Return the conversation, the threads of the running server, and Studio's address."""
+@contextmanager
+def _opened(conversation: UUID, port: int) -> Iterator[tuple[Any, Any]]:
+    """Yield the conversation, and the threads of the running server."""
     threads = environment.devkit_module("devkit.studio.threads")
     server = environment.devkit_module("devkit.studio.server")
-    settings = environment.settings()
-    return (
-        asyncio.run(_conversation(threads, settings, conversation)),
-        threads.Threads(server.url(port)),
-        server.page(port),
-    )
+    found = asyncio.run(_conversation(threads, environment.settings(), conversation))
+    with threads.Threads(server.url(port)) as listed:
+        yield found, listed
 
 
 async def _conversation(threads: Any, settings: Settings, conversation: UUID) -> Any:

@@ -23,6 +23,10 @@ BEFORE = "(What came before is left out.)"
 GO_ON = "(Go on.)"
 NO_TEXT = "(No text.)"
 
+LONGEST_TEXT = 32_000
+"""The number of characters of an answer that are kept. A contact reads them as 20 messages."""
+LONGEST_ID = 64
+
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 """The call ids that OpenAI and Groq accept."""
 
@@ -51,18 +55,20 @@ def name_of(spec: ModelSpec) -> str:
 def strip_metadata(message: AIMessage, spec: ModelSpec) -> AIMessage:
     """Return a model's answer without the provider's metadata: logs, ratings, fingerprints, thoughts.
 
-    Private data that the same model needs later is marked with the model's name.
+    Private data that the same model needs later is marked with the model's name. Texts and ids are bounded: they
+    become keys in Postgres and messages to the contact.
     """
     signatures = message.additional_kwargs.get(SIGNATURES)
     extras = {SIGNATURES: signatures} if signatures else {}
-    content = message.content if _signed(message.content) else str(message.text)
-    return AIMessage(
+    content = message.content if _signed(message.content) else str(message.text)[:LONGEST_TEXT]
+    stripped = AIMessage(
         content=_storable(content),
         tool_calls=_storable(message.tool_calls),
         additional_kwargs=extras,
         response_metadata={WRITER: name_of(spec)} if extras or not isinstance(content, str) else {},
-        id=message.id,
+        id=_bounded(message.id) if message.id else None,
     )
+    return with_call_ids(stripped, [_bounded(str(call["id"])) for call in stripped.tool_calls])
 
 
 def with_call_ids(message: AIMessage, ids: Sequence[str]) -> AIMessage:
@@ -100,6 +106,15 @@ def _accepted(identity: str) -> str:
     # Always the same for the same id, so that the provider can recognise what it has read before.
     if ACCEPTED_ID.fullmatch(identity):
         return identity
+    return _short(identity)
+
+
+def _bounded(identity: str) -> str:
+    """Return the id of a message or a call in a length that keys can have. A server sets no limit."""
+    return identity if len(identity) <= LONGEST_ID else _short(identity)
+
+
+def _short(identity: str) -> str:
     return f"call_{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
 
 

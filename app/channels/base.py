@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import timedelta
 from typing import Any, Protocol
 
 MAX_BODY = 1600
@@ -80,11 +80,31 @@ class Unknown:
     reason: str
 
 
-SendResult = Accepted | NotSent | Refused | Unknown
+@dataclass(frozen=True)
+class Unauthorized:
+    """The provider refuses the credentials, whatever the message is. It does not have the message."""
+
+    reason: str
+
+
+SendResult = Accepted | NotSent | Refused | Unauthorized | Unknown
+
+
+@dataclass(frozen=True)
+class ListedMessage:
+    """A message that the provider has. `age` is the time since its creation, by the provider's clock alone."""
+
+    provider_sid: str
+    same_text: bool
+    age: timedelta
 
 
 class LookupFailed(Exception):
     """The look-up failed, so the state of the message is still unknown."""
+
+
+class LookupUnauthorized(LookupFailed):
+    """The provider refuses the credentials of the look-up."""
 
 
 class Gateway(Protocol):
@@ -94,11 +114,20 @@ class Gateway(Protocol):
         """Send a message. Never raises for errors of the provider or the network."""
         ...
 
-    async def find(self, message: OutgoingMessage, *, since: datetime) -> list[str]:
-        """Return the provider's ids of messages with this content that were created at or after `since`.
+    async def find(self, message: OutgoingMessage) -> list[ListedMessage]:
+        """Return the provider's latest messages from this sender to this recipient, newest first.
 
         Raises LookupFailed.
         """
+        ...
+
+    async def takes_credentials(self, credentials: Credentials) -> bool | None:
+        """Ask the provider whether it takes the credentials. None: the answer was lost or unclear."""
+        ...
+
+    @property
+    def clock_skew(self) -> timedelta | None:
+        """The provider's time minus ours, as its latest answer showed. None before the first answer."""
         ...
 
 

@@ -1,6 +1,7 @@
 """SQL of tenants and channels."""
 
 from dataclasses import dataclass
+from typing import LiteralString
 from uuid import UUID
 
 from app.db import Transaction
@@ -24,6 +25,13 @@ class ChannelRow:
     account_sid: str
     address: str
     auth_tokens: bytes
+    suspended: bool
+    refusals: int
+
+
+CHANNEL: LiteralString = (
+    "id, tenant_id, account_sid, address, auth_tokens, suspended_at is not null as suspended, refusals"
+)
 
 
 async def upsert_tenant(tx: Transaction, slug: str, name: str) -> TenantRow:
@@ -47,7 +55,7 @@ async def channels_of_address(tx: Transaction, address: str) -> list[ChannelRow]
     """Return every channel with an address. Several accounts may claim one address."""
     return await tx.all(
         ChannelRow,
-        "select id, tenant_id, account_sid, address, auth_tokens from channels where address = %(address)s",
+        f"select {CHANNEL} from channels where address = %(address)s",
         {"address": address},
     )
 
@@ -56,7 +64,7 @@ async def channel(tx: Transaction, channel_id: UUID) -> ChannelRow | None:
     """Return one channel by id."""
     return await tx.one(
         ChannelRow,
-        "select id, tenant_id, account_sid, address, auth_tokens from channels where id = %(id)s",
+        f"select {CHANNEL} from channels where id = %(id)s",
         {"id": channel_id},
     )
 
@@ -64,12 +72,16 @@ async def channel(tx: Transaction, channel_id: UUID) -> ChannelRow | None:
 async def upsert_channel(
     tx: Transaction, tenant_id: UUID, account_sid: str, address: str, auth_tokens: bytes
 ) -> UUID | None:
-    """Add or update a channel, and return its id. None when the account's address belongs to another tenant."""
+    """Add or update a channel, and return its id. A suspended channel is probed at once with its new token.
+
+    None when the account's address belongs to another tenant.
+    """
     row = await tx.one(
         dict,
         """insert into channels as c (tenant_id, account_sid, address, auth_tokens)
            values (%(tenant_id)s, %(account_sid)s, %(address)s, %(auth_tokens)s)
-           on conflict (account_sid, address) do update set auth_tokens = excluded.auth_tokens
+           on conflict (account_sid, address) do update set auth_tokens = excluded.auth_tokens,
+               check_at = coalesce(c.suspended_at, c.check_at)
            where c.tenant_id = excluded.tenant_id
            returning c.id""",
         {"tenant_id": tenant_id, "account_sid": account_sid, "address": address, "auth_tokens": auth_tokens},
@@ -78,10 +90,11 @@ async def upsert_channel(
 
 
 async def list_channels(tx: Transaction) -> list[dict[str, object]]:
-    """Return every channel with its tenant's slug, without tokens."""
+    """Return every channel with its tenant's slug and its suspension, without tokens."""
     return await tx.all(
         dict,
-        """select t.slug, c.address, c.account_sid from channels c join tenants t on t.id = c.tenant_id
+        """select t.slug, c.address, c.account_sid, c.suspended_at, c.suspended_for
+           from channels c join tenants t on t.id = c.tenant_id
            order by t.slug, c.address""",
         {},
     )

@@ -14,13 +14,18 @@ from app.identity.queries import TenantRow
 
 @dataclass(frozen=True)
 class Channel:
-    """A tenant's number at a provider. The newest of `auth_tokens` is first; any of them may have signed a webhook."""
+    """A tenant's number at a provider. The newest of `auth_tokens` is first; any of them may have signed a webhook.
+
+    Nothing is sent through it while it is `suspended`. `refusals` counts the suspensions since its last message.
+    """
 
     id: UUID
     tenant_id: UUID
     account_sid: str
     address: str
     auth_tokens: tuple[str, ...] = field(repr=False)
+    suspended: bool = False
+    refusals: int = 0
 
     @property
     def credentials(self) -> Credentials:
@@ -58,11 +63,11 @@ class Channels:
         known = self._by_address.get(address)
         return time.monotonic() - known[0] if known else float("inf")
 
-    async def by_id(self, channel_id: UUID) -> Channel:
-        """Return one channel. Raises NotFoundError."""
+    async def by_id(self, channel_id: UUID, *, fresh: bool = False) -> Channel:
+        """Return one channel. `fresh` bypasses the cache. Raises NotFoundError."""
         now = time.monotonic()
         known = self._by_id.get(channel_id)
-        if known and now - known[0] < self.REMEMBER:
+        if known and not fresh and now - known[0] < self.REMEMBER:
             return known[1]
         async with self._system.statement() as tx:
             row = await queries.channel(tx, channel_id)
@@ -75,7 +80,8 @@ class Channels:
         return channel
 
     def _open(self, row: queries.ChannelRow) -> Channel:
-        return Channel(row.id, row.tenant_id, row.account_sid, row.address, self._box.unseal(row.auth_tokens))
+        tokens = self._box.unseal(row.auth_tokens)
+        return Channel(row.id, row.tenant_id, row.account_sid, row.address, tokens, row.suspended, row.refusals)
 
 
 async def ensure_tenant(system: Database, slug: str, name: str) -> TenantRow:

@@ -36,7 +36,7 @@ class Inbox:
     async def receive(self, tenant_id: UUID, channel_id: UUID, message: InboundMessage) -> bool:
         """Store a message durably.
 
-        Return False when it was already stored. Raises psycopg.Error when Postgres stays away. A retry after a
+        Return False when it was already stored. Raises DatabaseUnavailable when Postgres stays away. A retry after a
         broken connection is safe: if the first try was committed, the retry is a duplicate.
         """
 

@@ -1,20 +1,29 @@
 """SQL of the outbox."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import LiteralString
+from datetime import datetime, timedelta
+from typing import Any, LiteralString
 from uuid import UUID
 
 from app.channels.base import StatusUpdate
 from app.db import Transaction
 
+OWNER_CHECK_AFTER = timedelta(seconds=1)
+"""The time after a claim from which sweeps check that the owner is alive. Most rows are settled earlier."""
+
+HEAD_CHECK_AFTER = timedelta(seconds=5)
+"""The time from which sweeps look at a row that waits behind another, in case it was forgotten."""
+
 
 @dataclass(frozen=True)
 class OutboxRow:
-    """The first open row of an outbox, claimed by this worker: `sending` to be posted, `unknown` to be looked up."""
+    """The first open row of a contact, claimed by this worker: `sending` to be posted, `unknown` to be looked up.
+
+    `abandoned_at` is when the POST of an unknown row was over, although nobody got its answer.
+    """
 
     id: int
-    conversation_id: UUID
+    contact_id: UUID
     channel_id: UUID
     recipient: str
     body: str
@@ -22,14 +31,24 @@ class OutboxRow:
     attempted_at: datetime
     created_at: datetime
     status: str
+    abandoned_at: datetime | None = None
 
 
-# Only the oldest open row of a conversation may be claimed: while it is not settled, nothing overtakes it.
-_CLAIM_HEAD: LiteralString = """
+# Only the oldest open row of a contact may be claimed: while it is not settled, nothing overtakes it. A contact sees
+# one thread, however many conversations there are. A row that waits behind another is taken as soon as it is the
+# oldest; its due time only makes a sweep look whether it was forgotten.
+_HEAD: LiteralString = """
 head as (
-    select id, status, owner = %(owner)s and not (id = any(%(posted)s)) as never_posted from outbox
-    where conversation_id = %(conversation_id)s and id is distinct from %(id)s and %(take_next)s
-        and status in ('queued', 'sending', 'retrying', 'unknown') and parked_at is null
+    select id, status, due_at, held_for,
+        owner = %(owner)s and not (id = any(%(posted)s)) as never_posted,
+        (
+            owner is null or updated_at < %(stale)s or (owner = %(owner)s and updated_at < %(lost)s)
+            or owner not in (select id from live_workers)
+        )
+        and (status in ('queued', 'sending') or due_at <= %(now)s) as free
+    from outbox
+    where contact_id = %(contact_id)s and id is distinct from (select id from settled) and %(take_next)s
+        and (due_at is not null or held_for is not null)
     order by id limit 1 for update
 ),
 claimed as (
@@ -44,38 +63,68 @@ claimed as (
             when head.status in ('queued', 'retrying') or (head.status = 'sending' and head.never_posted) then %(now)s
             else coalesce(o.attempted_at, %(now)s)
         end,
+        -- A row of a dead owner was posted before now, if at all.
+        abandoned_at = case
+            when head.status in ('queued', 'retrying') or (head.status = 'sending' and head.never_posted) then null
+            when head.status = 'sending' then %(now)s
+            else coalesce(o.abandoned_at, %(now)s)
+        end,
+        due_at = %(owner_check)s,
+        held_for = null,
         updated_at = %(now)s
     from head
-    where o.id = head.id
-        and (
-            o.owner is null or o.updated_at < %(stale)s or (o.owner = %(owner)s and o.updated_at < %(lost)s)
-            or o.owner not in (select id from live_workers)
-        )
-        and (head.status = 'sending' or o.retry_at is null or o.retry_at <= %(now)s)
-    returning o.id, o.conversation_id, o.body, o.attempts, o.attempted_at, o.created_at, o.status
+    where o.id = head.id and head.free
+    returning o.id, o.contact_id, o.body, o.attempts, o.attempted_at, o.created_at, o.status,
+        o.abandoned_at
 )
-select claimed.*, c.channel_id, contacts.address as recipient
-from claimed
-join conversations c on c.id = claimed.conversation_id
-join contacts on contacts.id = c.contact_id
 """
 
-CLAIM: LiteralString = f"with {_CLAIM_HEAD}"
+_CLAIMED: LiteralString = """
+select claimed.*, contacts.channel_id, contacts.address as recipient
+from claimed
+join contacts on contacts.id = claimed.contact_id
+"""
+
+# Rows behind a head that cannot be taken yet are looked at together with it. So a sweep does not find them repeatedly.
+CLAIM: LiteralString = f"""
+with settled as (select null::bigint as id),
+{_HEAD},
+postponed as (
+    update outbox o set
+        due_at = case when head.held_for is null then greatest(head.due_at, %(head_check)s) end,
+        held_for = head.held_for
+    from head
+    where not head.free and o.contact_id = %(contact_id)s and o.id > head.id and o.due_at <= %(now)s
+)
+{_CLAIMED}
+"""
 
 SETTLE_AND_CLAIM_NEXT: LiteralString = f"""
-with settled as (
-    update outbox set
-        status = case when outbox_rank(status) > outbox_rank(%(status)s) then status else %(status)s end,
-        provider_sid = coalesce(provider_sid, %(provider_sid)s),
-        error_code = coalesce(%(error_code)s, error_code),
-        retry_at = %(retry_at)s,
+with suspended as (
+    -- Locked, so that the channel is not resumed, and its rows released, before this row is held.
+    select id from channels where id = %(hold_for)s and suspended_at is not null for share
+),
+settled as (
+    update outbox o set
+        status = case when outbox_rank(o.status) > outbox_rank(%(status)s) then o.status else %(status)s end,
+        provider_sid = coalesce(o.provider_sid, %(provider_sid)s),
+        error_code = coalesce(%(error_code)s, o.error_code),
+        attempts = o.attempts - case when %(uncounted)s and o.status = 'sending' then 1 else 0 end,
+        abandoned_at = case
+            when %(status)s = 'unknown' and o.status = 'sending' then %(now)s::timestamptz else o.abandoned_at
+        end,
+        due_at = case when outcome.open and outcome.held_for is null then %(due_at)s::timestamptz end,
+        held_for = case when outcome.open then outcome.held_for end,
         parked_at = case when %(parked)s then %(now)s::timestamptz end,
         owner = null,
         updated_at = %(now)s
+    from (select (select id from suspended) as held_for, outbox_rank(%(status)s) = 0 and not %(parked)s as open) outcome
     -- That Twilio has it is true whoever asks.
-    where id = %(id)s and (owner = %(owner)s or %(provider_sid)s::text is not null)
+    where o.id = %(id)s and (o.owner = %(owner)s or %(provider_sid)s::text is not null)
+    returning o.id
 ),
-{_CLAIM_HEAD}
+{_HEAD}
+{_CLAIMED}
 """
 
 
@@ -93,33 +142,50 @@ class Claimer:
     lost: datetime | None
     posted: list[int]
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The SQL parameters of a claim."""
+        return {
+            **vars(self),
+            "owner_check": self.now + OWNER_CHECK_AFTER,
+            "head_check": self.now + HEAD_CHECK_AFTER,
+        }
 
-async def claim_head(tx: Transaction, conversation_id: UUID, claimer: Claimer) -> OutboxRow | None:
-    """Claim the oldest open row, if it is due and no live worker owns it.
+
+async def claim_head(tx: Transaction, contact_id: UUID, claimer: Claimer) -> OutboxRow | None:
+    """Claim the oldest open row of a contact, if it is due and no live worker owns it.
 
     A row found `sending` is returned as `unknown`, unless this worker claimed it and has never posted it.
     """
-    parameters = {"conversation_id": conversation_id, "id": None, "take_next": True}
-    return await tx.one(OutboxRow, CLAIM, parameters | vars(claimer))
+    parameters = {"contact_id": contact_id, "take_next": True}
+    return await tx.one(OutboxRow, CLAIM, parameters | claimer.parameters)
 
 
 @dataclass(frozen=True)
 class SendOutcome:
     """The outcome for a claimed row.
 
-    `parked` is an unknown row that is given up until an operator or a callback decides.
+    `due_at` is when to take an open row again. `parked` is an unknown row that is given up until an operator or a
+    callback decides. `hold_for` is a channel: while it is suspended the row waits for it. With `uncounted` the attempt
+    does not count.
     """
 
     status: str
     provider_sid: str | None = None
     error_code: str | None = None
-    retry_at: datetime | None = None
+    due_at: datetime | None = None
     parked: bool = False
+    hold_for: UUID | None = None
+    uncounted: bool = False
 
     @property
     def final(self) -> bool:
         """Whether the next row may be sent."""
         return self.parked or self.status in ("sent", "failed")
+
+    def again_at_once(self, now: datetime) -> bool:
+        """Return whether this worker should post the row again now."""
+        return self.status == "retrying" and not self.uncounted and self.due_at is not None and self.due_at <= now
 
 
 async def settle(tx: Transaction, row: OutboxRow, settlement: SendOutcome, claimer: Claimer) -> OutboxRow | None:
@@ -131,11 +197,11 @@ async def settle(tx: Transaction, row: OutboxRow, settlement: SendOutcome, claim
         OutboxRow,
         SETTLE_AND_CLAIM_NEXT,
         {
-            "conversation_id": row.conversation_id,
+            "contact_id": row.contact_id,
             "id": row.id,
             "take_next": settlement.final,
             **vars(settlement),
-            **vars(claimer),
+            **claimer.parameters,
         },
     )
 
@@ -151,49 +217,109 @@ async def renew(tx: Transaction, row_id: int, owner: int, now: datetime) -> bool
     return row is not None
 
 
-async def taken_sids(tx: Transaction, provider_sids: list[str]) -> set[str]:
-    """Return those of the provider's ids that belong to a row."""
+async def rows_of_sids(tx: Transaction, provider_sids: list[str]) -> dict[str, int]:
+    """Return the row of each of the provider's ids that belongs to one, by an answer, a look-up or a callback."""
     rows = await tx.all(
-        dict, "select provider_sid from outbox where provider_sid = any(%(sids)s)", {"sids": provider_sids}
+        dict,
+        """select provider_sid, outbox_id as row_id, 1 as precedence from status_callbacks
+           where provider_sid = any(%(sids)s)
+           union
+           select provider_sid, id, 2 from outbox where provider_sid = any(%(sids)s)
+           order by precedence""",
+        {"sids": provider_sids},
     )
-    return {row["provider_sid"] for row in rows}
+    return {row["provider_sid"]: row["row_id"] for row in rows}
 
 
 @dataclass(frozen=True)
-class Undelivered:
-    """A conversation whose outbox has a row to take."""
+class UnsentContact:
+    """A contact that has a row to take."""
 
     tenant_id: UUID
-    conversation_id: UUID
+    contact_id: UUID
 
 
-async def sweep(
-    tx: Transaction, claimer: Claimer, before: datetime, in_hand: list[UUID], limit: int
-) -> list[Undelivered]:
-    """Return conversations whose oldest open row is due and not owned. Rows changed after `before` are left out.
+@dataclass(frozen=True)
+class InHand:
+    """What this worker works on: conversations whose turn may be claiming a row, and contacts whose rows it sends."""
 
-    `in_hand`: conversations whose rows a task of this worker holds.
-    """
-    return await tx.all(
-        Undelivered,
-        """with live as materialized (select id from live_workers),
-           heads as (
-               select distinct on (conversation_id) tenant_id, conversation_id, status, owner, retry_at, updated_at
-               from outbox
-               where status in ('queued', 'sending', 'retrying', 'unknown') and parked_at is null
-               order by conversation_id, id
-           )
-           select tenant_id, conversation_id from heads
-           where (
-                   (owner is null and updated_at < %(before)s)
-                   or owner not in (select id from live)
-                   or updated_at < %(stale)s
-                   or (owner = %(owner)s and updated_at < %(lost)s and not (conversation_id = any(%(in_hand)s)))
-               )
-               and (status = 'sending' or retry_at is null or retry_at <= %(now)s)
-           order by updated_at limit %(limit)s""",
-        {**vars(claimer), "before": before, "in_hand": in_hand, "limit": limit},
+    turns: list[UUID]
+    drains: list[UUID]
+
+
+SWEEP: LiteralString = """
+with live as materialized (select id from live_workers)
+select tenant_id, contact_id from outbox
+where due_at <= %(now)s
+    and (
+        owner is null
+        or owner not in (select id from live)
+        or updated_at < %(stale)s
+        or (owner = %(owner)s and updated_at < %(lost)s and not (conversation_id = any(%(turns)s)))
     )
+    and not (contact_id = any(%(drains)s))
+order by due_at limit %(limit)s
+"""
+
+
+async def sweep(tx: Transaction, claimer: Claimer, in_hand: InHand, limit: int) -> list[UnsentContact]:
+    """Return the contacts of rows that are due and not owned, longest due first. A contact may occur repeatedly."""
+    return await tx.all(UnsentContact, SWEEP, {**claimer.parameters, **vars(in_hand), "limit": limit})
+
+
+async def release_held(tx: Transaction, channel_id: UUID, now: datetime, limit: int) -> int:
+    """Make the oldest rows that wait for a channel due now. Return their number."""
+    rows = await tx.all(
+        dict,
+        """update outbox set due_at = %(now)s, held_for = null
+           where id in (
+               select id from outbox where held_for = %(channel_id)s order by id limit %(limit)s for update
+           )
+           returning id""",
+        {"channel_id": channel_id, "now": now, "limit": limit},
+    )
+    return len(rows)
+
+
+APPLY_STATUS: LiteralString = """
+with row as (
+    select id, contact_id, due_at is not null or held_for is not null as open from outbox
+    where id = %(outbox_id)s and tenant_id = %(tenant_id)s
+),
+stored as (
+    insert into status_callbacks (tenant_id, outbox_id, provider_sid, status, error_code, received_at)
+    select %(tenant_id)s, id, %(provider_sid)s, %(status)s, %(error_code)s, %(now)s from row
+    on conflict do nothing
+),
+moved as (
+    update outbox o set
+        status = %(status)s,
+        -- A look-up may have given the sid to a row with the same text: then that one keeps it.
+        provider_sid = coalesce(o.provider_sid, (
+            select %(provider_sid)s::text
+            where not exists (select from outbox where provider_sid = %(provider_sid)s)
+        )),
+        error_code = nullif(%(error_code)s, ''),
+        owner = null, due_at = null, held_for = null, parked_at = null,
+        updated_at = %(now)s
+    from row
+    where o.id = row.id and outbox_rank(%(status)s) > outbox_rank(o.status)
+        and coalesce(o.provider_sid, %(provider_sid)s) = %(provider_sid)s
+    returning row.id, row.contact_id
+),
+-- The row behind one that was open has become the oldest.
+following as (
+    update outbox set due_at = %(now)s, held_for = null
+    where owner is null and id = (
+        select o.id from outbox o, moved
+        where o.contact_id = moved.contact_id and o.id > moved.id
+            and (o.due_at is not null or o.held_for is not null)
+            and (select open from row)
+        order by o.id limit 1
+    ) and status = 'queued'
+)
+select id from row
+"""
 
 
 async def apply_status(tx: Transaction, tenant_id: UUID, update: StatusUpdate, now: datetime) -> bool:
@@ -203,28 +329,7 @@ async def apply_status(tx: Transaction, tenant_id: UUID, update: StatusUpdate, n
     """
     row = await tx.one(
         dict,
-        """with row as (select id from outbox where id = %(outbox_id)s and tenant_id = %(tenant_id)s),
-           stored as (
-               insert into status_callbacks (tenant_id, outbox_id, provider_sid, status, error_code, received_at)
-               select %(tenant_id)s, id, %(provider_sid)s, %(status)s, %(error_code)s, %(now)s from row
-               on conflict do nothing
-           ),
-           moved as (
-               update outbox o set
-                   status = %(status)s,
-                   -- A look-up may have given the sid to a row with the same text: then that one keeps it.
-                   provider_sid = coalesce(o.provider_sid, (
-                       select %(provider_sid)s::text
-                       where not exists (select from outbox where provider_sid = %(provider_sid)s)
-                   )),
-                   error_code = nullif(%(error_code)s, ''),
-                   owner = null, retry_at = null, parked_at = null,
-                   updated_at = %(now)s
-               from row
-               where o.id = row.id and outbox_rank(%(status)s) > outbox_rank(o.status)
-                   and coalesce(o.provider_sid, %(provider_sid)s) = %(provider_sid)s
-           )
-           select id from row""",
+        APPLY_STATUS,
         {
             "tenant_id": tenant_id,
             "outbox_id": update.outbox_id,

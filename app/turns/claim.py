@@ -31,9 +31,10 @@ class InboxItem:
 class Claim:
     """A conversation that this worker owns, with everything that a turn needs.
 
-    `pending` counts the waiting rows, of which `inbox` has the first. `interrupts` are the ids of its open interrupts.
-    `folds` counts the attempts at this turn that started again because a message arrived; `folded_usage` holds their
-    model calls, which the commit records.
+    `pending` counts the waiting rows, of which `inbox` has the first, and `pending_since` is when the oldest arrived.
+    `last_error` is what ended an earlier attempt. `interrupts` are the ids of its open interrupts. `folds` counts the
+    attempts at this turn that started again because a message arrived; `folded_usage` holds their model calls, which
+    the commit records.
     """
 
     id: UUID
@@ -56,6 +57,7 @@ class Claim:
     contact_tags: Sequence[str] = ()
     contact_facts: Sequence[str] = ()
     wake_for: str | None = None
+    pending_since: datetime | None = None
     last_error: str | None = None
     folds: int = 0
     folded_usage: Sequence[Usage] = ()
@@ -80,19 +82,43 @@ class Unclaimed:
     owned: bool
 
 
+@dataclass(frozen=True)
+class ClaimRequest:
+    """A request of the worker `owner`. A claim older than `stale` may be taken from its owner."""
+
+    conversation_id: UUID
+    owner: int
+    now: datetime
+    stale: datetime
+
+
 # A conversation can be claimed when a row is due and no live worker owns it. It can also be taken from a live worker
 # whose lease has ended: that worker hangs, and its commit fails on the higher epoch. A worker may claim its own
 # conversation again: it runs one turn of a conversation at a time, so its earlier claim was lost with a connection.
-TAKE_CLAIM: LiteralString = """
-update conversations c set
-    owner = %(owner)s, epoch = c.epoch + 1, attempts = least(c.attempts + 1, 1000), claimed_at = %(now)s,
-    version_id = coalesce(c.version_id, (select version_id from assistants a where a.tenant_id = c.tenant_id))
--- `coalesce` prevents the due_at index, so that the lookup uses the primary key.
-where c.id = %(conversation_id)s and coalesce(c.due_at <= %(now)s, false)
+# `coalesce` prevents the due_at index, so that the lookup uses the primary key.
+_CLAIMABLE: LiteralString = """
+    c.id = %(conversation_id)s and coalesce(c.due_at <= %(now)s, false)
     and (
         c.owner is null or c.owner = %(owner)s or c.claimed_at < %(stale)s
         or c.owner not in (select id from live_workers)
     )
+"""
+
+TAKE_CLAIM: LiteralString = f"""
+update conversations c set
+    owner = %(owner)s, epoch = c.epoch + 1, attempts = least(c.attempts + 1, 1000), claimed_at = %(now)s,
+    version_id = coalesce(c.version_id, (select version_id from assistants a where a.tenant_id = c.tenant_id))
+where {_CLAIMABLE} and c.attempts >= %(tried)s
+"""
+
+# Counts a claim whose reading failed, and was rolled back with it.
+COUNT_FAILED_CLAIM: LiteralString = f"""
+update conversations c set
+    attempts = least(c.attempts + 1, 1000), last_error = %(error)s,
+    due_at = %(now)s::timestamptz
+        + (%(waits)s::float8[])[least(c.attempts + 1, cardinality(%(waits)s::float8[]))] * interval '1 second'
+where {_CLAIMABLE} and c.attempts < %(max_attempts)s
+returning c.pending, c.due_at, c.owner is not null as owned
 """
 
 # A second statement in the same pipeline. The claim may have waited for the row lock, and then its snapshot shows the
@@ -100,7 +126,8 @@ where c.id = %(conversation_id)s and coalesce(c.due_at <= %(now)s, false)
 # the conversation whether or not it was claimed.
 READ_CLAIM: LiteralString = f"""
 select c.id, c.tenant_id, c.channel_id, c.contact_id, c.version_id, c.status, c.turn, c.epoch, c.attempts,
-    c.last_error, c.pending, c.due_at, c.wake_for, c.folds, c.folded_usage, c.owner is not null as owned, mine.claimed,
+    c.pending, c.pending_since, c.last_error, c.due_at, c.wake_for, c.folds, c.folded_usage,
+    c.owner is not null as owned, mine.claimed,
     contacts.address as contact_address, contacts.profile_name as contact_name,
     contacts.tags as contact_tags, contacts.facts as contact_facts,
     (
@@ -124,20 +151,14 @@ where c.id = %(conversation_id)s
 """
 
 
-async def claim_conversation(
-    tx: Transaction, conversation_id: UUID, owner: int, now: datetime, stale: datetime
-) -> Claim | Unclaimed:
+async def claim_conversation(tx: Transaction, request: ClaimRequest, *, tried: int | None = None) -> Claim | Unclaimed:
     """Claim the conversation if a row is due and no live worker owns it.
 
-    A claim older than `stale` may be taken from its owner.
+    With `tried`, claim only after so many attempts, without the checkpoints: only to park the turn.
     """
-    parameters = {
-        "conversation_id": conversation_id,
-        "thread_id": str(conversation_id),
-        "owner": owner,
-        "now": now,
-        "stale": stale,
-    }
+    owner, now = request.owner, request.now
+    thread_id = str(request.conversation_id) if tried is None else ""
+    parameters = {**vars(request), "thread_id": thread_id, "tried": tried or 0}
     rows = await tx.after(TAKE_CLAIM, dict, READ_CLAIM, parameters)
     if not rows:
         return Unclaimed(0, None, owned=False)
@@ -165,7 +186,22 @@ async def claim_conversation(
         contact_tags=row["contact_tags"],
         contact_facts=row["contact_facts"],
         wake_for=row["wake_for"],
+        pending_since=row["pending_since"],
         last_error=row["last_error"],
         folds=row["folds"],
         folded_usage=row["folded_usage"] or (),
+    )
+
+
+async def count_failed_claim(
+    tx: Transaction, request: ClaimRequest, error: str, waits: Sequence[float], max_attempts: int
+) -> Unclaimed | None:
+    """Count an attempt whose claim failed, and wait the next of `waits` (seconds) before another.
+
+    Return None, and write nothing, after `max_attempts`, or when the conversation can no longer be claimed.
+    """
+    return await tx.one(
+        Unclaimed,
+        COUNT_FAILED_CLAIM,
+        {**vars(request), "error": error, "waits": list(waits), "max_attempts": max_attempts},
     )

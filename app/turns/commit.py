@@ -8,6 +8,7 @@ from typing import Any, LiteralString
 from psycopg.types.json import Jsonb
 
 from app.db import Transaction
+from app.outbox.queries import HEAD_CHECK_AFTER, OWNER_CHECK_AFTER
 from app.turns.claim import Claim
 from graphs.state import Reply, Route, Usage
 
@@ -163,7 +164,7 @@ fenced as (
         folded_usage = case when %(turns)s > 0 then null else c.folded_usage end
     where c.id = %(conversation_id)s and c.owner = %(owner)s and c.epoch = %(epoch)s
         and (c.pending <= %(known)s or not %(unless_new_rows)s)
-    returning c.id, c.tenant_id, c.turn, c.pending, c.due_at, c.version_id
+    returning c.id, c.tenant_id, c.contact_id, c.turn, c.pending, c.due_at, c.version_id
 ),
 consumed as (
     update inbox set
@@ -180,21 +181,22 @@ CONSUME: LiteralString = f"with {_FENCED} select turn, pending, due_at, null::bi
 _RECORD: LiteralString = """
 spoken as (
     insert into outbox (
-        tenant_id, conversation_id, turn, author, body, status, owner, attempts, attempted_at, created_at, updated_at
+        tenant_id, conversation_id, contact_id, turn, author, body, status, owner, attempts, attempted_at, due_at,
+        created_at, updated_at
     )
-    select fenced.tenant_id, fenced.id, fenced.turn, r.author, r.body,
+    select fenced.tenant_id, fenced.id, fenced.contact_id, fenced.turn, r.author, r.body,
         case when r.number = 1 and head.free then 'sending' else 'queued' end,
         case when r.number = 1 and head.free then %(owner)s::bigint end,
         case when r.number = 1 and head.free then 1 else 0 end,
         case when r.number = 1 and head.free then %(now)s::timestamptz end,
+        case when r.number = 1 and head.free then %(owner_check)s else %(head_check)s end,
         %(now)s, %(now)s
     from fenced
-    -- The first reply is inserted as claimed by this worker, unless an older row must be sent before it.
+    -- The first reply is inserted as claimed by this worker, unless an older row of the contact is open.
     cross join lateral (
         select not exists (
             select from outbox o
-            where o.conversation_id = fenced.id and o.parked_at is null
-                and o.status in ('queued', 'sending', 'retrying', 'unknown')
+            where o.contact_id = fenced.contact_id and (o.due_at is not null or o.held_for is not null)
         ) as free
     ) head
     cross join lateral unnest(%(authors)s::text[], %(bodies)s::text[]) with ordinality r (author, body, number)
@@ -242,6 +244,8 @@ async def commit(
     parameters = {
         **claim.fence,
         "now": now,
+        "owner_check": now + OWNER_CHECK_AFTER,
+        "head_check": now + HEAD_CHECK_AFTER,
         "turns": 0 if record is None else 1,
         "consumed": len(settlement.dispositions),
         "known": claim.pending,

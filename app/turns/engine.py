@@ -9,7 +9,7 @@ import structlog
 
 from app.clock import Clock
 from app.config import Settings
-from app.db import DB_UNAVAILABLE, Database
+from app.db import Database, DatabaseUnavailable
 from app.outbox.service import Sender
 from app.turns.claim import Unclaimed
 from app.turns.outcome import Committed, Fenced, Folded, Outcome, Released
@@ -112,8 +112,8 @@ class Engine:
         try:
             async with self._slots:
                 await self._take_turns(address)
-        except (*DB_UNAVAILABLE, OSError) as error:
-            log.warning("drain interrupted", conversation_id=str(address[1]), error=type(error).__name__)
+        except DatabaseUnavailable as error:
+            log.warning("drain interrupted", conversation_id=str(address[1]), error=str(error))
         except Exception:
             log.exception("drain failed", conversation_id=str(address[1]))
         finally:
@@ -130,7 +130,7 @@ class Engine:
             self._nudged_again.discard(address)
             outcome = await self._turns.take(tenant_id, conversation_id, owner)
             if isinstance(outcome, Committed) and outcome.has_replies:
-                self._sender.deliver(tenant_id, conversation_id, owner, outcome.head)
+                self._sender.deliver(tenant_id, outcome.contact_id, owner, outcome.head)
             if not self._is_due_again(address, outcome) and address not in self._nudged_again:
                 return
 
@@ -144,7 +144,7 @@ class Engine:
                 return False
             case Released(retry_at):
                 due_at = retry_at
-            case Committed(pending, next_due) | Unclaimed(pending, next_due, _):
+            case Committed(pending=pending, due_at=next_due) | Unclaimed(pending, next_due, _):
                 due_at = next_due if pending else None
         if due_at is None:
             return False
@@ -161,8 +161,8 @@ class Engine:
             await asyncio.sleep(self._settings.sweep_interval * random.uniform(0.8, 1.2))
             try:
                 await self.sweep()
-            except (*DB_UNAVAILABLE, OSError) as error:
-                log.warning("sweep failed", error=type(error).__name__)
+            except DatabaseUnavailable as error:
+                log.warning("sweep failed", error=str(error))
             except Exception:
                 # Sweeps must go on: without them the turns of dead workers are never taken.
                 log.exception("sweep failed")

@@ -9,7 +9,7 @@ from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
 
 from app.clock import Clock
-from app.db import DB_UNAVAILABLE
+from app.db import DatabaseUnavailable
 from app.telemetry import Milestone
 from app.turns.claim import Claim
 from app.turns.commit import Interrupt, commit_leg
@@ -111,7 +111,7 @@ class GraphRunner:
                     saver = BufferingSaver(str(claim.id), claim.checkpoints)
                     result = await self._run(claim, plan, loaded, saver, graph_input)
                 return None if isinstance(result, Fenced) else result
-            except DB_UNAVAILABLE:
+            except DatabaseUnavailable:
                 raise
             except Exception:
                 log.exception("hand-over failed", conversation_id=str(claim.id), on_transcript=on_transcript)

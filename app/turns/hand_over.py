@@ -15,8 +15,7 @@ from graphs.state import add_reply, new_turn, replace_turn
 
 def parked_reason(claim: Claim) -> str:
     """Return why the conversation is handed over, for operators."""
-    last = f": {claim.last_error}" if claim.last_error else ""
-    return f"parked after {claim.attempts - 1} attempts that ended with the worker, or with an error{last}"
+    return f"parked after {claim.attempts - 1} attempts: {claim.last_error or 'the worker ended'}"
 
 
 async def transcript(tx: Transaction, claim: Claim, limit: int) -> list[AnyMessage]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from app.outbox.queries import OutboxRow
 from app.turns.claim import Unclaimed
@@ -11,6 +12,7 @@ from app.turns.claim import Unclaimed
 class Committed:
     """The turn is durable. `head` is a reply that this worker has claimed and may post at once."""
 
+    contact_id: UUID
     pending: int
     due_at: datetime | None
     head: OutboxRow | None

@@ -14,7 +14,7 @@ from app.turns.hand_over import parked_reason
 from app.turns.plan import PARKED, Action, TurnPlan
 from app.turns.timers import Waiting, expiry_timer, next_timer
 from graphs.config import CLOSE, Assistant
-from graphs.nodes.handoff import HandoffRequest
+from graphs.nodes.handoff import handoff_request
 from graphs.state import Reply, Route
 
 log = structlog.get_logger()
@@ -121,7 +121,7 @@ def _park(claim: Claim, plan: TurnPlan, assistant: Assistant, now: datetime) -> 
     replies = [Reply(author="operator", body=text) if text else Reply(author="assistant", body=assistant.apology)]
     if handoff.message:
         replies.append(Reply(author="assistant", body=handoff.message))
-    request = HandoffRequest(kind="handoff", queue=handoff.queue, reason=error, message=handoff.message)
+    request = handoff_request(assistant, error)
     interrupt = _with_due_time(Interrupt(f"{PARKED}{claim.id}-{claim.epoch}", "handoff", request), assistant, now)
     record = TurnRecord(replies=_split(replies), error=error, interrupts=[interrupt])
     return Settlement("waiting", plan.dispositions, next_timer("handoff", assistant, now), record=record)

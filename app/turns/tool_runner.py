@@ -10,7 +10,7 @@ import structlog
 
 from app.appointments.service import Booker, TenantAppointments
 from app.conversations.facts import ContactFacts
-from app.db import DB_UNAVAILABLE, Database, Transaction
+from app.db import Database, DatabaseUnavailable, Transaction
 from app.errors import ConfigurationError
 from app.identity.secrets import Secrets
 from app.knowledge.service import VersionKnowledge
@@ -121,7 +121,7 @@ class JournalingToolRunner:
     async def _run(self, effect: Effect, context: ToolContext) -> JSON:
         try:
             return await effect(context)
-        except (*DB_UNAVAILABLE, Unreachable):
+        except (DatabaseUnavailable, Unreachable):
             raise
         except Exception as error:
             # A repeated run would fail again and end the turn, so the model gets the failure as the result.

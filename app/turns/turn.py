@@ -9,15 +9,16 @@ import contextlib
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import psycopg
 import structlog
 
 from app.assistants.service import Assistants
 from app.clock import Clock
 from app.config import Settings
-from app.db import DB_UNAVAILABLE
+from app.db import DatabaseUnavailable
 from app.outbox.queries import OutboxRow
 from app.telemetry import Milestone
-from app.turns.claim import Claim, Unclaimed, claim_conversation
+from app.turns.claim import Claim, ClaimRequest, Unclaimed, claim_conversation, count_failed_claim
 from app.turns.commit import CommitResult, Settlement, commit, release
 from app.turns.graph_run import GraphRunner
 from app.turns.outcome import Committed, Fenced, Folded, Outcome, Released
@@ -32,6 +33,10 @@ log = structlog.get_logger()
 
 RETRY_AFTER = (1.0, 3.0, 10.0, 30.0)
 """Seconds before a failed turn is tried again."""
+
+FORGIVE_WITHIN = 900.0
+"""Seconds after a message arrived in which an unavailable Postgres costs no attempt. A turn that itself makes Postgres
+unavailable ends after this time."""
 
 UNPUBLISHED_RETRY = 30.0
 """Seconds between the attempts of a tenant that has a channel and no published assistant."""
@@ -51,11 +56,8 @@ class Turns:
         self._on_milestone = tools.on_milestone
 
     async def take(self, tenant_id: UUID, conversation_id: UUID, owner: int) -> Outcome:
-        """Take one turn if one is due. Raises psycopg.OperationalError when Postgres is unavailable for the claim."""
-        now = self._clock()
-        stale = now - timedelta(seconds=self._settings.lease)
-        async with self._db.statement(tenant_id) as tx:
-            claim = await claim_conversation(tx, conversation_id, owner, now, stale)
+        """Take one turn if one is due. Raises DatabaseUnavailable for the claim."""
+        claim = await self._claim(tenant_id, conversation_id, owner)
         if isinstance(claim, Unclaimed):
             return claim
         self._on_milestone(Milestone.TURN_CLAIMED)
@@ -65,14 +67,34 @@ class Turns:
         except asyncio.CancelledError:
             await self._release(claim, "interrupted", 0.0, forgive=True)
             raise
-        except DB_UNAVAILABLE as error:
-            log.warning("turn interrupted", conversation_id=str(claim.id), error=type(error).__name__)
-            return await self._release(claim, type(error).__name__, RETRY_AFTER[0], forgive=True)
+        except DatabaseUnavailable as error:
+            log.warning("turn interrupted", conversation_id=str(claim.id), error=str(error))
+            waited = self._waited(claim)
+            forgive = waited < FORGIVE_WITHIN
+            wait = min(max(waited / 4, RETRY_AFTER[0]), RETRY_AFTER[-1]) if forgive else _backoff(claim)
+            return await self._release(claim, str(error), wait, forgive=forgive)
         except Exception as error:
             # A graph, a tool or a statement failed. The outermost handler of a turn retries all of these alike.
             log.exception("turn failed", conversation_id=str(claim.id), attempts=claim.attempts)
-            wait = RETRY_AFTER[min(claim.attempts, len(RETRY_AFTER)) - 1]
-            return await self._release(claim, type(error).__name__, wait)
+            return await self._release(claim, _reason(error), _backoff(claim))
+
+    async def _claim(self, tenant_id: UUID, conversation_id: UUID, owner: int) -> Claim | Unclaimed:
+        """Claim the conversation. A claim that fails is an attempt; after the last one the turn is parked."""
+        now = self._clock()
+        request = ClaimRequest(conversation_id, owner, now, now - timedelta(seconds=self._settings.lease))
+        try:
+            async with self._db.statement(tenant_id) as tx:
+                return await claim_conversation(tx, request)
+        except psycopg.Error as error:
+            log.exception("claim failed", conversation_id=str(conversation_id))
+            reason, attempts = _reason(error), self._settings.turn_attempts
+        async with self._db.statement(tenant_id) as tx:
+            counted = await count_failed_claim(tx, request, reason, RETRY_AFTER, attempts)
+            return counted or await claim_conversation(tx, request, tried=attempts)
+
+    def _waited(self, claim: Claim) -> float:
+        """Return the seconds since the oldest row of the claim arrived."""
+        return (self._clock() - (claim.pending_since or claim.claimed_at)).total_seconds()
 
     async def _take_claimed(self, claim: Claim) -> Outcome:
         if not claim.inbox:
@@ -99,6 +121,9 @@ class Turns:
                 return Execution((await self._version(claim)).assistant)
             case Action.HAND_OVER:
                 version = await self._version(claim)
+                if claim.attempts > self._settings.turn_attempts + 1:
+                    # What the graph's handoff wrote could not be committed.
+                    return Execution(version.assistant)
                 return Execution(version.assistant, await self._graphs.hand_over(claim, plan, version))
             case _:
                 version = await self._version(claim)
@@ -127,6 +152,7 @@ class Turns:
             return await self._fold(claim, settlement) if fold else _fenced(claim)
         self._on_milestone(Milestone.TURN_COMMITTED)
         return Committed(
+            contact_id=claim.contact_id,
             pending=result.pending,
             due_at=result.due_at,
             head=_head(claim, settlement, result, now),
@@ -148,10 +174,20 @@ class Turns:
             async with self._db.statement(claim.tenant_id) as tx:
                 # If fenced, release does nothing; the next claim reports it.
                 await release(tx, claim, error, retry_at, forgive=forgive)
-        except DB_UNAVAILABLE as failure:
+        except DatabaseUnavailable as failure:
             # The worker's advisory lock is lost together with Postgres, so a sweep finds the conversation.
-            log.warning("release failed", conversation_id=str(claim.id), error=type(failure).__name__)
+            log.warning("release failed", conversation_id=str(claim.id), error=str(failure))
         return Released(retry_at)
+
+
+def _backoff(claim: Claim) -> float:
+    return RETRY_AFTER[min(claim.attempts, len(RETRY_AFTER)) - 1]
+
+
+def _reason(error: Exception) -> str:
+    """Return the error's type and SQLSTATE. Its text may quote a contact."""
+    sqlstate = error.diag.sqlstate if isinstance(error, psycopg.Error) else None
+    return f"{type(error).__name__} {sqlstate}" if sqlstate else type(error).__name__
 
 
 def _fenced(claim: Claim) -> Fenced:
@@ -165,7 +201,7 @@ def _head(claim: Claim, settlement: Settlement, result: CommitResult, now: datet
         return None
     return OutboxRow(
         id=result.head_id,
-        conversation_id=claim.id,
+        contact_id=claim.contact_id,
         channel_id=claim.channel_id,
         recipient=claim.contact_address,
         body=settlement.record.replies[0]["body"],

@@ -42,7 +42,6 @@ SETTINGS = {
     # Here workers die for no fault of a turn's, so that one is tried again more often than in production.
     "RECADO_TURN_ATTEMPTS": "50",
     "RECADO_SEND_TIMEOUT": "1.5",
-    "RECADO_UNKNOWN_SETTLE": "2.5",
     "RECADO_UNKNOWN_WINDOW": "60",
     "RECADO_TURN_TIMEOUT": "30",
 }
@@ -99,7 +98,7 @@ class Outcome:
     rows: Rows
     faults: Mapping[str, Any]
     violations: Sequence[Violation]
-    replies: int
+    delays: Sequence[float]
     storm_seconds: float
     quiet_after: float | None
 
@@ -145,7 +144,12 @@ class Run:
         rows = await evidence.collect(self._store, load_folder(TENANT).assistant.apology)
         violations = self._judge(script, rows)
         sent, toll = self._senders.sent, self.storm.toll
-        return Outcome(sent, toll, rows, faults, violations, len(self._watcher.delivered), stormed, quiet_after)
+        delays = sorted(
+            reply.accepted_at - rows.committed[reply.row]
+            for reply in self._watcher.delivered
+            if reply.row in rows.committed
+        )
+        return Outcome(sent, toll, rows, faults, violations, delays, stormed, quiet_after)
 
     async def close(self) -> None:
         """Ends the storm, so that what was started can be ended."""
@@ -229,7 +233,8 @@ def show(outcome: Outcome) -> str:
         ("messages written, acknowledged", f"{sent.messages}, {len(sent.acknowledged)}"),
         ("webhooks posted", f"{sent.posts}, of these {sent.retries} retries and {sent.repeats} duplicates"),
         ("turns", f"{rows.turns}, of these {rows.taken_again} taken more than once, one {rows.most_attempts} times"),
-        ("replies at Twilio", f"{outcome.replies}"),
+        ("replies at Twilio", f"{len(outcome.delays)}"),
+        ("  seconds after their commit", _percentiles(outcome.delays)),
         ("bookings", f"{len(rows.appointments)}"),
         ("kills", f"{toll.kills} in {outcome.storm_seconds:.0f} s"),
         *((f"  kill -9: {name}", f"{count}") for name, count in sorted(toll.external.items())),
@@ -246,6 +251,13 @@ def show(outcome: Outcome) -> str:
     wrong += [(check, "0", f"{len(found)}") for check, found in rows.wrong.items()]
     wrong += [("webhooks refused", "0", f"{len(sent.refused)}")]
     return report.table(("what", ""), done) + "\n\n" + report.table(("what", "wanted", "found"), wrong)
+
+
+def _percentiles(delays: Sequence[float]) -> str:
+    if not delays:
+        return "none"
+    p50, p99 = (delays[int(len(delays) * share)] for share in (0.5, 0.99))
+    return f"p50 {p50:.2f}, p99 {p99:.1f}, most {delays[-1]:.1f}"
 
 
 def _sections(faults: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

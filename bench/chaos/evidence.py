@@ -20,7 +20,7 @@ CHECKS: dict[str, LiteralString] = {
         select c.address, v.id, v.pending, v.owner, v.due_at, v.last_error from conversations v
         join contacts c on c.id = v.contact_id where v.pending <> 0 or v.owner is not null""",
     "outbox rows not final": """
-        select c.address, o.id, o.status, o.owner, o.attempts, o.retry_at, o.updated_at from outbox o
+        select c.address, o.id, o.status, o.owner, o.attempts, o.due_at, o.held_for, o.updated_at from outbox o
         join conversations v on v.id = o.conversation_id join contacts c on c.id = v.contact_id
         where o.status not in ('sent', 'delivered', 'read')""",
     "threads with more than one root checkpoint": """
@@ -61,6 +61,7 @@ OF_CONTACT: dict[str, LiteralString] = {
         where c.address = %(address)s""",
 }
 
+COMMITTED = "select id::text as row, extract(epoch from created_at)::float8 as at from outbox"
 EXCUSED = "select body from inbox where disposition in ('parked', 'human')"
 APPOINTMENTS = "select patient from appointments"
 JOURNAL = "select arguments->>'patient' as patient from tool_calls where name = 'book_slot'"
@@ -93,7 +94,7 @@ class Watcher:
         page = await self._twilio.get("messages", since=self._index, direction="outbound")
         for message in page["messages"]:
             row = str(message.get("status_callback", "")).rpartition("o=")[2]
-            reply = Delivered(message["to"], message["body"], message["sid"], row)
+            reply = Delivered(message["to"], message["body"], message["sid"], row, message["accepted_at"])
             self.delivered.append(reply)
             self._tokens.update(reply.tokens)
         self._index = page["index"]
@@ -111,6 +112,7 @@ class Rows:
 
     wrong: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     excused: list[str] = field(default_factory=list)
+    committed: dict[str, float] = field(default_factory=dict)
     appointments: list[str] = field(default_factory=list)
     journal: list[str] = field(default_factory=list)
     turns: int = 0
@@ -134,6 +136,7 @@ async def collect(store: Store, apology: str) -> Rows:
     for check, query in CHECKS.items():
         rows.wrong[check] = await store.rows(query, apology=apology)
     rows.excused = [row["body"] for row in await store.rows(EXCUSED)]
+    rows.committed = {row["row"]: row["at"] for row in await store.rows(COMMITTED)}
     rows.appointments = [row["patient"] for row in await store.rows(APPOINTMENTS)]
     rows.journal = [row["patient"] for row in await store.rows(JOURNAL)]
     totals = (await store.rows(TURNS))[0]

@@ -20,12 +20,13 @@ KINDS = (LOST, ANSWERED_TWICE, OUT_OF_ORDER, DELIVERED_TWICE, WRONG_CONTACT, NOT
 
 @dataclass(frozen=True)
 class Delivered:
-    """A reply that Twilio took. `row` is the outbox row that its status callback names."""
+    """A reply that Twilio took at `accepted_at`, in epoch seconds. `row` is the outbox row that its callback names."""
 
     contact: str
     body: str
     sid: str
     row: str
+    accepted_at: float = 0.0
 
     @property
     def tokens(self) -> list[str]:

@@ -11,7 +11,7 @@ import psycopg
 import redis
 
 from app import db
-from app.db import DB_UNAVAILABLE, Database, Role
+from app.db import Database, DatabaseUnavailable, Role
 
 DATA: LiteralString = (
     "appointments, checkpoint_blobs, checkpoint_writes, checkpoints, tool_calls, interrupts, turns, "
@@ -51,7 +51,7 @@ class Store:
             try:
                 async with self._database.statement() as tx:
                     return await tx.all(dict, query, parameters)
-            except DB_UNAVAILABLE:
+            except DatabaseUnavailable:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(0.2)

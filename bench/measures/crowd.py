@@ -33,8 +33,11 @@ inbox_made as (
     from inbox i join model on model.id = i.conversation_id, copies
 ),
 outbox_made as (
-    insert into outbox (tenant_id, conversation_id, turn, author, body, status, attempts, created_at, updated_at)
-    select o.tenant_id, copies.id, o.turn, o.author, o.body, 'delivered', 1, o.created_at, o.updated_at
+    insert into outbox (
+        tenant_id, conversation_id, contact_id, turn, author, body, status, attempts, created_at, updated_at
+    )
+    select o.tenant_id, copies.id, copies.contact_id, o.turn, o.author, o.body, 'delivered', 1, o.created_at,
+        o.updated_at
     from outbox o join model on model.id = o.conversation_id, copies
 ),
 turns_made as (

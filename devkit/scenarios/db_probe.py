@@ -48,18 +48,18 @@ class Ledger:
             found = await tx.one(
                 Outlook,
                 """with open_rows as (
-                       select retry_at from outbox
-                       where status in ('queued', 'sending', 'retrying', 'unknown') and parked_at is null
+                       select due_at, owner is not null or status = 'queued' as busy from outbox
+                       where due_at is not null
                    )
                    select
                        exists (
                            select from conversations where owner is not null or (pending > 0 and due_at <= %(now)s)
                        ) or exists (
-                           select from open_rows where retry_at is null or retry_at <= %(now)s
+                           select from open_rows where busy or due_at <= %(now)s
                        ) as busy,
                        least(
                            (select min(due_at) from conversations where pending > 0 and due_at > %(now)s),
-                           (select min(retry_at) from open_rows where retry_at > %(now)s)
+                           (select min(due_at) from open_rows where not busy and due_at > %(now)s)
                        ) as next_due,
                        (select min(wake_at) from conversations where pending = 0) as next_timer""",
                 {"now": now},

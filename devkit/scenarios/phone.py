@@ -24,7 +24,7 @@ CALLBACK_DELAY = 0.05
 
 
 class _Store(Store):
-    """Dates its messages by the virtual clock: a reply that is looked up is looked up by its date."""
+    """Takes its time from the virtual clock."""
 
     def __init__(self, clock: Clock, transcript: Transcript) -> None:
         super().__init__()
@@ -33,17 +33,11 @@ class _Store(Store):
 
     def accept(self, number: SimulatedNumber, contact: str, **given: Any) -> Message:
         message = super().accept(number, contact, **given)
-        message.accepted_at = self._now()
-        message.history[0] = (message.status, self._now())
         if message.direction == OUTBOUND:
             self._transcript.add("assistant", message.body)
         return message
 
-    def set_status(self, message: Message, status: str) -> None:
-        super().set_status(message, status)
-        message.history[-1] = (status, self._now())
-
-    def _now(self) -> float:
+    def now(self) -> float:
         moment: datetime = self._clock()
         return moment.timestamp()
 

@@ -101,7 +101,7 @@ class TenantsSaver(BasePostgresSaver):
         """Deletes the thread's checkpoints."""
         owner = await self._owner(thread_id)
         if owner is not None:
-            _require_no_conversation(owner, thread_id)
+            require_no_conversation(owner, thread_id)
             async with self._as(owner.tenant_id) as connection:
                 await _saver(connection).adelete_thread(thread_id)
             self._owners.pop(thread_id, None)
@@ -113,7 +113,7 @@ class TenantsSaver(BasePostgresSaver):
             raise ValueError(f"thread {thread_id} has no tenant: run it with a graph first")
         owner = await self._owner(thread_id)
         if owner is not None:
-            _require_no_conversation(owner, thread_id)
+            require_no_conversation(owner, thread_id)
         return tenant_id
 
     async def _tenant(self, config: RunnableConfig) -> UUID | None:
@@ -146,10 +146,12 @@ class TenantsSaver(BasePostgresSaver):
             yield connection
 
 
-def _require_no_conversation(owner: Owner, thread_id: str) -> None:
+def require_no_conversation(owner: Owner, thread_id: str) -> None:
+    """Raise ValueError for a conversation's own thread."""
     if owner.conversation:
         raise ValueError(
-            f"{thread_id} is a conversation, which Studio does not change: copy the thread, and use the copy"
+            f"{thread_id} is a conversation, which Studio does not change: copy the thread, and use the copy "
+            f"(`recado studio fork {thread_id}`)"
         )
 
 

@@ -16,8 +16,8 @@ from app.db import Database, Role
 from app.errors import NotFoundError, RecadoError
 from devkit.studio.factory import variable
 
-DEMO = Path(__file__).parents[2] / "langgraph.json"
-FACTORY = "./devkit/studio/factory.py"
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "langgraph.json"
 
 
 async def configuration(settings: Settings) -> dict[str, Any]:
@@ -27,8 +27,14 @@ async def configuration(settings: Settings) -> dict[str, Any]:
     if not slugs:
         raise NotFoundError("no tenant has published anything yet: `recado tenants publish FOLDER` does")
     demo = json.loads(DEMO.read_text())
-    graphs = {slug: f"{FACTORY}:{variable(slug)}" for slug in slugs}
-    return {**demo, "graphs": graphs, "env": {**demo["env"], "RECADO_TENANTS": ",".join(slugs)}}
+    factory = ROOT / "devkit" / "studio" / "factory.py"
+    # Absolute paths: the server does not run in this folder.
+    return {
+        "dependencies": [str(ROOT)],
+        "graphs": {slug: f"{factory}:{variable(slug)}" for slug in slugs},
+        "checkpointer": {"path": str(ROOT / demo["checkpointer"]["path"])},
+        "env": {**demo["env"], "RECADO_TENANTS": ",".join(slugs)},
+    }
 
 
 def main() -> None:

@@ -4,6 +4,9 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from uuid import UUID
+
+from langchain_core.runnables import RunnableConfig
 
 from app.assistants import service as assistants
 from app.clock import utc_now
@@ -12,7 +15,8 @@ from app.db import Database, Role
 from app.errors import RecadoError
 from app.identity import service as identity
 from app.identity.queries import TenantRow
-from devkit.studio.checkpointer import GRAPHS_TENANT
+from devkit.studio import queries
+from devkit.studio.checkpointer import GRAPHS_TENANT, require_no_conversation
 from devkit.studio.simulated_tools import ReadOnlyRunner
 from graphs.builder import LEG_ENDS_BEFORE, Graph, build
 from graphs.context import Context
@@ -20,12 +24,21 @@ from graphs.llm_client import Models
 from manifest.loader import LoadedAssistant
 from tools.net.guarded_http import GuardedHttpClient
 
+IS_RUN = "__is_for_execution__"
+"""Where the server says that it will run the graph. It looks at a state with the same factory."""
+
 
 @asynccontextmanager
-async def graph(slug: str) -> AsyncIterator[Graph]:
-    """The graph of the tenant's current version. Called for every run and every look at a state."""
+async def graph(slug: str, config: RunnableConfig) -> AsyncIterator[Graph]:
+    """The graph of the tenant's current version. Called for every run and every look at a state.
+
+    Raises ValueError for a run on a conversation, before it asks a model.
+    """
     settings = Settings.from_environment(required=("DATABASE_URL",))
-    tenant, loaded = await _published(settings, slug)
+    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+        if config["configurable"].get(IS_RUN):
+            await _require_fork(system, config["configurable"].get("thread_id"))
+        tenant, loaded = await _published(system, slug)
     assistant = loaded.assistant
     models = Models(settings.providers)
     http_client = GuardedHttpClient(allowed=settings.allowed_networks)
@@ -43,14 +56,21 @@ async def graph(slug: str) -> AsyncIterator[Graph]:
         await http_client.close()
 
 
-async def _published(settings: Settings, slug: str) -> tuple[TenantRow, LoadedAssistant]:
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
-        try:
-            tenant = await identity.tenant(system, slug)
-            return tenant, await assistants.current(system, tenant.id)
-        except RecadoError as error:
-            # The server tells its client the text of a ValueError; of others it says "Internal Server Error".
-            raise ValueError(str(error)) from error
+async def _published(system: Database, slug: str) -> tuple[TenantRow, LoadedAssistant]:
+    try:
+        tenant = await identity.tenant(system, slug)
+        return tenant, await assistants.current(system, tenant.id)
+    except RecadoError as error:
+        # The server tells its client the text of a ValueError; of others it says "Internal Server Error".
+        raise ValueError(str(error)) from error
+
+
+async def _require_fork(system: Database, thread_id: str | None) -> None:
+    if thread_id is not None:
+        async with system.statement() as tx:
+            owner = await queries.owner_of_thread(tx, UUID(str(thread_id)))
+        if owner is not None:
+            require_no_conversation(owner, str(thread_id))
 
 
 def variable(slug: str) -> str:

@@ -53,29 +53,52 @@ class ListedConversation:
     contact: str
     status: str
     opened_at: datetime
+    last_turn_at: datetime | None
 
 
 LISTED: LiteralString = """
-    select v.id, t.slug, coalesce(c.profile_name, c.address) as contact, v.status, v.opened_at
+    select v.id, t.slug, coalesce(c.profile_name, c.address) as contact, v.status, v.opened_at,
+        last.finished_at as last_turn_at
     from conversations v join contacts c on c.id = v.contact_id join tenants t on t.id = v.tenant_id
+    left join lateral (
+        select finished_at from turns where conversation_id = v.id order by turn desc limit 1
+    ) last on true
 """
 
 
-async def latest_conversations(tx: Transaction, limit: int) -> list[ListedConversation]:
-    """Return the conversations of each tenant that opened last, oldest first."""
+async def latest_conversations(tx: Transaction, limit: int, turns: int) -> list[ListedConversation]:
+    """Return the conversations of each tenant's latest turns, the latest conversation last.
+
+    `turns` bounds the rows that are read: it is the number of each tenant's turns that are looked at.
+    """
     return await tx.all(
         ListedConversation,
         LISTED
         + """where v.id in (
-                select latest.id from tenants cross join lateral (
-                    select id from conversations where tenant_id = tenants.id order by opened_at desc limit %(limit)s
+                select latest.conversation_id from tenants cross join lateral (
+                    select conversation_id from (
+                        select conversation_id, finished_at from turns
+                        where tenant_id = tenants.id order by finished_at desc limit %(turns)s
+                    ) recent
+                    group by conversation_id order by max(finished_at) desc limit %(limit)s
                 ) latest
             )
-            order by v.opened_at""",
-        {"limit": limit},
+            order by last.finished_at""",
+        {"limit": limit, "turns": turns},
     )
 
 
 async def conversation(tx: Transaction, conversation_id: UUID) -> ListedConversation | None:
     """Return one conversation of any tenant."""
     return await tx.one(ListedConversation, LISTED + "where v.id = %(id)s", {"id": conversation_id})
+
+
+async def known_threads(tx: Transaction, ids: list[str]) -> list[str]:
+    """Return those of the ids that are conversations or have checkpoints."""
+    rows = await tx.all(
+        dict,
+        """select id::text from conversations where id = any(%(ids)s::uuid[])
+           union select thread_id from checkpoints where thread_id = any(%(ids)s::text[])""",
+        {"ids": ids},
+    )
+    return [row["id"] for row in rows]

@@ -3,30 +3,38 @@
 import asyncio
 import importlib.util
 import json
+import os
+import signal
 import socket
-import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import httpx
+import platformdirs
 
 from app.config import Settings
-from app.db import Database, Role
+from app.db import Database, DatabaseUnavailable, Role
 from app.errors import RecadoError
+from app.supervisor import Child
 from devkit.studio import threads
 from devkit.studio.configuration import configuration
 from devkit.studio.queries import ListedConversation
 from devkit.studio.threads import Threads
 
-ROOT = Path(__file__).parents[2]
-CONFIGURATION = ROOT / ".langgraph_api" / "tenants.json"
 STARTS_WITHIN = 60.0
 """Seconds. The server imports every model client."""
 REFRESH = 5.0
 """Seconds between two looks for new conversations."""
+
+
+def default_folder() -> Path:
+    """Return the folder of Studio's list of threads in the user's home."""
+    return Path(platformdirs.user_data_dir("recado", appauthor=False)) / "studio"
 
 
 def url(port: int) -> str:
@@ -34,62 +42,82 @@ def url(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def page(port: int) -> str:
-    """Return the address of Studio, which runs in the browser and asks our server."""
-    return f"https://smith.langchain.com/studio/?baseUrl={url(port)}"
+def page(port: int, thread: UUID | str = "") -> str:
+    """Return the address of Studio, or of one of its threads. The page runs in the browser and asks our server."""
+    path = f"thread/{thread}" if thread else ""
+    return f"https://smith.langchain.com/studio/{path}?baseUrl={url(port)}"
 
 
-def serve(settings: Settings, port: int, say: Callable[[str], None]) -> None:
-    """Run the server until it is interrupted. Raises RecadoError when it does not start."""
-    with running(settings, port) as process:
-        say(f"Studio         {page(port)}")
-        say(f"LangGraph API  {url(port)}")
-        say("Threads        each tenant's latest conversations; `recado studio open CONVERSATION` adds another")
-        while process.poll() is None:
-            show_latest(settings, port)
-            time.sleep(REFRESH)
-    raise RecadoError(f"Studio's server ended with code {process.returncode}")
+def serve(settings: Settings, folder: Path, port: int, say: Callable[[str], None]) -> None:
+    """Run the server until SIGINT or SIGTERM. Raises RecadoError when it does not start, or ends."""
+    ended = threading.Event()
+    with running(settings, folder, port) as server, Threads(url(port)) as listed:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: ended.set())
+        listed.remove(asyncio.run(_unknown(settings, listed.ids())))
+        listed.show(asyncio.run(_latest(settings)))
+        say(f"""
+  Studio    {page(port)}
+  API       {url(port)}
+  Threads   each tenant's latest conversations; `recado studio open CONVERSATION` adds another
+  Logs      {server.log}
+
+Ctrl-C ends it.""")
+        while not ended.wait(REFRESH):
+            if not server.alive:
+                raise RecadoError(f"Studio's server has ended: see {server.log}")
+            try:
+                listed.show(asyncio.run(_latest(settings)))
+            except DatabaseUnavailable as error:
+                say(f"the list of threads waits for the database: {error}")
 
 
 @contextmanager
-def running(settings: Settings, port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run the server, ready to be asked. Raises RecadoError when it does not start."""
+def running(settings: Settings, folder: Path, port: int) -> Iterator[Child]:
+    """Run the server, ready to be asked. It ends with this process. Raises RecadoError when it does not start."""
     if importlib.util.find_spec("langgraph_api") is None:
         raise RecadoError("LangGraph Studio's server is not installed: run `uv sync --group studio`")
     # The server would choose another port.
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise RecadoError(f"port {port} is in use: choose another with --port")
-    CONFIGURATION.parent.mkdir(exist_ok=True)
-    CONFIGURATION.write_text(json.dumps(asyncio.run(configuration(settings)), indent=2))
-    command = [sys.executable, "-m", "langgraph_cli", "dev", "--config", str(CONFIGURATION), "--no-browser"]
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "langgraph.json"
+    config.write_text(json.dumps(asyncio.run(configuration(settings)), indent=2))
+    command = [sys.executable, "-m", "langgraph_cli", "dev", "--config", str(config), "--no-browser"]
     command += ["--no-reload", "--host", "127.0.0.1", "--port", str(port), "--server-log-level", "WARNING"]
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    # The server keeps its threads in its working directory.
+    server = Child("Studio's server", command, os.environ, folder / "server.log", cwd=folder)
     try:
-        _wait_until_ready(process, port)
-        yield process
+        server.start()
+        _wait_until_ready(server, port)
+        yield server
     finally:
-        process.terminate()
-        process.wait()
+        server.stop()
 
 
-def show_latest(settings: Settings, port: int) -> None:
-    """Put each tenant's latest conversations into the list."""
-    Threads(url(port)).add(asyncio.run(_latest(settings)))
+async def _unknown(settings: Settings, ids: list[str]) -> list[str]:
+    # The folder may have served another database.
+    async with _system(settings) as system:
+        return await threads.unknown(system, ids)
 
 
 async def _latest(settings: Settings) -> list[ListedConversation]:
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with _system(settings) as system:
         return await threads.latest(system)
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> None:
+def _system(settings: Settings) -> Database:
+    return Database(settings.database_url, role=Role.SYSTEM, size=1)
+
+
+def _wait_until_ready(server: Child, port: int) -> None:
     deadline = time.monotonic() + STARTS_WITHIN
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and server.alive:
         try:
             httpx.get(f"{url(port)}/ok", timeout=1).raise_for_status()
         except httpx.HTTPError:
             time.sleep(0.2)
         else:
             return
-    raise RecadoError("Studio's server did not start: its messages are above")
+    raise server.failed_start()

@@ -1,6 +1,7 @@
 """Put conversations into Studio's list of threads, fork them, and replay their last turn, by the server's own API."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -14,14 +15,27 @@ from devkit.studio.queries import ListedConversation
 
 SHOWN = 50
 """The number of each tenant's conversations that the list shows by itself."""
+RECENT_TURNS = 500
+"""The number of each tenant's turns that are looked at for its latest conversations."""
+MOST_THREADS = 1000
+"""The largest number of threads that the server's search returns at once."""
 MOST_LEGS = 20
 """The maximum number of legs that a replay runs. A turn has fewer."""
+
+
+@dataclass(frozen=True)
+class ReplayedTurn:
+    """What a replay has led to. `waits_for` has the kind of each interrupt that the graph stopped at."""
+
+    thread_id: str
+    replies: list[str]
+    waits_for: list[str]
 
 
 async def latest(system: Database) -> list[ListedConversation]:
     """Return each tenant's latest conversations."""
     async with system.statement() as tx:
-        return await queries.latest_conversations(tx, SHOWN)
+        return await queries.latest_conversations(tx, SHOWN, RECENT_TURNS)
 
 
 async def conversation(system: Database, conversation_id: UUID) -> ListedConversation:
@@ -33,38 +47,74 @@ async def conversation(system: Database, conversation_id: UUID) -> ListedConvers
     return found
 
 
+async def unknown(system: Database, ids: list[str]) -> list[str]:
+    """Return the ids of threads that the database has nothing of."""
+    async with system.statement() as tx:
+        known = set(await queries.known_threads(tx, ids))
+    return [each for each in ids if each not in known]
+
+
 class Threads:
-    """The threads of a running `recado studio`. Every method raises RecadoError when the server does not answer."""
+    """The threads of a running `recado studio`, and a context manager that closes its connections.
+
+    Every method raises RecadoError when the server does not answer.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._client = get_sync_client(url=url)
+        self._shown: dict[UUID, ListedConversation] = {}
 
-    def add(self, conversations: Iterable[ListedConversation]) -> None:
-        """Show conversations in the list. Those that it shows already are updated."""
+    def __enter__(self) -> "Threads":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def show(self, conversations: Iterable[ListedConversation]) -> None:
+        """Show conversations in the list, the last one first. Those that have not changed are left as they are.
+
+        Studio lists the thread first that was updated last: to update all would put forks behind conversations.
+        """
         for each in conversations:
+            if self._shown.get(each.id) == each:
+                continue
             metadata = {
                 "graph_id": each.slug,
                 "tenant": each.slug,
                 "contact": each.contact,
                 "status": each.status,
                 "opened_at": each.opened_at.isoformat(timespec="seconds"),
+                "last_turn_at": each.last_turn_at and each.last_turn_at.isoformat(timespec="seconds"),
             }
             self._call(self._client.threads.create, thread_id=str(each.id), metadata=metadata, if_exists="do_nothing")
             self._call(self._client.threads.update, str(each.id), metadata=metadata)
+            self._shown[each.id] = each
+
+    def ids(self) -> list[str]:
+        """Return the ids of the threads that were updated last."""
+        found = self._call(self._client.threads.search, limit=MOST_THREADS, select=["thread_id"])
+        return [str(each["thread_id"]) for each in found]
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Remove threads from the list."""
+        for each in ids:
+            self._call(self._client.threads.delete, each)
 
     def fork(self, each: ListedConversation) -> str:
         """Return the id of a copy. Runs, edits and forks of the copy do not change the conversation."""
-        self.add([each])
+        self.show([each])
         copy = self._call(self._client.threads.copy, str(each.id))
-        return str(copy["thread_id"])
+        thread_id = str(copy["thread_id"])
+        self._call(self._client.threads.update, thread_id, metadata={"fork_of": str(each.id)})
+        return thread_id
 
-    def replay(self, each: ListedConversation) -> tuple[str, list[str]]:
-        """Run the conversation's last turn again, on a thread of its own. Return its id and the replies.
+    def replay(self, each: ListedConversation) -> ReplayedTurn:
+        """Run the conversation's last turn again, on another thread.
 
         The thread begins with the messages before the turn. Tools that write are disabled. Raises NotFoundError.
         """
-        self.add([each])
+        self.show([each])
         messages = self._call(self._client.threads.get_state, str(each.id))["values"].get("messages", [])
         earlier, written = split_last_turn(messages)
         if not written:
@@ -81,7 +131,12 @@ class Threads:
             if "run_tools" not in state["next"]:
                 break
             self._run(thread_id, each.slug, None)
-        return thread_id, [str(reply["body"]) for reply in state["values"].get("turn", {}).get("replies", [])]
+        replies = state["values"].get("turn", {}).get("replies", [])
+        return ReplayedTurn(
+            thread_id,
+            [str(reply["body"]) for reply in replies],
+            [str(interrupt["value"]["kind"]) for interrupt in state["interrupts"]],
+        )
 
     def _run(self, thread_id: str, slug: str, values: dict[str, Any] | None) -> None:
         ended = self._call(self._client.runs.wait, thread_id, slug, input=values)
@@ -95,6 +150,8 @@ class Threads:
             raise RecadoError(f"Studio does not run at {self._url}: start it with `recado studio`") from None
         except httpx.HTTPStatusError as error:
             raise RecadoError(f"Studio refused: {error.response.text[:500]}") from None
+        except httpx.HTTPError as error:
+            raise RecadoError(f"Studio's server at {self._url} does not answer: {error!r}") from None
 
 
 def split_last_turn(messages: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

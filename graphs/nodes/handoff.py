@@ -44,17 +44,21 @@ class HandoffRequest(TypedDict):
     message: str | None
 
 
+def handoff_request(assistant: Assistant, reason: str) -> HandoffRequest:
+    """Return what operators see of a handoff."""
+    return HandoffRequest(
+        kind="handoff",
+        queue=assistant.handoff.queue,
+        reason=reason,
+        message=assistant.handoff.message,
+    )
+
+
 def make_handoff(assistant: Assistant) -> Node[Next]:
     """Return the node. It runs again from its start after the resume, so it does nothing before the interrupt."""
 
     async def handoff(state: State) -> Next:
-        request = HandoffRequest(
-            kind="handoff",
-            queue=assistant.handoff.queue,
-            reason=state["turn"]["handoff"] or "",
-            message=assistant.handoff.message,
-        )
-        decision: ResumeValue = interrupt(request)
+        decision: ResumeValue = interrupt(handoff_request(assistant, state["turn"]["handoff"] or ""))
         reply = decision.get("reply")
         turn = add_reply(new_turn("idle" if decision.get("unattended") else "message"), reply, "operator")
         messages = [*_superseded(state["messages"]), *attributed(decision.get("said", ()))]

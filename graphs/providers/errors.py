@@ -4,6 +4,7 @@ The providers' clients raise their own errors, LangChain's, those of three HTTP 
 provider's package is imported here: a process imports only those that it has keys for.
 """
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from json import JSONDecodeError
@@ -40,6 +41,8 @@ BLOCKED = {
     "safety",
     "spii",
 }
+LONGEST_ARGUMENTS = 64_000
+"""The number of characters of a call's arguments as JSON. A longer call is no usable answer."""
 CUT = {"length", "max_tokens"}
 
 
@@ -92,7 +95,9 @@ def failure(error: Exception) -> ModelFailure:
 def unusable(message: AIMessage) -> ModelFailure | None:
     """Return why the message cannot be used, or None if it can."""
     calls = message.tool_calls
-    well_formed = all(call["name"] and call["id"] and isinstance(call["args"], dict) for call in calls)
+    well_formed = all(
+        call["name"] and call["id"] and isinstance(call["args"], dict) and _fits(call["args"]) for call in calls
+    )
     if well_formed and not message.invalid_tool_calls and (calls or message.text.strip(" \t\r\n\x00")):
         return None
     metadata = message.response_metadata
@@ -102,6 +107,13 @@ def unusable(message: AIMessage) -> ModelFailure | None:
     if finish in CUT:
         return ModelFailure("the answer was cut before any text", retryable=False)
     return ModelFailure("nonsense", retryable=True)
+
+
+def _fits(arguments: Mapping[str, Any]) -> bool:
+    try:
+        return len(json.dumps(arguments)) <= LONGEST_ARGUMENTS
+    except RecursionError:
+        return False
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

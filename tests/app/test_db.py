@@ -13,8 +13,10 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import PoolTimeout
 
 from app import db
-from app.db import Database, Role, Transaction
+from app.db import Database, DatabaseUnavailable, Role, Transaction
 from app.errors import ConfigurationError
+from tests.app.failover import read_only
+from tests.reusable_database import CUT_CONNECTIONS
 
 Names = list[str]
 
@@ -177,15 +179,15 @@ class TestValues:
 
 
 class TestAway:
-    @pytest.mark.parametrize("error", [psycopg.OperationalError(), PoolTimeout()])
-    async def test_an_outage_is_waited_out(self, error: Exception) -> None:
+    @pytest.mark.parametrize("error", [psycopg.errors.AdminShutdown(), PoolTimeout()])
+    async def test_an_outage_is_waited_out(self, error: psycopg.Error) -> None:
         tries = 0
 
         async def attempt() -> str:
             nonlocal tries
             tries += 1
             if tries < 3:
-                raise error
+                raise DatabaseUnavailable(error)
             return "done"
 
         assert await db.retry_while_unavailable(attempt, within=60) == "done"
@@ -193,12 +195,15 @@ class TestAway:
 
     async def test_but_not_for_ever(self) -> None:
         async def attempt() -> None:
-            raise psycopg.OperationalError("still away")
+            raise DatabaseUnavailable(psycopg.errors.AdminShutdown())
 
-        with pytest.raises(psycopg.OperationalError, match="still away"):
+        with pytest.raises(DatabaseUnavailable, match="AdminShutdown 57P01"):
             await db.retry_while_unavailable(attempt, within=0.01)
 
-    @pytest.mark.parametrize("error", [psycopg.errors.UniqueViolation(), ValueError(), asyncio.CancelledError()])
+    @pytest.mark.parametrize(
+        "error",
+        [psycopg.errors.QueryCanceled(), psycopg.errors.UniqueViolation(), ValueError(), asyncio.CancelledError()],
+    )
     async def test_what_trying_again_cannot_mend_is_raised_at_once(self, error: BaseException) -> None:
         tries = 0
 
@@ -210,6 +215,61 @@ class TestAway:
         with pytest.raises(type(error)):
             await db.retry_while_unavailable(attempt, within=60)
         assert tries == 1
+
+
+RAISE = "do $$ begin raise sqlstate '{state}' using message = 'a secret'; end $$"
+
+
+class TestUnavailable:
+    """SQLSTATE decides, not the driver's class."""
+
+    @pytest.mark.parametrize(
+        "state", ["08006", "25006", "40001", "40P01", "53100", "53300", "57P01", "57P02", "57P03", "57P05"]
+    )
+    @pytest.mark.parametrize("opening", ["statement", "transaction"])
+    async def test_what_passes_is_unavailability(self, databases: Databases, state: str, opening: str) -> None:
+        with pytest.raises(DatabaseUnavailable) as raised:
+            async with getattr(databases.app, opening)(databases.one) as tx:
+                await tx.run(RAISE.format(state=state), {})
+        assert raised.value.sqlstate == state
+        assert "secret" not in str(raised.value)
+
+    @pytest.mark.parametrize("state", ["54000", "57014", "53200", "55P03", "58030", "XX000", "22021", "P0001"])
+    @pytest.mark.parametrize("opening", ["statement", "transaction"])
+    async def test_what_does_not_pass_is_a_fault(self, databases: Databases, state: str, opening: str) -> None:
+        with pytest.raises(psycopg.Error) as raised:
+            async with getattr(databases.app, opening)(databases.one) as tx:
+                await tx.run(RAISE.format(state=state), {})
+        assert raised.value.diag.sqlstate == state
+
+    @pytest.mark.parametrize("opening", ["statement", "transaction"])
+    async def test_a_broken_connection_is_unavailability(self, databases: Databases, opening: str) -> None:
+        async with getattr(databases.app, opening)(databases.one) as tx:
+            with psycopg.connect(databases.url, autocommit=True) as connection:
+                connection.execute(CUT_CONNECTIONS, ("test",))
+            with pytest.raises(DatabaseUnavailable):
+                await slugs(tx)
+
+    async def test_a_closed_pool_is_unavailability(self, database_url: str) -> None:
+        async with Database(database_url, size=1) as single:
+            pass
+        with pytest.raises(DatabaseUnavailable):
+            async with single.statement() as tx:
+                await slugs(tx)
+
+    async def test_a_read_only_session_leaves_the_pool(self, databases: Databases) -> None:
+        async with Database(databases.url, role=Role.SYSTEM, size=1) as single:
+            async with single.statement() as tx:
+                await tx.run("set default_transaction_read_only = on", {})
+            with pytest.raises(DatabaseUnavailable, match="25006"):
+                async with single.statement() as tx:
+                    await add(tx, uuid.uuid4(), "tres")
+            async with single.statement() as tx:
+                await add(tx, uuid.uuid4(), "tres")
+
+    async def test_only_a_writable_server_is_connected_to(self, database_url: str) -> None:
+        with read_only(database_url), pytest.raises(psycopg.OperationalError, match="read-only"):
+            await db.connect(database_url)
 
 
 class TestProblem:

@@ -1,10 +1,14 @@
 """`recado channels`: the tenants' numbers, and their tokens, which nobody gets to see."""
 
+from datetime import UTC, datetime
+from uuid import UUID
+
 import pytest
 
 from app.crypto import SecretBox, new_secret_key
 from app.db import Database, Role
 from app.identity import service as identity
+from app.identity import suspension
 from app.identity.service import Channels
 from tests.cli.shell import Done, recado
 
@@ -52,6 +56,13 @@ async def token(url: str) -> str:
         return channel.credentials.auth_token
 
 
+async def channel_id(url: str) -> UUID:
+    """The id of the only channel."""
+    async with Database(url, role=Role.SYSTEM, size=1) as system:
+        (channel,) = await Channels(system, SecretBox(KEY)).of_address(NUMBER)
+        return channel.id
+
+
 async def test_a_token_comes_from_environment_option_or_prompt(url: str) -> None:
     added = add(url, TWILIO_AUTH_TOKEN=TOKENS[0], RECADO_PUBLIC_URL="https://bot.example.com/")
     assert (added.code, added.err) == (0, "")
@@ -75,6 +86,14 @@ async def test_the_list_shows_numbers_and_no_tokens(url: str) -> None:
         ["dois", NUMBER, OTHER_ACCOUNT],
         ["um", NUMBER, ACCOUNT],
     ]
+
+
+async def test_the_list_shows_suspended_channels(url: str) -> None:
+    assert add(url, TWILIO_AUTH_TOKEN=TOKENS[0]).code == 0
+    async with Database(url, role=Role.SYSTEM, size=1) as system, system.statement() as tx:
+        await suspension.suspend(tx, await channel_id(url), "twilio 20003", datetime(2026, 5, 4, 12, 30, tzinfo=UTC))
+    listed = recado("channels", "list", DATABASE_URL=url)
+    assert listed.out.splitlines()[0].endswith("suspended since 2026-05-04 12:30 UTC: twilio 20003")
 
 
 async def test_an_invalid_channel_is_refused(url: str) -> None:

@@ -65,7 +65,7 @@ async def opened(slug: str = TENANT, saver: TenantsSaver | None = None) -> Async
         async with checkpointer() as saver, opened(slug, saver) as found:
             yield found
     else:
-        async with graph(slug) as found:
+        async with graph(slug, {"configurable": {}}) as found:
             yield found.copy({"checkpointer": saver})
 
 
@@ -133,7 +133,7 @@ async def test_every_published_tenant_has_a_graph(platform: Platform, environmen
     shown = {}
     async with checkpointer() as saver:
         for (slug, source), config in zip(made["graphs"].items(), (mine, theirs), strict=True):
-            async with factory(source)() as graph:
+            async with factory(source)({"configurable": {}}) as graph:
                 shown[slug] = texts(await graph.copy({"checkpointer": saver}).aget_state(config))
     assert shown == {TENANT: ["minha", "eco: minha"], NEIGHBOUR: ["da vizinha", "eco: da vizinha"]}
 
@@ -302,7 +302,7 @@ def test_langgraph_json_opens_the_demo_tenants(monkeypatch: pytest.MonkeyPatch) 
 
 async def test_what_is_missing_is_said(platform: Platform, environment: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="there is no tenant 'ninguem': publish it first"):
-        await graph("ninguem").__aenter__()
+        await graph("ninguem", {"configurable": {}}).__aenter__()
     environment.delenv("DATABASE_URL")
     with pytest.raises(ConfigurationError, match="DATABASE_URL is not set"):
         await checkpointer().__aenter__()
@@ -351,5 +351,5 @@ def test_a_replay_begins_before_the_last_turn() -> None:
 async def test_without_the_server_a_fork_says_how_to_start_it(platform: Platform) -> None:
     await conversations_of_two_tenants(platform)
     found, _ = await latest(platform.system)
-    with pytest.raises(RecadoError, match="start it with `recado studio`"):
-        Threads("http://127.0.0.1:1").fork(found)
+    with Threads("http://127.0.0.1:1") as threads, pytest.raises(RecadoError, match="start it with `recado studio`"):
+        threads.fork(found)

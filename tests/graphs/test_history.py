@@ -179,3 +179,17 @@ async def test_the_request_carries_messages_and_tools_as_they_are(provider: str)
     assert body["model"] == "test-model"
     assert "extra_body" not in body
     assert answer.message.tool_calls[0]["args"] == {"days": 3}
+
+
+@pytest.mark.parametrize("provider", ["openai", "groq"])
+async def test_a_servers_long_ids_and_texts_are_bounded(provider: str) -> None:
+    """An id becomes a key in Postgres, which takes no more than 2,700 bytes."""
+    long = called('{"days": 3}', identity="a" * 4_000)
+    bodies = [{**long, "id": "x" * 4_000}, completion(content="fim " * 20_000)]
+
+    async with answering(lambda *_: (200, bodies.pop(0))) as address, at(address) as models:
+        calls = (await models.answer([spec(provider)], [SYSTEM, HUMAN], TOOLS)).message
+        text = (await models.answer([spec(provider)], [SYSTEM, HUMAN], TOOLS)).message
+    assert len(str(calls.tool_calls[0]["id"])) <= 64
+    assert len(str(calls.id)) <= 64
+    assert len(str(text.content)) == 32_000

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -231,6 +232,7 @@ CHAT: Mapping[str, Any] = {
     "arguments that are a list": called("[1]"),
     "arguments that are a text": called('"a"'),
     "arguments that are a number": called("5"),
+    "arguments without an end": called(json.dumps({"note": "a" * 70_000})),
     "a call without an id": called("{}", identity=None),
     "a call without a name": called("{}", name=None),
     "no choice": {**completion(), "choices": []},
@@ -244,6 +246,7 @@ CHAT: Mapping[str, Any] = {
 }
 GEMINI: Mapping[str, Any] = {
     "arguments that are a list": candidate({"functionCall": {"name": "find_slots", "args": [1]}}),
+    "arguments without an end": candidate({"functionCall": {"name": "find_slots", "args": {"note": "a" * 70_000}}}),
     "a call without a name": candidate({"functionCall": {"args": {}}}),
     "a number for text": candidate({"text": 5}),
     "only thoughts": candidate({"text": "hm", "thought": True}),

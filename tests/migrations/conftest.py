@@ -1,6 +1,7 @@
 """Databases that nobody has migrated yet."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -31,3 +32,19 @@ def new_database(embedded_servers: embedded.Servers) -> Iterator[NewDatabase]:
 def empty(new_database: NewDatabase) -> str:
     """One empty database."""
     return new_database("empty")
+
+
+@pytest.fixture
+def hosted(tmp_path: Path) -> Iterator[embedded.Postgres]:
+    """A cluster of its own, where nobody has made our roles, with two databases of a login that is no superuser.
+
+    Such a login is the usual one at hosts of Postgres.
+    """
+    server = embedded.Postgres(tmp_path, durable=False)
+    server.start()
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("create role clinic login createrole password 'clinic'")
+        for name in ("one", "two"):
+            connection.execute(f"create database {name} owner clinic")
+    yield server
+    server.stop()

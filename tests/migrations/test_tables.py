@@ -1,7 +1,5 @@
 """What the migrations make: LangGraph's own tables as LangGraph makes them, and every tenant's rows apart."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -78,22 +76,6 @@ def test_the_roles_own_nothing_and_stand_above_nothing(database_url: str, role: 
             [role],
         ).fetchone()
     assert found == {"above": False, "owns": False}
-
-
-# A login that is no superuser: the usual one at whoever hosts a Postgres.
-
-
-@pytest.fixture
-def hosted(tmp_path: Path) -> Iterator[embedded.Postgres]:
-    """A cluster of its own, where nobody has made our roles, with two databases of an ordinary login."""
-    server = embedded.Postgres(tmp_path, durable=False)
-    server.start()
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute("create role clinic login createrole password 'clinic'")
-        for name in ("one", "two"):
-            connection.execute(f"create database {name} owner clinic")
-    yield server
-    server.stop()
 
 
 async def test_a_login_that_is_no_superuser_is_enough(

@@ -136,8 +136,8 @@ YAML_KEY = Recipe(
         ),
         Edit(
             "graphs/nodes/handoff.py",
-            "            queue=assistant.handoff.queue,\n",
-            "            queue=assistant.handoff.queue,\n            priority=assistant.handoff.priority,\n",
+            "        queue=assistant.handoff.queue,\n",
+            "        queue=assistant.handoff.queue,\n        priority=assistant.handoff.priority,\n",
         ),
     ),
     tests=("tests/graphs/nodes/test_handoff_priority.py",),

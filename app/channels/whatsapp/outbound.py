@@ -1,12 +1,13 @@
 """Send through Twilio's API with time limits. An unclear result is reported as unknown."""
 
+import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
-from twilio.base.exceptions import TwilioRestException, TwilioServiceException
+from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
@@ -14,24 +15,32 @@ from twilio.rest import Client
 from app.channels.base import (
     Accepted,
     Credentials,
+    ListedMessage,
     LookupFailed,
+    LookupUnauthorized,
     NotSent,
     OutgoingMessage,
     Refused,
     SendResult,
+    Unauthorized,
     Unknown,
 )
+from app.channels.clock_skew import ClockSkew
+from app.clock import Clock, utc_now
 
 TWILIO = "https://api.twilio.com"
 LOOKUP_LIMIT = 200
-CLOCK_SKEW = timedelta(seconds=3)
-"""The tolerance in comparisons with Twilio's dates, whose resolution is one second."""
+"""The messages that a look-up reads, newest first."""
 
 LOWEST_CODE = 1000
 """Twilio's codes are at or above this. Below it the client reports the HTTP status instead."""
 
-RETRYABLE_CODES = {20003, 20429, 21611, 63007, 63017, 63018}
-"""Refusals that may pass: wrong or rotated credentials, rate limits, a full queue, a sender that is not ready."""
+RETRYABLE_CODES = {20429, 21611, 63007, 63017, 63018}
+"""Refusals that may pass: rate limits, a full queue, a sender that is not ready."""
+
+CREDENTIALS_REFUSED = 20003
+CODES_OF_MESSAGES = 21000
+"""Codes from here on are about one message or its parties. A 403 with a lower code is about the account."""
 
 
 class _NotConnected(Exception):
@@ -47,11 +56,13 @@ class _RateLimited(Exception):
 
 
 class _HttpClient(AsyncHttpClient):  # type: ignore[misc]
-    """Twilio did not process the request. `retry_after` is the wait in seconds that it asked for, if any."""
+    """Sends requests to `base_url` with a time limit, and measures Twilio's clock with each answer."""
 
-    def __init__(self, base_url: str, timeout: float) -> None:
+    def __init__(self, base_url: str, timeout: float, clock: Clock) -> None:
         super().__init__(_SILENT, is_async=True, timeout=timeout)
         self._base_url = base_url
+        self._clock = clock
+        self.clock_skew = ClockSkew()
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=timeout, connect=min(timeout, 5.0)),
             connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=30),
@@ -68,6 +79,7 @@ class _HttpClient(AsyncHttpClient):  # type: ignore[misc]
         timeout: float | None = None,
         allow_redirects: bool = False,
     ) -> Response:
+        requested = self._clock()
         try:
             async with self._session.request(
                 method,
@@ -81,6 +93,7 @@ class _HttpClient(AsyncHttpClient):  # type: ignore[misc]
                 },
                 allow_redirects=False,
             ) as answer:
+                self.clock_skew.observe(answer.headers.get("Date"), requested, self._clock())
                 if answer.status == 429:
                     raise _RateLimited(_seconds(answer.headers.get("Retry-After")))
                 return Response(answer.status, await answer.text(), answer.headers)
@@ -94,8 +107,9 @@ class _HttpClient(AsyncHttpClient):  # type: ignore[misc]
 class TwilioGateway:
     """Sends WhatsApp messages. Create it inside the running loop, one per process."""
 
-    def __init__(self, *, api_url: str, callback_url: str, timeout: float) -> None:
-        self._http = _HttpClient(api_url, timeout)
+    def __init__(self, *, api_url: str, callback_url: str, timeout: float, clock: Clock = utc_now) -> None:
+        self._clock = clock
+        self._http = _HttpClient(api_url, timeout, clock)
         self._callback_url = callback_url
         self._clients: dict[Credentials, Client] = {}
 
@@ -123,22 +137,41 @@ class TwilioGateway:
             return Unknown(type(error).__name__)
         return Accepted(str(created.sid)) if created.sid else Unknown("an answer without a sid")
 
-    async def find(self, message: OutgoingMessage, *, since: datetime) -> list[str]:
-        """Search the messages from this sender to this recipient, newest first."""
+    @property
+    def clock_skew(self) -> timedelta | None:
+        """Twilio's time minus ours, as its latest answer showed. None before the first answer."""
+        return self._http.clock_skew.latest
+
+    async def find(self, message: OutgoingMessage) -> list[ListedMessage]:
+        """Return the latest messages from this sender to this recipient, newest first.
+
+        Their ages are differences between two times of Twilio: the Date header and the date of creation.
+        """
         try:
             listed = await self._client(message.credentials).messages.list_async(
                 to=message.recipient, from_=message.sender, limit=LOOKUP_LIMIT, page_size=LOOKUP_LIMIT
             )
         except Exception as error:
+            if refusal := _list_refusal(error):
+                raise LookupUnauthorized(refusal.reason) from None
             raise LookupFailed(type(error).__name__) from None
+        twilio_now = self._clock() + (self.clock_skew or timedelta())
         wanted = " ".join(message.body.split())
         return [
-            str(found.sid)
+            ListedMessage(
+                str(found.sid), " ".join((found.body or "").split()) == wanted, twilio_now - found.date_created
+            )
             for found in listed
             if found.date_created is not None
-            and found.date_created >= since - CLOCK_SKEW
-            and " ".join((found.body or "").split()) == wanted
         ]
+
+    async def takes_credentials(self, credentials: Credentials) -> bool | None:
+        """Ask for one message of the account: the list needs the same permission as the messages that we send."""
+        try:
+            await self._client(credentials).messages.list_async(limit=1, page_size=1)
+        except Exception as error:
+            return False if _list_refusal(error) else None
+        return True
 
     def _client(self, credentials: Credentials) -> Client:
         client = self._clients.get(credentials)
@@ -149,12 +182,26 @@ class TwilioGateway:
 
 
 def _refusal(status: int, code: int) -> SendResult:
-    if code in RETRYABLE_CODES or status == 401:
+    if status == 401 or code == CREDENTIALS_REFUSED or (status == 403 and LOWEST_CODE <= code < CODES_OF_MESSAGES):
+        return Unauthorized(f"twilio {code}")
+    if code in RETRYABLE_CODES:
         return NotSent(f"twilio {code}")
     if status >= 500 or status < 400 or code < LOWEST_CODE:
         # Without a code of Twilio's it was somebody between us and Twilio who said no.
         return Unknown(f"http {status}")
     return Refused(str(code))
+
+
+def _list_refusal(error: Exception) -> Unauthorized | None:
+    """Return how Twilio refused the credentials of a list. Its client raises the response itself for a list."""
+    response = error.args[1] if isinstance(error, TwilioException) and len(error.args) > 1 else None
+    if not isinstance(response, Response):
+        return None
+    try:
+        refusal = _refusal(response.status_code, int(json.loads(response.text)["code"]))
+    except (ValueError, TypeError, KeyError):
+        return None
+    return refusal if isinstance(refusal, Unauthorized) else None
 
 
 def _seconds(header: str | None) -> float | None:

@@ -1,6 +1,7 @@
 import asyncio
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from functools import lru_cache
 from urllib.parse import parse_qs, parse_qsl
 
@@ -53,11 +54,21 @@ class Rest:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.post(f"{ROOT}/Messages.json", answered(self.create)),
-            web.get(f"{ROOT}/Messages.json", answered(self.list)),
-            web.get(ROOT + "/Messages/{sid}.json", answered(self.fetch)),
-            web.route("*", "/2010-04-01/{rest:.*}", answered(self.missing)),
+            web.post(f"{ROOT}/Messages.json", self._dated(self.create)),
+            web.get(f"{ROOT}/Messages.json", self._dated(self.list)),
+            web.get(ROOT + "/Messages/{sid}.json", self._dated(self.fetch)),
+            web.route("*", "/2010-04-01/{rest:.*}", self._dated(self.missing)),
         ]
+
+    def _dated(self, handler: Handler) -> Handler:
+        """Add the Date header: like the dates of messages it is a time of this Twilio."""
+
+        async def wrapped(request: web.Request) -> web.StreamResponse:
+            response = await answered(handler)(request)
+            response.headers["Date"] = formatdate(self._store.now(), usegmt=True)
+            return response
+
+        return wrapped
 
     async def create(self, request: web.Request) -> web.Response:
         faults = self._faults.create

@@ -122,6 +122,10 @@ class Store:
             for queue in queues:
                 queue.put_nowait(None)
 
+    def now(self) -> float:
+        """Twilio's time, in epoch seconds."""
+        return time.time()
+
     def put_number(self, number: Number, token: str) -> None:
         self.accounts[number.account_sid] = token
         self.numbers[number.address] = number
@@ -129,7 +133,7 @@ class Store:
     def accept(
         self, number: Number, contact: str, *, direction: str, sid: str, body: str, status: str, details: dict[str, Any]
     ) -> Message:
-        now = time.time()
+        now = self.now()
         self.index += 1
         contact = sys.intern(contact)
         pair = (contact, number.address) if direction == INBOUND else (number.address, contact)
@@ -145,7 +149,7 @@ class Store:
 
     def set_status(self, message: Message, status: str) -> None:
         message.status = status
-        message.history.append((status, time.time()))
+        message.history.append((status, self.now()))
         self.publish(message)
 
     def publish(self, message: Message) -> None:

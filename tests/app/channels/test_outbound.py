@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,11 +15,13 @@ import pytest
 from app.channels.base import (
     Accepted,
     Credentials,
+    ListedMessage,
     LookupFailed,
     NotSent,
     OutgoingMessage,
     Refused,
     SendResult,
+    Unauthorized,
     Unknown,
 )
 from app.channels.whatsapp.outbound import TwilioGateway
@@ -52,10 +55,18 @@ async def sent(twilio: ScriptedTwilio, answer: Answer, timeout: float = 5.0) -> 
         return await made.send(MESSAGE)
 
 
-async def found(twilio: ScriptedTwilio, *messages: dict[str, Any]) -> list[str]:
-    twilio.listing = Answer(200, {"messages": messages, "page_size": 200})
+async def found(twilio: ScriptedTwilio, *messages: dict[str, Any]) -> list[ListedMessage]:
+    twilio.listing = Answer(200, {"messages": messages, "page_size": 200}, {"Date": format_datetime(NOW, usegmt=True)})
     async with gateway(twilio.address) as made:
-        return await made.find(MESSAGE, since=NOW)
+        return await made.find(MESSAGE)
+
+
+async def same_text(twilio: ScriptedTwilio, *messages: dict[str, Any]) -> list[str]:
+    return [message.provider_sid for message in await found(twilio, *messages) if message.same_text]
+
+
+def moved(by: timedelta) -> datetime:
+    return datetime.now(UTC) + by
 
 
 def listed(sid: str, body: str | None = MESSAGE.body, after: float = 1) -> dict[str, Any]:
@@ -92,9 +103,15 @@ class TestSend:
     async def test_a_refusal_is_final(self, twilio: ScriptedTwilio, status: int, code: int) -> None:
         assert await sent(twilio, refused(status, code)) == Refused(str(code))
 
-    @pytest.mark.parametrize(("status", "code"), [(401, 20003), (403, 20003), (400, 21611), (400, 63017), (400, 63018)])
+    @pytest.mark.parametrize(("status", "code"), [(400, 21611), (400, 63017), (400, 63018)])
     async def test_what_passes_is_tried_again(self, twilio: ScriptedTwilio, status: int, code: int) -> None:
         assert isinstance(await sent(twilio, refused(status, code)), NotSent)
+
+    @pytest.mark.parametrize(("status", "code"), [(401, 20003), (403, 20003), (403, 20005)])
+    async def test_refused_credentials_are_no_fault_of_the_message(
+        self, twilio: ScriptedTwilio, status: int, code: int
+    ) -> None:
+        assert await sent(twilio, refused(status, code)) == Unauthorized(f"twilio {code}")
 
     @pytest.mark.parametrize(
         "answer",
@@ -161,6 +178,26 @@ class TestSend:
             assert elsewhere.asked == []
 
 
+@pytest.mark.parametrize(
+    ("answer", "taken"),
+    [
+        (Answer(200, {"messages": [], "page_size": 1}), True),
+        (refused(401, 20003), False),
+        (refused(403, 20005), False),
+        (refused(500, 20500), None),
+        (Answer(403, b""), None),
+        (DROP, None),
+    ],
+    ids=lambda value: f"{value.status} {value.body!r}"[:40] if isinstance(value, Answer) else str(value),
+)
+async def test_a_probe_says_whether_credentials_are_taken(
+    twilio: ScriptedTwilio, answer: Answer, taken: bool | None
+) -> None:
+    twilio.listing = answer
+    async with gateway(twilio.address) as made:
+        assert await made.takes_credentials(CREDENTIALS) is taken
+
+
 class TestFind:
     async def test_who_is_asked_for(self, twilio: ScriptedTwilio) -> None:
         assert await found(twilio) == []
@@ -171,14 +208,29 @@ class TestFind:
 
     async def test_the_same_text_is_found_newest_first(self, twilio: ScriptedTwilio) -> None:
         listing = [listed("SM3"), listed("SM2", "outra coisa"), listed("SM1", None), listed("SM0")]
-        assert await found(twilio, *listing) == ["SM3", "SM0"]
+        assert await same_text(twilio, *listing) == ["SM3", "SM0"]
 
     async def test_white_space_may_have_changed_on_the_way(self, twilio: ScriptedTwilio) -> None:
-        assert await found(twilio, listed("SM1", re.sub(r"\s", "  ", MESSAGE.body) + "\n")) == ["SM1"]
+        assert await same_text(twilio, listed("SM1", re.sub(r"\s", "  ", MESSAGE.body) + "\n")) == ["SM1"]
 
-    async def test_older_messages_are_others(self, twilio: ScriptedTwilio) -> None:
-        listing = [listed("SM3", after=0), listed("SM2", after=-2), listed("SM1", after=-60)]
-        assert await found(twilio, *listing) == ["SM3", "SM2"]
+    async def test_ages_are_times_of_twilio_alone(self, twilio: ScriptedTwilio) -> None:
+        """Its clock is years from ours here, as its Date header says."""
+        messages = await found(twilio, listed("SM3", after=0), listed("SM2", after=-2), listed("SM1", after=-60))
+        assert [round(message.age.total_seconds()) for message in messages] in ([0, 2, 60], [1, 3, 61])
+
+    async def test_the_difference_of_the_clocks_is_measured(self, twilio: ScriptedTwilio, log: Log) -> None:
+        for ahead, logged in ((0.0, 0), (5.0, 1), (-3600.0, 1)):
+            log.clear()
+            made = TwilioGateway(
+                api_url=twilio.address, callback_url=CALLBACK, timeout=5, clock=partial(moved, timedelta(seconds=ahead))
+            )
+            await made.send(MESSAGE)
+            await made.send(MESSAGE)
+            assert made.clock_skew is not None
+            assert abs(made.clock_skew.total_seconds() + ahead) < 2
+            lines = [line for line in log.lines if line["event"] == "the provider's clock differs from ours"]
+            assert len(lines) == logged
+            await made.close()
 
     @pytest.mark.parametrize(
         "answer",
@@ -198,18 +250,18 @@ class TestFind:
         twilio.listing = answer
         async with gateway(twilio.address) as made:
             with pytest.raises(LookupFailed):
-                await made.find(MESSAGE, since=NOW)
+                await made.find(MESSAGE)
 
     async def test_a_list_that_does_not_come_proves_nothing(self, twilio: ScriptedTwilio) -> None:
         twilio.listing = HANG
         async with gateway(twilio.address, timeout=0.1) as made:
             with pytest.raises(LookupFailed):
-                await made.find(MESSAGE, since=NOW)
+                await made.find(MESSAGE)
 
     async def test_no_connection_proves_nothing(self) -> None:
         async with gateway("http://127.0.0.1:1") as made:
             with pytest.raises(LookupFailed):
-                await made.find(MESSAGE, since=NOW)
+                await made.find(MESSAGE)
 
 
 async def test_neither_texts_nor_tokens_are_logged_or_shown(twilio: ScriptedTwilio, log: Log) -> None:

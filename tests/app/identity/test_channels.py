@@ -151,4 +151,5 @@ async def test_nothing_that_is_printed_shows_a_token(registry: Registry) -> None
     assert all(TOKENS[0] not in text for text in shown)
     async with registry.system.statement() as tx:
         listed = await queries.list_channels(tx)
-    assert listed == [{"slug": "um", "address": NUMBER, "account_sid": ACCOUNT}]
+    unsuspended = {"suspended_at": None, "suspended_for": None}
+    assert listed == [{"slug": "um", "address": NUMBER, "account_sid": ACCOUNT, **unsuspended}]

@@ -38,6 +38,15 @@ async def conversation(platform: Platform, contact: str = CONTACT, slug: str = T
     return found
 
 
+async def contact_of(platform: Platform, outbox_id: int) -> UUID:
+    """Return the contact of a row."""
+    found: UUID = (await row(platform, outbox_id))["contact_id"]
+    return found
+
+
+OPEN = ("queued", "sending", "retrying", "unknown")
+
+
 async def queue(platform: Platform, conversation_id: UUID, *bodies: str, **columns: Any) -> list[int]:
     """Queued rows, oldest first, from a moment ago: a sweep takes them at once. `columns` says what else they are."""
     then = platform.clock() - timedelta(seconds=5)
@@ -46,21 +55,21 @@ async def queue(platform: Platform, conversation_id: UUID, *bodies: str, **colum
         "owner": None,
         "attempts": 0,
         "attempted_at": None,
-        "retry_at": None,
         "parked_at": None,
         "provider_sid": None,
         "updated_at": then,
     }
+    known["due_at"] = then if columns.get("status", "queued") in OPEN and "parked_at" not in columns else None
     assert columns.keys() <= known.keys(), columns
     made = []
     for body in bodies:
         row = await platform.row(
             """insert into outbox (
-                   tenant_id, conversation_id, turn, author, body, status, owner, attempts, attempted_at, retry_at,
-                   parked_at, provider_sid, created_at, updated_at
+                   tenant_id, conversation_id, contact_id, turn, author, body, status, owner, attempts, attempted_at,
+                   due_at, parked_at, provider_sid, created_at, updated_at
                )
-               select tenant_id, id, 1, 'assistant', %(body)s, %(status)s, %(owner)s, %(attempts)s,
-                   %(attempted_at)s, %(retry_at)s, %(parked_at)s, %(provider_sid)s, %(created_at)s, %(updated_at)s
+               select tenant_id, id, contact_id, 1, 'assistant', %(body)s, %(status)s, %(owner)s, %(attempts)s,
+                   %(attempted_at)s, %(due_at)s, %(parked_at)s, %(provider_sid)s, %(created_at)s, %(updated_at)s
                from conversations where id = %(conversation_id)s
                returning id""",
             conversation_id=conversation_id,

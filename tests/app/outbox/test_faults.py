@@ -84,7 +84,7 @@ async def test_twilio_out_of_reach_is_waited_out(platform: Platform) -> None:
     made = await rows.queue(platform, await rows.conversation(platform), "um", "dois")
     async with platform.worker(twilio_api_url="http://127.0.0.1:1"):
         waiting = await rows.until(platform, made[0], "retrying")
-        assert waiting["attempted_at"] < waiting["retry_at"]
+        assert waiting["attempted_at"] < waiting["due_at"]
     platform.clock.advance(2)
     async with platform.worker():
         await rows.until(platform, made[1], "delivered")

@@ -1,11 +1,14 @@
-"""Per conversation in order, each row once: what one row's fate means for those behind it."""
+"""Per contact in order, each row once: what one row's fate means for those behind it."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from tests.app.channels.scripted import refused
 from tests.app.outbox import builders as rows
+from tests.app.outbox.twilio_faults import SETTLED, faulty
+from tests.app.turns.drivers import ask
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, TENANT, TOKEN, Log, Platform
 
 FRIEND = "whatsapp:+5511990000002"
@@ -68,7 +71,7 @@ async def test_a_rate_limit_is_waited_out_and_nothing_overtakes(platform: Platfo
         made = await rows.queue(platform, await rows.conversation(platform), "um", "dois")
         now = platform.clock()
         waiting = await rows.until(platform, made[0], "retrying")
-        assert waiting["retry_at"] >= now + timedelta(seconds=7)
+        assert waiting["due_at"] >= now + timedelta(seconds=7)
         platform.clock.advance(5)
         other = await rows.queue(platform, await rows.conversation(platform, FRIEND), "três")
         await rows.until(platform, other[0], "sent")
@@ -93,7 +96,7 @@ async def test_each_try_waits_longer_up_to_a_minute(platform: Platform) -> None:
 
             await platform.until(tried, f"attempt {attempt}")
             found = await rows.row(platform, outbox_id)
-            waits.append((found["retry_at"] - found["attempted_at"]).total_seconds())
+            waits.append((found["due_at"] - found["attempted_at"]).total_seconds())
             platform.clock.advance(waits[-1] + 1)
         await rows.until(platform, outbox_id, "sent")
     expected = [1, 2, 5, 15, 60, 60, 60]
@@ -103,13 +106,13 @@ async def test_each_try_waits_longer_up_to_a_minute(platform: Platform) -> None:
 
 async def test_a_reply_outside_the_24_hours_is_given_up(platform: Platform) -> None:
     async with rows.scripted_worker(platform) as twilio:
-        twilio.answers.extend([refused(429, 20429), refused(429, 20429)])
+        twilio.answers.append(refused(429, 20429))
         made = await rows.queue(platform, await rows.conversation(platform), "um", "dois")
         await rows.until(platform, made[0], "retrying")
         platform.clock.advance(timedelta(hours=24).total_seconds())
-        assert (await rows.until(platform, made[0], "failed"))["error_code"] == "rate limited"
-        assert twilio.posted[:2] == ["um", "um"]
-        await rows.until(platform, made[1], "sent", "failed")
+        for outbox_id in made:
+            assert (await rows.until(platform, outbox_id, "failed"))["error_code"] == "too old to be sent"
+        assert twilio.posted == ["um"]
 
 
 async def test_a_wrong_token_is_no_reason_to_drop_a_message(platform: Platform) -> None:
@@ -119,7 +122,7 @@ async def test_a_wrong_token_is_no_reason_to_drop_a_message(platform: Platform) 
     assert (await rows.until(platform, made[0], "retrying"))["error_code"] == "twilio 20003"
     assert await rows.statuses(platform, *made) == ["retrying", "queued"]
     await platform.control(platform.servers.twilio, "numbers", number | {"auth_token": TOKEN})
-    platform.clock.advance(2)
+    platform.clock.advance(6)
     await rows.until(platform, made[1], "delivered", "sent")
     assert await platform.delivered() == ["um", "dois"]
 
@@ -140,7 +143,7 @@ async def test_without_the_key_of_the_channel_a_row_waits(platform: Platform, lo
     assert await platform.delivered() == ["um"]
 
 
-async def test_conversations_do_not_wait_for_each_other(platform: Platform) -> None:
+async def test_contacts_do_not_wait_for_each_other(platform: Platform) -> None:
     async with rows.scripted_worker(platform) as twilio:
         twilio.answers.append(refused(429, 20429, Retry_After="3600"))
         (held,) = await rows.queue(platform, await rows.conversation(platform, CONTACT), "um")
@@ -156,3 +159,29 @@ async def test_a_closed_conversations_goodbye_still_goes_out(platform: Platform)
     await rows.conversation(platform, slug=TENANT)
     await rows.until(platform, made[1], "sent", "delivered")
     assert await platform.delivered() == ["um", "até logo"]
+
+
+async def test_a_goodbye_is_sent_before_the_next_answer(platform: Platform) -> None:
+    """The old conversation's goodbye is unanswered, and the contact opens a new conversation."""
+    await ask(platform, "oi")
+    await faulty(platform, "p_500", callbacks=False)
+    await platform.say("tchau")
+    await platform.nudge()
+    goodbye = await _unanswered(platform)
+    await platform.say("quero marcar uma consulta")
+    await platform.nudge()
+    await platform.until(lambda: platform.rows("select 1 from turns where turn = 1 offset 1"), "the next turn")
+    platform.clock.advance(SETTLED)
+    await rows.until(platform, goodbye["id"], "sent", hurry=0.5)
+    await platform.replies(3)
+    stored = await platform.rows("select body, conversation_id from outbox order by id")
+    assert len({row["conversation_id"] for row in stored}) == 2
+    assert await platform.delivered() == [row["body"] for row in stored]
+
+
+async def _unanswered(platform: Platform) -> dict[str, Any]:
+    async def there() -> bool:
+        return bool(await platform.rows("select 1 from outbox where status = 'unknown' and owner is null"))
+
+    await platform.until(there, "the goodbye to be unanswered")
+    return await platform.row("select * from outbox where status = 'unknown'")

@@ -30,19 +30,16 @@ async def unanswered(platform: Platform, twilio: ScriptedTwilio, *bodies: str, c
     return made
 
 
-async def test_nobody_looks_before_twilio_had_time_to_list_it(platform: Platform) -> None:
+async def test_nothing_is_posted_before_twilio_had_time_to_list(platform: Platform) -> None:
     async with rows.scripted_worker(platform) as twilio:
         (outbox_id,) = await unanswered(platform, twilio, "um")
-        assert platform.engine is not None
-        for _ in range(3):
-            platform.clock.advance(4)
-            await platform.engine.sweep()
-            await platform.quiet()
-        assert twilio.looked_up == 0
+        for looked_up in (1, 2):
+            platform.clock.advance(2)
+            await platform.until(partial(_looked, twilio, looked_up), f"look {looked_up}")
+            await rows.until(platform, outbox_id, "unknown")
         assert twilio.posted == ["um"]
-        platform.clock.advance(SETTLED - 12)
+        platform.clock.advance(SETTLED)
         await rows.until(platform, outbox_id, "sent", hurry=0.5)
-        assert twilio.looked_up == 1
         assert twilio.posted == ["um", "um"]
 
 
@@ -160,43 +157,69 @@ class TestEqualTexts:
         await rows.until(platform, made[2], "sent", hurry=0.5)
         await self.once_each(platform, made, "ok")
 
-    async def test_an_old_message_with_the_same_text_is_not_adopted(self, platform: Platform) -> None:
-        """Nobody knows its row any more, and yet it is not this one: it was there before the post."""
+    async def test_a_message_from_before_the_attempt_is_not_adopted(self, platform: Platform) -> None:
+        """No row knows it, and it is older than the attempt."""
         async with rows.scripted_worker(platform) as twilio:
-            platform.clock.advance(-30)
+            platform.clock.advance(-300)
             old = listing(platform, (f"SM{uuid.uuid4().hex}", "ok"))
-            platform.clock.advance(30)
+            platform.clock.advance(300)
             (outbox_id,) = await unanswered(platform, twilio, "ok")
             twilio.listing = old
             platform.clock.advance(SETTLED)
             await rows.until(platform, outbox_id, "sent", hurry=0.5)
             assert twilio.posted == ["ok", "ok"]
 
-    @pytest.mark.parametrize("lost", [0, 1, 2])
-    async def test_two_conversations_of_one_contact_share_no_message(self, platform: Platform, lost: int) -> None:
-        """Post one text in a closed and in a new conversation, both unanswered. Twilio lacks `lost` of them."""
-        made = []
-        for number in (1, 2):
-            accepted = number > lost
-            await faulty(platform, "p_500_after" if accepted else "p_500", callbacks=False)
-            made += await rows.queue(platform, await rows.conversation(platform), "ok")
-            await rows.until(platform, made[-1], "unknown")
-        await faulty(platform, "p_500", count=0, callbacks=False)
-        platform.clock.advance(SETTLED)
-        for outbox_id in made:
-            await rows.until(platform, outbox_id, "sent", hurry=0.5 if lost else 0)
-        await self.once_each(platform, made, "ok")
+    async def test_a_message_older_than_an_earlier_row_is_not_adopted(self, platform: Platform) -> None:
+        """No row knows it, and the contact's earlier row was posted after it."""
+        async with rows.scripted_worker(platform) as twilio:
+            conversation = await rows.conversation(platform)
+            (earlier,) = await rows.queue(platform, conversation, "um")
+            known = (await rows.until(platform, earlier, "sent"))["provider_sid"]
+            twilio.answers.append(refused(500, 20500))
+            (outbox_id,) = await rows.queue(platform, conversation, "ok")
+            await rows.until(platform, outbox_id, "unknown")
+            platform.clock.advance(-5)
+            old = listing(platform, (f"SM{uuid.uuid4().hex}", "ok"))
+            platform.clock.advance(5)
+            twilio.listing = listing(platform, (known, "um"))
+            twilio.listing.body["messages"] += old.body["messages"]
+            platform.clock.advance(SETTLED)
+            await rows.until(platform, outbox_id, "sent", hurry=0.5)
+            assert twilio.posted == ["um", "ok", "ok"]
+
+    @pytest.mark.parametrize("fault", ["p_500_after", "p_500", "p_drop", "p_refuse"])
+    async def test_two_conversations_of_one_contact_share_no_message(self, platform: Platform, fault: str) -> None:
+        """One text in a closed and in a new conversation. Both posts are unanswered."""
+        await faulty(platform, fault, callbacks=False)
+        (first,) = await rows.queue(platform, await rows.conversation(platform), "ok")
+        await rows.until(platform, first, "unknown")
+        (second,) = await rows.queue(platform, await rows.conversation(platform), "ok")
+        await faulty(platform, "p_500_after", callbacks=False)
+        await rows.until(platform, second, "sent", hurry=0.5)
+        await self.once_each(platform, [first, second], "ok")
 
 
 async def test_concurrent_lookups_never_share_a_message(platform: Platform) -> None:
     async with rows.scripted_worker(platform) as twilio:
-        made = [(await unanswered(platform, twilio, "ok"))[0] for _ in range(2)]
+        contacts = [CONTACT, "whatsapp:+5511990000002"]
+        made = [(await unanswered(platform, twilio, "ok", contact=contact))[0] for contact in contacts]
         sids = [f"SM{uuid.uuid4().hex}" for _ in range(2)]
         twilio.listing, twilio.listed_together = listing(platform, *((sid, "ok") for sid in sids)), 2
         platform.clock.advance(SETTLED)
         adopted = [(await rows.until(platform, outbox_id, "sent"))["provider_sid"] for outbox_id in made]
         assert sorted(adopted) == sorted(sids)
         assert twilio.posted == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("ahead", [0.0, 5.0, 3600.0, -5.0, -3600.0])
+async def test_a_wrong_clock_of_ours_delivers_nothing_twice(platform: Platform, ahead: float) -> None:
+    platform.clock.advance(ahead)
+    await faulty(platform, "p_drop", callbacks=False)
+    (outbox_id,) = await rows.queue(platform, await rows.conversation(platform), "Sua consulta foi marcada.")
+    await rows.until(platform, outbox_id, "unknown")
+    platform.clock.advance(SETTLED)
+    found = await rows.until(platform, outbox_id, "sent", hurry=0.5)
+    assert [sid for sid, _ in await twilio_has(platform)] == [found["provider_sid"]]
 
 
 async def test_white_space_that_twilio_changes_does_not_hide_a_message(platform: Platform) -> None:

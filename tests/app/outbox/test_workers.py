@@ -1,6 +1,7 @@
 """Several workers, dead workers and late answers: a row is posted by one, and only if nobody may have posted it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
@@ -14,12 +15,15 @@ from app.crypto import SecretBox
 from app.db import Database
 from app.identity.service import Channels
 from app.outbox import queries
+from app.outbox.channel_breaker import ChannelBreaker
 from app.outbox.queries import Claimer, OutboxRow, SendOutcome
 from app.outbox.service import Sender
 from app.telemetry import Milestone
 from app.turns.worker_lease import WorkerLease
+from tests.app.channels.scripted import HANG, ScriptedTwilio
 from tests.app.outbox import builders as rows
 from tests.app.outbox.twilio_faults import SETTLED, faulty, twilio_has
+from tests.app.turns.faults import CUT_THE_LOCK, run_sql
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, TOKEN, Platform
 
 LEASE = timedelta(seconds=300)
@@ -46,7 +50,7 @@ async def left_behind(platform: Platform, *bodies: str, owner: int) -> list[int]
 @pytest.fixture
 async def living(platform: Platform) -> AsyncIterator[list[WorkerLease]]:
     """Three workers that are alive and do nothing."""
-    made = [WorkerLease(platform.settings.database_url, platform.system, platform.clock) for _ in range(3)]
+    made = [WorkerLease(platform.settings.database_url, platform.system, platform.clock, 3.0) for _ in range(3)]
     for lease in made:
         await lease.start()
     yield made
@@ -73,16 +77,35 @@ class TestDeadWorker:
         await rows.until(platform, made[1], "sent", "delivered", hurry=0.5)
         assert await platform.delivered() == ["um", "dois"]
 
-    async def test_a_row_that_was_posted_is_found(self, platform: Platform) -> None:
+    async def test_its_row_is_sent_within_10_seconds(self, platform: Platform) -> None:
+        """Nobody knows whether it was posted, and Twilio does not have it."""
+        (outbox_id,) = await left_behind(platform, "um", owner=await dead_worker(platform))
+        died = platform.clock()
+        await rows.until(platform, outbox_id, "sent", "delivered", hurry=0.1)
+        assert (platform.clock() - died).total_seconds() <= 10
+        assert await platform.delivered() == ["um"]
+
+    async def test_its_posted_row_is_found_at_once(self, platform: Platform) -> None:
         await faulty(platform, "p_500", count=0, callbacks=False)
-        made = await left_behind(platform, "um", "dois", owner=await dead_worker(platform))
         await post_by_hand(platform, "um")
-        await rows.until(platform, made[0], "unknown")
-        platform.clock.advance(SETTLED)
+        made = await left_behind(platform, "um", "dois", owner=await dead_worker(platform))
         await rows.until(platform, made[1], "sent")
         messages = await twilio_has(platform)
         assert [body for _, body in messages] == ["um", "dois"]
-        assert (await rows.row(platform, made[0]))["provider_sid"] == messages[0][0]
+        found = await rows.row(platform, made[0])
+        assert found["provider_sid"] == messages[0][0]
+        assert (found["updated_at"] - found["attempted_at"]).total_seconds() < 5
+
+    async def test_a_message_that_is_listed_late_is_found(self, platform: Platform) -> None:
+        """The first look-ups find nothing. They prove nothing, because Twilio had no time to list the message."""
+        await faulty(platform, "p_500", count=0, callbacks=False)
+        (outbox_id,) = await left_behind(platform, "um", owner=await dead_worker(platform))
+        await rows.until(platform, outbox_id, "unknown")
+        platform.clock.advance(4)
+        await rows.until(platform, outbox_id, "unknown")
+        await post_by_hand(platform, "um")
+        await rows.until(platform, outbox_id, "sent", hurry=0.1)
+        assert [body for _, body in await twilio_has(platform)] == ["um"]
 
     async def test_a_worker_that_dies_with_a_posted_row_in_hand(self, platform: Platform) -> None:
         """Between the post and its settlement: the last moment at which only the dead knew."""
@@ -102,8 +125,6 @@ class TestDeadWorker:
             await platform.until(lambda: _is_set(died), "the worker to die")
             assert await rows.statuses(platform, *made) == ["sending", "queued"]
         async with platform.worker():
-            await rows.until(platform, made[0], "unknown")
-            platform.clock.advance(SETTLED)
             await rows.until(platform, made[1], "sent")
         assert [body for _, body in await twilio_has(platform)] == ["um", "dois"]
 
@@ -147,12 +168,13 @@ class TestLivingWorker:
         first, second = map(worker_id, living[:2])
         conversation = await rows.conversation(platform)
         (outbox_id,) = await rows.queue(platform, conversation, "um")
+        contact = await rows.contact_of(platform, outbox_id)
         now = platform.clock()
         async with platform.system.statement() as tx:
-            row = await queries.claim_head(tx, conversation, claimer(first, now))
+            row = await queries.claim_head(tx, contact, claimer(first, now))
             assert row is not None
             later = now + LEASE + timedelta(seconds=1)
-            assert await queries.claim_head(tx, conversation, claimer(second, later)) is not None
+            assert await queries.claim_head(tx, contact, claimer(second, later)) is not None
             before = await rows.row(platform, outbox_id)
             for late in (SendOutcome("failed", error_code="1"), SendOutcome("retrying")):
                 await queries.settle(tx, row, late, claimer(first, later))
@@ -164,6 +186,43 @@ class TestLivingWorker:
             )
 
 
+class TestLostLock:
+    """Others believe a worker dead that has lost its lock, and look its rows up. It must not post them later."""
+
+    async def test_a_post_does_not_begin(self, platform: Platform) -> None:
+        assert platform.engine is not None
+        await platform.engine.close()
+        await faulty(platform, "p_500", count=0, callbacks=False)
+        cut: list[Milestone] = []
+
+        def lose_the_lock(milestone: Milestone) -> None:
+            if milestone is Milestone.ROW_CLAIMED and not cut:
+                run_sql(platform, CUT_THE_LOCK)
+                time.sleep(1.0)
+            cut.append(milestone)
+
+        platform.at_milestone = lose_the_lock
+        async with platform.worker(unknown_settle=2.0):
+            (outbox_id,) = await rows.queue(platform, await rows.conversation(platform), "um")
+            row = await rows.until(platform, outbox_id, "sent")
+        assert cut[:3] == [Milestone.ROW_CLAIMED, Milestone.ROW_SETTLED, Milestone.ROW_CLAIMED], "posted without a lock"
+        assert row["attempts"] == 1
+        assert await platform.delivered() == ["um"]
+
+    async def test_a_running_post_is_abandoned(self, platform: Platform) -> None:
+        async with rows.scripted_worker(platform, send_timeout=60.0, unknown_settle=2.0) as twilio:
+            twilio.answers.append(HANG)
+            (outbox_id,) = await rows.queue(platform, await rows.conversation(platform), "um")
+            await platform.until(lambda: _posted(twilio), "the post")
+            run_sql(platform, CUT_THE_LOCK)
+            await rows.until(platform, outbox_id, "sent")
+            assert twilio.posted == ["um", "um"]
+
+
+async def _posted(twilio: ScriptedTwilio) -> bool:
+    return bool(twilio.posted)
+
+
 class TestSeveralWorkers:
     async def test_of_many_claims_at_once_one_wins(self, platform: Platform, living: list[WorkerLease]) -> None:
         assert platform.engine is not None
@@ -172,14 +231,15 @@ class TestSeveralWorkers:
         async with Database(platform.settings.database_url, size=12) as db:
             tenant = await platform.row("select id from tenants")
 
-            async def claim(conversation: UUID, owner: int) -> OutboxRow | None:
+            async def claim(contact: UUID, owner: int) -> OutboxRow | None:
                 async with db.statement(tenant["id"]) as tx:
-                    return await queries.claim_head(tx, conversation, claimer(owner, platform.clock()))
+                    return await queries.claim_head(tx, contact, claimer(owner, platform.clock()))
 
-            for _ in range(5):
-                conversation = await rows.conversation(platform)
+            for number in range(5):
+                conversation = await rows.conversation(platform, f"whatsapp:+551199600001{number}")
                 made = await rows.queue(platform, conversation, "um", "dois")
-                claims = await asyncio.gather(*(claim(conversation, owner) for owner in owners * 4))
+                contact = await rows.contact_of(platform, made[0])
+                claims = await asyncio.gather(*(claim(contact, owner) for owner in owners * 4))
                 assert [row.id for row in claims if row is not None] == [made[0]]
 
     async def test_no_row_is_posted_twice_and_all_arrive_in_order(self, platform: Platform) -> None:
@@ -211,14 +271,16 @@ async def test_a_concurrent_sweep_forgets_no_row(platform: Platform, living: lis
     tenant = (await platform.row("select id from tenants"))["id"]
     conversation = await rows.conversation(platform)
     (outbox_id,) = await rows.queue(platform, conversation, "um")
+    contact = await rows.contact_of(platform, outbox_id)
     gateway = TwilioGateway(api_url=settings.twilio_api_url, callback_url=f"{settings.public_url}/x", timeout=5)
     async with Database(settings.database_url, size=2) as db:
         channels = Channels(platform.system, SecretBox(settings.secret_key))
-        sender = Sender(db, channels, gateway, platform.clock, settings, lambda _: None)
+        breaker = ChannelBreaker(platform.system, channels, gateway, platform.clock)
+        sender = Sender(db, breaker, gateway, living[0], platform.clock, settings, lambda _: None)
         async with db.statement(tenant) as tx:
-            claimed = await queries.claim_head(tx, conversation, claimer(owner, platform.clock()))
+            claimed = await queries.claim_head(tx, contact, claimer(owner, platform.clock()))
         for head in (None, claimed, None):
-            sender.deliver(tenant, conversation, owner, head)
+            sender.deliver(tenant, contact, owner, head)
         await sender.close()
     await gateway.close()
     assert await rows.statuses(platform, outbox_id) == ["sent"]

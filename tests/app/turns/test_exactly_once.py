@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-import psycopg
 import pytest
 
+from app.db import DatabaseUnavailable
 from app.telemetry import Milestone
 from tests.app.turns.drivers import OtherWorker, once, recover
 from tests.app.turns.faults import CUT_EVERYTHING, CUT_THE_LOCK, run_sql
@@ -133,7 +133,7 @@ async def reconnected(platform: Platform) -> None:
             for _ in range(4):
                 await platform.rows("select 1")
                 await engine.sweep()
-        except psycopg.OperationalError:
+        except DatabaseUnavailable:
             return False
         return True
 

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from app.db import DatabaseUnavailable
 from app.telemetry import Milestone
 from tests.app.turns.runners import CALL, Runners
 from tests.platform import Platform
@@ -102,8 +103,8 @@ async def test_a_tool_that_breaks_leaves_nothing_and_may_run_again(platform: Pla
 
 async def test_postgres_going_away_is_no_broken_tool(platform: Platform, runners: Runners) -> None:
     """The turn is retried. The model must not see a failed tool."""
-    effect = Effect(runners.slots[0], fails=psycopg.OperationalError("gone"))
-    with pytest.raises(psycopg.OperationalError):
+    effect = Effect(runners.slots[0], fails=DatabaseUnavailable(psycopg.errors.AdminShutdown()))
+    with pytest.raises(DatabaseUnavailable):
         await runners.runner().write_once(CALL, effect)
     assert (await journal(platform), await appointments(platform)) == ([], 0)
 

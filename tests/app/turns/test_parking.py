@@ -1,11 +1,13 @@
 """Turns that fail are retried, then parked, and the conversation continues."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+import psycopg
 import pytest
 
 from app.telemetry import Milestone
-from app.turns.turn import RETRY_AFTER
+from app.turns.turn import FORGIVE_WITHIN, RETRY_AFTER
 from tests.app.turns.drivers import ask, decide, drain, once, pending_interrupt, replies_to
 from tests.platform import Platform
 
@@ -64,7 +66,7 @@ async def test_a_turn_that_always_fails_is_handed_over(platform: Platform) -> No
     }
     waiting = await pending_interrupt(platform)
     assert (waiting["kind"], waiting["payload"]["queue"]) == ("handoff", "recepcao")
-    assert waiting["payload"]["reason"].endswith("an error: Broken")
+    assert waiting["payload"]["reason"].endswith("attempts: Broken")
 
 
 async def test_a_conversation_continues_after_a_parked_turn(platform: Platform) -> None:
@@ -200,3 +202,66 @@ async def test_a_tenant_without_a_published_version_loses_nothing(platform: Plat
     platform.clock.advance(60)
     await platform.nudge()
     assert await platform.replies(1) == ["eco: oi"]
+
+
+@contextmanager
+def broken_commits(platform: Platform, statement: str) -> Iterator[None]:
+    """Run a statement of PL/pgSQL whenever a checkpoint is written. A parked turn writes none."""
+    with psycopg.connect(platform.settings.database_url, autocommit=True) as connection:
+        connection.execute(
+            f"""create function broken() returns trigger language plpgsql security definer
+                as $$ begin {statement}; return new; end $$""".encode()
+        )
+        connection.execute("create trigger broken before insert on checkpoints for each row execute function broken()")
+        try:
+            yield
+        finally:
+            connection.execute("drop function broken cascade")
+
+
+@pytest.mark.parametrize("state", ["54000", "57014", "53200"])
+async def test_a_permanent_error_of_postgres_is_parked(platform: Platform, state: str) -> None:
+    """The driver's class of these is OperationalError, as of those that pass."""
+    with broken_commits(platform, f"raise sqlstate '{state}'"):
+        assert await attempts_until_parked(platform, "oi") == platform.settings.turn_attempts + 1
+    assert await platform.delivered() == [APOLOGY, HANDOFF]
+    assert state in (await platform.row("select error from turns"))["error"]
+    await decide(platform, "return")
+    (reply,) = await replies_to(platform, "e agora?")
+    assert reply.endswith("e agora?")
+
+
+async def test_an_unavailable_postgres_costs_no_attempt(platform: Platform) -> None:
+    with broken_commits(platform, "raise sqlstate '53100'"):
+        await platform.say("oi")
+        for _ in range(2 * platform.settings.turn_attempts):
+            await platform.nudge()
+            await platform.until(lambda: engine_is_idle(platform), "the try to end")
+            row = await platform.row("select attempts, last_error from conversations")
+            assert row == {"attempts": 0, "last_error": "DiskFull 53100"}
+            platform.clock.advance(max(RETRY_AFTER) + 1)
+    await platform.nudge()
+    assert await platform.replies(1) == ["eco: oi"]
+
+
+async def test_a_turn_that_breaks_its_connection_is_parked(platform: Platform) -> None:
+    with broken_commits(platform, "perform pg_terminate_backend(pg_backend_pid())"):
+        await platform.say("oi")
+        platform.clock.advance(FORGIVE_WITHIN)
+        assert await attempts_until_parked(platform) == platform.settings.turn_attempts + 1
+    assert await platform.delivered() == [APOLOGY, HANDOFF]
+    error = (await platform.row("select error from turns"))["error"]
+    assert error.rpartition(": ")[2] in ("AdminShutdown 57P01", "OperationalError")
+
+
+async def test_a_checkpoint_that_postgres_cannot_read_is_parked(platform: Platform) -> None:
+    await ask(platform, "oi")
+    await platform.rows("""update checkpoints set checkpoint = jsonb_set(checkpoint, '{channel_versions}', '5')""")
+    await platform.say("e agora?")
+    for _ in range(platform.settings.turn_attempts + 1):
+        await platform.nudge()
+        await platform.until(lambda: engine_is_idle(platform), "the try to end")
+        platform.clock.advance(max(RETRY_AFTER) + 1)
+    assert (await platform.replies(3))[1:] == [APOLOGY, HANDOFF]
+    error = (await platform.row("select error from turns where turn = 2"))["error"]
+    assert error == f"parked after {platform.settings.turn_attempts} attempts: InvalidParameterValue 22023"

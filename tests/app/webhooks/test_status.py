@@ -52,7 +52,7 @@ async def waiting_row(platform: Platform, **columns: Any) -> int:
         platform,
         await rows.conversation(platform, contact),
         "oi",
-        **{"status": "unknown", "attempts": 1, "attempted_at": platform.clock(), "retry_at": rows.FAR, **columns},
+        **{"status": "unknown", "attempts": 1, "attempted_at": platform.clock(), "due_at": rows.FAR, **columns},
     )
     return made
 
@@ -89,16 +89,16 @@ async def test_a_duplicate_is_stored_once(platform: Platform, sid: str) -> None:
 
 
 async def test_an_unknown_row_learns_its_sid_and_needs_no_look_up(platform: Platform, sid: str) -> None:
-    outbox_id = await waiting_row(platform, parked_at=platform.clock(), owner=1)
+    outbox_id = await waiting_row(platform, parked_at=platform.clock(), due_at=None, owner=1)
     assert await tell(platform, outbox_id, sid, "queued") == 200
     found = await rows.row(platform, outbox_id)
     assert (found["status"], found["provider_sid"]) == ("sent", sid)
-    assert (found["parked_at"], found["retry_at"], found["owner"]) == (None, None, None)
+    assert (found["parked_at"], found["due_at"], found["owner"]) == (None, None, None)
 
 
 async def test_a_callback_about_another_message_does_not_move_the_row(platform: Platform, sid: str) -> None:
     bound = f"SM{uuid.uuid4().hex}"
-    outbox_id = await waiting_row(platform, status="sent", provider_sid=bound, retry_at=None)
+    outbox_id = await waiting_row(platform, status="sent", provider_sid=bound, due_at=None)
     assert await tell(platform, outbox_id, sid, "failed", ErrorCode="63016") == 200
     found = await rows.row(platform, outbox_id)
     assert (found["status"], found["provider_sid"], found["error_code"]) == ("sent", bound, None)
@@ -106,7 +106,7 @@ async def test_a_callback_about_another_message_does_not_move_the_row(platform: 
 
 async def test_a_sid_of_another_row_breaks_nothing(platform: Platform, sid: str) -> None:
     """Two equal texts, both unanswered: the look-up cannot tell them apart, and the callback may come after it."""
-    other = await waiting_row(platform, status="sent", provider_sid=sid, retry_at=None)
+    other = await waiting_row(platform, status="sent", provider_sid=sid, due_at=None)
     outbox_id = await waiting_row(platform)
     assert await tell(platform, outbox_id, sid, "delivered") == 200
     assert "failed" not in await rows.statuses(platform, outbox_id, other)

@@ -55,5 +55,7 @@ GUARDS: dict[str, tuple[Edit, ...]] = {
     "dies-after-booking": (
         Edit("app/turns/tool_runner.py", "if not await journal.begin_call(", "if None is await journal.begin_call("),
     ),
-    "dies-after-posting": (Edit("app/outbox/queries.py", "else 'unknown' end", "else 'sending' end"),),
+    "dies-after-posting": (
+        Edit("app/outbox/queries.py", "            else 'unknown'\n", "            else 'sending'\n"),
+    ),
 }
