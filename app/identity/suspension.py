@@ -76,11 +76,11 @@ async def continue_release(tx: Transaction, channel_id: UUID, at: datetime | Non
 
 
 CLAIM_CHECKS: LiteralString = """
-update channels set check_at = %(again)s
-where id in (
+with due as (
     select id from channels where check_at <= %(now)s order by check_at limit %(limit)s for update skip locked
 )
-returning id, tenant_id, suspended_at is not null as suspended, refusals
+update channels c set check_at = %(again)s from due where c.id = due.id
+returning c.id, c.tenant_id, c.suspended_at is not null as suspended, c.refusals
 """
 
 

@@ -271,11 +271,11 @@ async def release_held(tx: Transaction, channel_id: UUID, now: datetime, limit: 
     """Make the oldest rows that wait for a channel due now. Return their number."""
     rows = await tx.all(
         dict,
-        """update outbox set due_at = %(now)s, held_for = null
-           where id in (
+        # A subselect with a limit and a lock may be run again for each row, and then update more than the limit.
+        """with oldest as (
                select id from outbox where held_for = %(channel_id)s order by id limit %(limit)s for update
            )
-           returning id""",
+           update outbox o set due_at = %(now)s, held_for = null from oldest where o.id = oldest.id returning o.id""",
         {"channel_id": channel_id, "now": now, "limit": limit},
     )
     return len(rows)

@@ -7,6 +7,7 @@ import pytest
 from app.channels.base import Credentials
 from app.crypto import SecretBox
 from app.identity import service as identity
+from app.outbox import queries
 from tests.app.channels.scripted import Answer, ScriptedTwilio, refused
 from tests.app.outbox import builders as rows
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, TENANT, Log, Platform
@@ -185,3 +186,12 @@ async def change_token_at_twilio(platform: Platform, token: str) -> None:
 async def set_token(platform: Platform, token: str) -> None:
     box = SecretBox(platform.settings.secret_key)
     await identity.add_channel(platform.system, box, TENANT, Credentials(ACCOUNT_SID, token), NUMBER)
+
+
+async def test_one_row_is_released_whatever_the_plan(platform: Platform) -> None:
+    async with rows.scripted_worker(platform) as twilio:
+        await suspended(platform, twilio)
+        async with platform.system.transaction() as tx:
+            for setting in ("hashjoin", "mergejoin", "hashagg", "sort", "material"):
+                await tx.run("select set_config(%(name)s, 'off', true)", {"name": f"enable_{setting}"})
+            assert await queries.release_held(tx, (await channel(platform))["id"], platform.clock(), 1) == 1
