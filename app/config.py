@@ -43,7 +43,7 @@ class Settings:
     lease: float = 300.0
     sweep_interval: float = 0.5
     send_timeout: float = 10.0
-    unknown_settle: float = 6.0
+    unknown_settle: float = 15.0
     unknown_window: float = 600.0
     allowed_networks: tuple[Network, ...] = ()
     tool_programs: bool = False
