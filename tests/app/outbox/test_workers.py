@@ -77,12 +77,12 @@ class TestDeadWorker:
         await rows.until(platform, made[1], "sent", "delivered", hurry=0.5)
         assert await platform.delivered() == ["um", "dois"]
 
-    async def test_its_row_is_sent_within_10_seconds(self, platform: Platform) -> None:
+    async def test_its_row_is_sent_within_16_seconds(self, platform: Platform) -> None:
         """Nobody knows whether it was posted, and Twilio does not have it."""
         (outbox_id,) = await left_behind(platform, "um", owner=await dead_worker(platform))
         died = platform.clock()
         await rows.until(platform, outbox_id, "sent", "delivered", hurry=0.1)
-        assert (platform.clock() - died).total_seconds() <= 10
+        assert (platform.clock() - died).total_seconds() <= 16
         assert await platform.delivered() == ["um"]
 
     async def test_its_posted_row_is_found_at_once(self, platform: Platform) -> None:
