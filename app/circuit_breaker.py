@@ -83,7 +83,7 @@ class RedisBreaker:
         now, seen = self._clock(), self._seen.get(provider)
         if seen is not None and now < seen.until:
             return not seen.record.open
-        # The first to come asks; whoever comes meanwhile goes by what was known before.
+        # Only the first caller asks Redis. Until it is answered, the others use the state known before.
         if seen is not None:
             self._seen[provider] = _Seen(seen.record, now + FRESH)
         answered = await self._run(LOOK, provider)
@@ -96,7 +96,7 @@ class RedisBreaker:
         await self._local.failed(provider)
         counted = await self._run(COUNT, provider)
         if counted is not None and counted.record.failures == FAILURES:
-            log.warning("provider left alone by all workers", provider=provider, failures=FAILURES, seconds=REST)
+            log.warning("provider circuit opened for all workers", provider=provider, failures=FAILURES, seconds=REST)
 
     async def succeeded(self, provider: str) -> None:
         """Reset the failures, for all workers. Calls Redis only if there were any."""

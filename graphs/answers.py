@@ -22,7 +22,7 @@ RATING = re.compile(
 """A number, with the words around it that do not change its meaning."""
 
 
-def accepted(ask: Ask, said: str, language: str) -> str | None:
+def parse_answer(ask: Ask, said: str, language: str) -> str | None:
     """Return the answer as it is stored, or None when it does not fit. `language` is the assistant's, such as pt-BR."""
     text = " ".join(said.split())
     if not text or len(text) > LONGEST:
@@ -44,7 +44,7 @@ def accepted(ask: Ask, said: str, language: str) -> str | None:
             return _choice(text, ask.choices)
 
 
-def shown(ask: Ask, kept: str, language: str) -> str:
+def format_answer(ask: Ask, kept: str, language: str) -> str:
     """Return a stored answer as it is written in the language."""
     match ask.expect:
         case "number":
@@ -115,11 +115,11 @@ def _choice(text: str, choices: tuple[str, ...]) -> str | None:
     wanted = plain(text).strip(" .!")
     exact = [choice for choice in choices if plain(choice) == wanted]
     begun = [choice for choice in choices if wanted and re.match(rf"{re.escape(wanted)}(?!\d)", plain(choice))]
-    # "Sim, por favor", if no other choice is in it.
+    # Accepts "sim, por favor", if it contains no other choice.
     named = [choice for choice in choices if re.search(rf"(?<!\w){re.escape(plain(choice))}(?!\w)", wanted)]
     more = named if len(named) == 1 and wanted.startswith(plain(named[0])) else []
     found = exact or begun or more
     if len(found) == 1:
         return found[0]
-    # A number is a place in the list, if no choice goes by that number itself.
+    # A number is a place in the list, unless a choice begins with that number.
     return choices[int(wanted) - 1] if re.fullmatch(r"[1-9][0-9]?", wanted) and int(wanted) <= len(choices) else None

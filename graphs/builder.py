@@ -9,7 +9,7 @@ from langgraph.graph.state import CompiledStateGraph
 from graphs.config import Assistant
 from graphs.context import Context
 from graphs.edges import after_flow, flow_node, make_after_model, make_after_tools
-from graphs.flows import compiled
+from graphs.flows import compile_flow
 from graphs.nodes.approve import make_approve
 from graphs.nodes.ask_again import make_ask_again
 from graphs.nodes.base import inject_context
@@ -56,7 +56,7 @@ def build(assistant: Assistant, *, context: Callable[[], Context] | None = None,
     graph.add_conditional_edges("run_tools", make_after_tools(assistant), ["call_model", "handoff", *flows])
     graph.add_edge("ask_again", END)
     for name, flow in assistant.flows.items():
-        graph.add_node(flow_node(name), compiled(flow))
+        graph.add_node(flow_node(name), compile_flow(flow))
         graph.add_conditional_edges(flow_node(name), after_flow)
     graph.add_edge("close", END)
     graph.add_edge("remind", END)

@@ -65,7 +65,7 @@ class LocalBreaker:
             return True
         if now < record.until:
             return False
-        # The trial. Nobody else gets one until it is reported, or has taken too long.
+        # This call is the trial. No other call is allowed until it is reported, or for REST.
         self._records[provider] = replace(record, until=now + REST)
         return True
 
@@ -74,7 +74,7 @@ class LocalBreaker:
         record = self._records.get(provider, BreakerState()).after_failure(self.clock())
         self._records[provider] = record
         if record.failures == FAILURES:
-            log.warning("provider left alone", provider=provider, failures=FAILURES, seconds=REST)
+            log.warning("provider circuit opened", provider=provider, failures=FAILURES, seconds=REST)
 
     async def succeeded(self, provider: str) -> None:
         """Reset the failures."""

@@ -9,7 +9,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
-from graphs.answers import accepted, is_question, shown
+from graphs.answers import format_answer, is_question, parse_answer
 from graphs.config import HANDOFF, REFERENCE, Assign, Assistant, Branch, End, Flow, FlowStep, Say
 from graphs.context import Context
 from graphs.nodes.base import Node
@@ -20,17 +20,17 @@ from graphs.state import CALL, FlowState, Route, State, TurnState, Update, add_r
 Subgraph = CompiledStateGraph[State, Context, State, State]
 
 
-def started(flow: Flow) -> FlowState:
+def initial_state(flow: Flow) -> FlowState:
     """Return the state of a flow that starts."""
     return FlowState(name=flow.name, step=flow.steps[0].name, fields={}, tries=-1)
 
 
-def compiled(flow: Flow) -> Subgraph:
+def compile_flow(flow: Flow) -> Subgraph:
     """Return the compiled subgraph of a flow. It stores nothing: its position is in the conversation's state."""
     graph = StateGraph(State, context_schema=Context)
     for step in flow.steps:
         graph.add_node(step.name, _node(flow, step, step_after(flow, step.name) or END))
-    graph.add_conditional_edges(START, _standing, [step.name for step in flow.steps])
+    graph.add_conditional_edges(START, _current_step, [step.name for step in flow.steps])
     return graph.compile(checkpointer=False)
 
 
@@ -49,82 +49,82 @@ def question_of(assistant: Assistant, at: FlowState | None) -> str | None:
 
 def fill(template: str, fields: Mapping[str, Any]) -> str:
     """Return the text with `{field}` and `{field.part}` replaced. Missing values are left out."""
-    return REFERENCE.sub(lambda match: _text(_found(match[1], fields)), template)
+    return REFERENCE.sub(lambda match: _text(_look_up(match[1], fields)), template)
 
 
 def render(flow: Flow, template: str, fields: Mapping[str, Any]) -> str:
     """Return the text for the contact, with values formatted in the flow's language."""
     asks = {step.does.field: step.does for step in flow.steps if isinstance(step.does, Ask)}
     values = {
-        name: shown(asks[name], value, flow.language) if name in asks and isinstance(value, str) else value
+        name: format_answer(asks[name], value, flow.language) if name in asks and isinstance(value, str) else value
         for name, value in fields.items()
     }
     return fill(template, values)
 
 
 def arguments_of(call: Call, parameters: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the compiled subgraph of a flow. It stores nothing: the conversation's state has its position."""
+    """Return the arguments of a flow's tool call, with fields filled in and converted to the types of `parameters`."""
     properties: Mapping[str, Any] = parameters.get("properties", {})
-    arguments = {name: _value(value, fields) for name, value in call.arguments.items()}
-    return {name: _typed(value, properties.get(name)) for name, value in arguments.items()}
+    arguments = {name: _fill_value(value, fields) for name, value in call.arguments.items()}
+    return {name: _convert(value, properties.get(name)) for name, value in arguments.items()}
 
 
-def _standing(state: State) -> str:
+def _current_step(state: State) -> str:
     flow = state["flow"]
-    assert flow is not None, "whoever sends the turn here sets the flow"
+    assert flow is not None, "the node before sets the flow"
     return flow["step"]
 
 
 def _node(flow: Flow, step: FlowStep, following: str) -> Node[Command[str]]:
     async def node(state: State) -> Command[str]:
         at = state["flow"]
-        assert at is not None, "whoever sends the turn here sets the flow"
+        assert at is not None, "the node before sets the flow"
         here: FlowState = {**at, "step": step.name}
         match step.does:
             case Ask() as ask:
-                return _asked(flow, ask, here, state["turn"], following)
+                return _ask_or_accept(flow, ask, here, state["turn"], following)
             case Assign(values):
                 fields = {name: fill(text, here["fields"]) for name, text in values.items()}
-                return _on(flow, following, {**here, "fields": {**here["fields"], **fields}}, state["turn"])
+                return _continue_at(flow, following, {**here, "fields": {**here["fields"], **fields}}, state["turn"])
             case Branch(cases, otherwise):
                 taken = (to for name, value, to in cases if _text(here["fields"].get(name)) == value)
-                return _on(flow, next(taken, otherwise or following), here, state["turn"])
+                return _continue_at(flow, next(taken, otherwise or following), here, state["turn"])
             case Say(text):
-                return _on(flow, following, here, state["turn"], render(flow, text, here["fields"]))
+                return _continue_at(flow, following, here, state["turn"], render(flow, text, here["fields"]))
             case End(to):
-                return _ended(flow, to, state["turn"])
+                return _end(flow, to, state["turn"])
             case Call():
-                # Outside of the subgraph: there a leg ends, and nothing that is said later changes what was called for.
+                # The call is made outside of the subgraph. A leg ends before it, which makes its arguments durable.
                 return Command(goto=END, update={"turn": replace_turn(state["turn"], goes_on=CALL), "flow": here})
 
     return node
 
 
-def _asked(flow: Flow, ask: Ask, at: FlowState, turn: TurnState, following: str) -> Command[str]:
+def _ask_or_accept(flow: Flow, ask: Ask, at: FlowState, turn: TurnState, following: str) -> Command[str]:
     """Ask the question when the step is entered, else take the contact's text as the answer."""
     question = render(flow, ask.question, at["fields"])
     if at["tries"] < 0:
-        return _waits({**at, "tries": 0}, turn, question)
+        return _wait_for_answer({**at, "tries": 0}, turn, question)
     if flow.cancel is not None and flow.cancel.applies(RuleInput(turn["said"])):
-        return _on(flow, END, at, turn, render(flow, flow.cancelled, at["fields"]))
+        return _continue_at(flow, END, at, turn, render(flow, flow.cancelled, at["fields"]))
     asks_back = flow.questions is not None and is_question(turn["said"])
-    answer = None if asks_back and ask.expect == "text" else accepted(ask, turn["said"], flow.language)
+    answer = None if asks_back and ask.expect == "text" else parse_answer(ask, turn["said"], flow.language)
     if answer is not None:
-        # The words are spent: the next question waits for new ones.
+        # The next question waits for a new message.
         fields = {**at["fields"], ask.field: answer}
-        return _on(flow, following, {**at, "fields": fields, "tries": -1}, turn)
+        return _continue_at(flow, following, {**at, "fields": fields, "tries": -1}, turn)
     if asks_back:
         route = Route(to=str(flow.questions), why=f"a question within the flow {flow.name}")
         turn = replace_turn(turn, route=route, goes_on=flow.questions)
         return Command(goto=END, update={"turn": turn, "flow": at})
     if at["tries"] + 1 >= ask.tries:
         reason = f"flow {flow.name}: no answer that fits {ask.field!r} after {ask.tries} tries"
-        return _handed_over(reason, turn)
+        return _hand_over(reason, turn)
     text = f"{render(flow, ask.error, at['fields'])}\n{question}" if ask.error else question
-    return _waits({**at, "tries": at["tries"] + 1}, turn, text)
+    return _wait_for_answer({**at, "tries": at["tries"] + 1}, turn, text)
 
 
-def _found(path: str, fields: Mapping[str, Any]) -> Any:
+def _look_up(path: str, fields: Mapping[str, Any]) -> Any:
     found: Any = fields
     for part in path.split("."):
         if isinstance(found, list) and part.isascii() and part.isdigit() and int(part) < len(found):
@@ -140,7 +140,7 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _typed(value: Any, schema: Any) -> Any:
+def _convert(value: Any, schema: Any) -> Any:
     """Return a text as the number that the schema wants, if it is one."""
     wanted = schema.get("type") if isinstance(schema, Mapping) else None
     if not isinstance(value, str) or wanted not in ("integer", "number"):
@@ -151,41 +151,41 @@ def _typed(value: Any, schema: Any) -> Any:
         return value
 
 
-def _value(value: object, fields: Mapping[str, Any]) -> Any:
+def _fill_value(value: object, fields: Mapping[str, Any]) -> Any:
     if isinstance(value, str):
         # A text that is one field and nothing else keeps the field's type.
         alone = REFERENCE.fullmatch(value)
-        found = _found(alone[1], fields) if alone else None
+        found = _look_up(alone[1], fields) if alone else None
         return fill(value, fields) if found is None else found
     if isinstance(value, Mapping):
-        return {name: _value(part, fields) for name, part in value.items()}
-    return [_value(part, fields) for part in value] if isinstance(value, list) else value
+        return {name: _fill_value(part, fields) for name, part in value.items()}
+    return [_fill_value(part, fields) for part in value] if isinstance(value, list) else value
 
 
-def _on(flow: Flow, to: str, at: FlowState, turn: TurnState, text: str | None = None) -> Command[str]:
+def _continue_at(flow: Flow, to: str, at: FlowState, turn: TurnState, text: str | None = None) -> Command[str]:
     """Continue with another step, or end the flow after the last one."""
-    update = _said(turn, text)
+    update = _add_text(turn, text)
     if to == END:
         return Command(goto=END, update={**update, "flow": None})
     return Command(goto=to, update={**update, "flow": {**at, "step": to, "tries": -1}})
 
 
-def _waits(at: FlowState, turn: TurnState, text: str) -> Command[str]:
-    return Command(goto=END, update={**_said(turn, text), "flow": at})
+def _wait_for_answer(at: FlowState, turn: TurnState, text: str) -> Command[str]:
+    return Command(goto=END, update={**_add_text(turn, text), "flow": at})
 
 
-def _ended(flow: Flow, to: str | None, turn: TurnState) -> Command[str]:
+def _end(flow: Flow, to: str | None, turn: TurnState) -> Command[str]:
     if to == HANDOFF:
-        return _handed_over(f"the flow {flow.name} ends with a human", turn)
+        return _hand_over(f"the flow {flow.name} ends with a human", turn)
     route = Route(to=to, why=f"the flow {flow.name} has ended") if to else turn["route"]
     return Command(goto=END, update={"turn": replace_turn(turn, route=route, goes_on=to), "flow": None})
 
 
-def _handed_over(reason: str, turn: TurnState) -> Command[str]:
+def _hand_over(reason: str, turn: TurnState) -> Command[str]:
     return Command(goto=END, update={"turn": replace_turn(turn, handoff=reason), "flow": None})
 
 
-def _said(turn: TurnState, text: str | None) -> Update:
+def _add_text(turn: TurnState, text: str | None) -> Update:
     if not text:
         return {"turn": turn}
     return {"turn": add_reply(turn, text), "messages": [AIMessage(text)]}

@@ -47,8 +47,8 @@ def _identifier(candidates: tuple[str, ...]) -> Any:
 
 @lru_cache(maxsize=1)
 def _all() -> Any:
-    # Imported when a tenant needs it: its tables take some twenty megabytes. Such a tenant is read in a thread of its
-    # own, where its check asks for what is known: no turn waits for it.
+    # Imported at the first use, because its tables take 20 MB and half a second. The manifest's check calls this first,
+    # in a thread, so that no turn waits for it.
     from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415
 
     return LanguageIdentifier.from_model_file(MODEL_FILE)

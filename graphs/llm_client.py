@@ -65,7 +65,9 @@ class _Candidate:
 
     spec: ModelSpec
     tries: int = 0
-    failure: ModelFailure = field(default_factory=lambda: ModelFailure("left alone after failures", retryable=True))
+    failure: ModelFailure = field(
+        default_factory=lambda: ModelFailure("not called, because its provider failed before", retryable=True)
+    )
     ready: float = 0.0
 
     @property
@@ -73,7 +75,7 @@ class _Candidate:
         return self.failure.retryable and 0 < self.tries < TRIES
 
     @property
-    def stumbled(self) -> bool:
+    def fails_by_chance(self) -> bool:
         """Whether an immediate retry may succeed: the connection broke, or one answer was bad."""
         failed = self.failure
         return self.may_try_again and failed.kind in ("unavailable", "answer") and failed.retry_after is None
@@ -109,7 +111,7 @@ class Models:
         if answer is None and passed_over is not None:
             answer = await self._ask(passed_over, messages, toolbox)
         if answer is None:
-            raise _together(candidates)
+            raise _combined_failure(candidates)
         return answer
 
     async def close(self) -> None:
@@ -125,7 +127,7 @@ class Models:
             if not await self.breaker.allows(candidate.spec.provider):
                 continue
             answer = await self._ask(candidate, messages, toolbox)
-            if answer is None and candidate.stumbled and len(candidates) > 1:
+            if answer is None and candidate.fails_by_chance and len(candidates) > 1:
                 answer = await self._ask(candidate, messages, toolbox)
             if answer is not None:
                 return answer
@@ -172,15 +174,15 @@ class Models:
     async def _call(self, spec: ModelSpec, messages: Sequence[BaseMessage], toolbox: Toolbox) -> ModelAnswer:
         runnable = self._runnable(spec, toolbox)
         try:
-            # The clients' own limits are for each read: an answer that drips in would never end.
+            # The clients limit each read only. A server that sends byte by byte would never be stopped.
             async with asyncio.timeout(spec.timeout):
                 message = await runnable.ainvoke(list(adapt(messages, spec)))
             usage = _usage(spec, message)
             problem = unusable(message)
             answer = None if problem else ModelAnswer(strip_metadata(message, spec), usage)
         except Exception as error:
-            # The providers' clients let their own errors through, those of three HTTP libraries, and whatever they
-            # stumble over in an answer that is none: all of it means that there is no answer.
+            # The providers' clients raise their own errors, those of three HTTP libraries, and errors of parsing. Each
+            # means that there is no answer.
             raise failure(error) from None
         if answer is None:
             raise problem or AssertionError("there is an answer or a problem")
@@ -231,7 +233,7 @@ def _wait(tries: int, failed: ModelFailure) -> float:
     return min(max(backoff, failed.retry_after or 0.0), LONGEST_WAIT)
 
 
-def _together(candidates: Sequence[_Candidate]) -> ModelFailure:
+def _combined_failure(candidates: Sequence[_Candidate]) -> ModelFailure:
     """Return one failure for all candidates."""
     failures = [candidate.failure for candidate in candidates]
     if len(failures) == 1:

@@ -31,7 +31,7 @@ Expected = Literal["text", "number", "date", "email", "phone", "cpf", "choice"]
 
 
 class Ask(Section):
-    """A question, and what answer it wants."""
+    """A question to the contact, and the answer that it accepts."""
 
     field: Annotated[Name, Field(description="The field that keeps the answer.")]
     question: Text
@@ -49,7 +49,7 @@ class Ask(Section):
         ),
     ] = ()
     error: Annotated[Text | None, Field(description="Said before the question is asked again.")] = None
-    tries: Annotated[int, Field(ge=1, le=10, description="Then a human takes over.")] = 3
+    tries: Annotated[int, Field(ge=1, le=10, description="The number of tries. After them a human takes over.")] = 3
 
     @model_validator(mode="after")
     def _choices_are_for_a_choice(self) -> "Ask":
@@ -67,14 +67,14 @@ class Call(Section):
     )
     into: Annotated[Name | None, Field(description="The field that keeps the result.")] = None
     on_error: Annotated[
-        str | None, Field(description="The step to go on with when the call fails; otherwise a human takes over.")
+        str | None, Field(description="The step to continue with when the call fails. Without it, a human takes over.")
     ] = None
 
 
 class Triggers(Section):
-    """What makes the assistant hand over."""
+    """When the assistant hands over."""
 
-    tool_failures: Annotated[int, Field(ge=1, le=10, description="So many failed tool calls in one turn.")] = 2
+    tool_failures: Annotated[int, Field(ge=1, le=10, description="The number of failed tool calls in one turn.")] = 2
     asked: Annotated[
         bool,
         Field(description="Whether the router may choose a human. Rules to `handoff` and agents' tools always may."),
@@ -84,17 +84,17 @@ class Triggers(Section):
 class Handoff(Section):
     """How the assistant hands over to an operator."""
 
-    queue: Annotated[Name, Field(description="Under which operators find it.")] = "default"
-    message: Annotated[Text | None, Field(description="What the contact is told meanwhile.")] = None
+    queue: Annotated[Name, Field(description="The name under which operators find it.")] = "default"
+    message: Annotated[Text | None, Field(description="What the contact is told while waiting.")] = None
     triggers: Triggers = Triggers()
     sla: Annotated[
-        Duration | None, Field(ge=1, description="How soon an operator should answer: later it is shown as overdue.")
+        Duration | None, Field(ge=1, description="How soon an operator should answer. Later it is shown as overdue.")
     ] = None
     timeout: Annotated[
-        Duration | None, Field(ge=1, description="How long to wait for an operator. Without it: for ever, or `expire`.")
+        Duration | None, Field(ge=1, description="How long to wait for an operator. Without it, until `expire`.")
     ] = None
     on_timeout: Annotated[
-        Literal["return", "close"], Field(description="Then the assistant goes on, or says goodbye.")
+        Literal["return", "close"], Field(description="After the timeout the assistant continues, or says goodbye.")
     ] = "return"
 
 
@@ -102,15 +102,19 @@ class Approvals(Section):
     """What happens while a tool call waits for an operator's approval."""
 
     queue: Name = "default"
-    message: Annotated[Text | None, Field(description="What the contact is told meanwhile.")] = None
-    timeout: Annotated[Duration, Field(ge=1, description="Then the call is refused.")] | None = None
+    message: Annotated[Text | None, Field(description="What the contact is told while waiting.")] = None
+    timeout: Annotated[Duration, Field(ge=1, description="After this time the call is refused.")] | None = None
 
 
 class Limits(Section):
-    """What the assistant may use up. Then every message goes to an operator, until the day or the month is over."""
+    """Limits of use. When one is reached, every message goes to an operator, until the day or the month is over."""
 
-    turns_per_day: Annotated[Count, Field(ge=1, description="Of every kind, reminders and goodbyes too.")] | None = None
-    model_tokens_per_month: Annotated[Count, Field(ge=1, description="Read and written, by all models.")] | None = None
+    turns_per_day: (
+        Annotated[Count, Field(ge=1, description="Turns of every kind, reminders and goodbyes too.")] | None
+    ) = None
+    model_tokens_per_month: (
+        Annotated[Count, Field(ge=1, description="Tokens read and written, by all models.")] | None
+    ) = None
 
 
 class Hours(Section):

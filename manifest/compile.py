@@ -109,7 +109,7 @@ def _lifecycle(document: Manifest) -> Lifecycle:
 
 
 def _flow(document: Manifest, name: str, flow: FlowSection) -> Flow:
-    steps = tuple(FlowStep(step_name(step, number), _does(step)) for number, step in enumerate(flow.steps, 1))
+    steps = tuple(FlowStep(step_name(step, number), _action(step)) for number, step in enumerate(flow.steps, 1))
     cancel = Rule(to=name, match=flow.cancel.match) if flow.cancel else None
     cancelled = flow.cancel.say if flow.cancel else ""
     return Flow(name, flow.description, steps, flow.questions, document.language, cancel, cancelled)
@@ -120,7 +120,7 @@ def step_name(step: StepSection, number: int) -> str:
     return step.name or (step.ask.field if step.ask else f"step{number}")
 
 
-def _does(step: StepSection) -> Ask | Assign | Call | Branch | Say | End:
+def _action(step: StepSection) -> Ask | Assign | Call | Branch | Say | End:
     if step.ask is not None:
         return step.ask
     if step.set_ is not None:

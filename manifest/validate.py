@@ -18,25 +18,25 @@ from tools.names import nearest
 from tools.ports import Need
 from tools.registry import BUILTIN
 
-Found = Iterator[tuple[Location, str]]
+Problems = Iterator[tuple[Location, str]]
 
 
 def problems_between_sections(
     document: Manifest, files: Mapping[str, str], tools: Mapping[str, Tool]
 ) -> list[tuple[Location, str]]:
-    """Return every problem with its place."""
+    """Return every problem with its location in the file."""
     return [
-        *_names(document),
+        *_taken_names(document),
         *_routes(document),
         *_lifecycle(document),
         *_knowledge(document, files, tools),
         *_agents(document, files, tools),
-        *_unreached(document),
-        *(found for name, flow in document.flows.items() for found in _flow(document, name, flow, tools)),
+        *_unreachable(document),
+        *(found for name, flow in document.flows.items() for found in _flow_problems(document, name, flow, tools)),
     ]
 
 
-def _names(document: Manifest) -> Found:
+def _taken_names(document: Manifest) -> Problems:
     for section, names in (("agents", document.agents), ("flows", document.flows)):
         for name in (HANDOFF, CLOSE, CLASSIFY):
             if name in names:
@@ -49,21 +49,21 @@ def _names(document: Manifest) -> Found:
             yield ("tools", name), f"`{name}` is a built-in tool: choose another name"
 
 
-def _routes(document: Manifest) -> Found:
+def _routes(document: Manifest) -> Problems:
     targets = [*document.agents, *document.flows, HANDOFF, CLOSE]
     for number, rule in enumerate(document.routing.rules):
         if rule.to not in targets:
-            yield ("routing", "rules", number, "to"), _nobody(rule.to, targets)
+            yield ("routing", "rules", number, "to"), _unknown_target(rule.to, targets)
         if rule.outside_hours is not None and document.hours is None:
             yield ("routing", "rules", number, "outside_hours"), "there are no `hours:` to be outside of"
         if rule.language is not None and unknown([rule.language]):
-            yield ("routing", "rules", number, "language"), f"`{rule.language}` is no language that can be told apart"
+            yield ("routing", "rules", number, "language"), f"`{rule.language}` is not a language that can be detected"
     otherwise = document.routing.otherwise
     if otherwise not in [*targets, CLASSIFY]:
-        yield ("routing", "otherwise"), _nobody(otherwise, [*targets, CLASSIFY])
+        yield ("routing", "otherwise"), _unknown_target(otherwise, [*targets, CLASSIFY])
 
 
-def _lifecycle(document: Manifest) -> Found:
+def _lifecycle(document: Manifest) -> Problems:
     lifecycle, at = document.lifecycle, "lifecycle"
     if lifecycle.idle_message is not None and lifecycle.idle is None:
         yield (at, "idle_message"), "it is said after `idle`, which is not set"
@@ -85,10 +85,10 @@ def _lifecycle(document: Manifest) -> Found:
             yield (at, "expire"), f"`{name}` is to come first: make this longer, or that shorter"
 
 
-def _knowledge(document: Manifest, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Found:
+def _knowledge(document: Manifest, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Problems:
     searching = names_with_need(Need.KNOWLEDGE, tools.values())
     if document.knowledge and _used_tools(document).isdisjoint(searching):
-        yield ("knowledge",), f"nobody looks it up: give an agent the tool `{searching[0]}`"
+        yield ("knowledge",), f"no agent or flow looks it up: give an agent the tool `{searching[0]}`"
     prompts = {agent.prompt for agent in document.agents.values()}
     for number, pattern in enumerate(document.knowledge):
         named = [name for name in files if matches(pattern, name)]
@@ -101,7 +101,7 @@ def _knowledge(document: Manifest, files: Mapping[str, str], tools: Mapping[str,
             elif not files[name].strip():
                 yield ("knowledge", number), f"`{name}` has no text in it"
             elif UNSTORABLE.search(files[name]):
-                yield ("knowledge", number), f"`{name}` holds a NUL or half a character"
+                yield ("knowledge", number), f"`{name}` contains a NUL or an incomplete character"
 
 
 def _used_tools(document: Manifest) -> set[str]:
@@ -109,16 +109,16 @@ def _used_tools(document: Manifest) -> set[str]:
     return named | {step.call.tool for flow in document.flows.values() for step in flow.steps if step.call is not None}
 
 
-def _agents(document: Manifest, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Found:
+def _agents(document: Manifest, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Problems:
     for name, agent in document.agents.items():
         path = PurePosixPath(agent.prompt)
         if path.is_absolute() or ".." in path.parts or agent.prompt not in files:
             prompts = [file for file in files if file.endswith(".md")]
             yield ("agents", name, "prompt"), f"there is no file `{agent.prompt}`{nearest(agent.prompt, prompts)}"
         elif UNSTORABLE.search(files[agent.prompt]):
-            yield ("agents", name, "prompt"), f"`{agent.prompt}` holds a NUL or half a character"
+            yield ("agents", name, "prompt"), f"`{agent.prompt}` contains a NUL or an incomplete character"
         for number, tool in enumerate(agent.tools):
-            # A tool of the document that could not be made has been named already.
+            # A tool of the manifest that cannot be made is reported elsewhere.
             if tool not in tools and tool not in document.tools:
                 yield ("agents", name, "tools", number), f"there is no tool `{tool}`{nearest(tool, tools)}"
             elif tool in tools:
@@ -127,16 +127,16 @@ def _agents(document: Manifest, files: Mapping[str, str], tools: Mapping[str, To
         others = [*(other for other in document.agents if other != name), *document.flows]
         for number, other in enumerate(agent.transfers or ()):
             if other not in others:
-                yield ("agents", name, "transfers", number), _nobody(other, others)
+                yield ("agents", name, "transfers", number), _unknown_target(other, others)
 
 
-def _unreached(document: Manifest) -> Found:
+def _unreachable(document: Manifest) -> Problems:
     routing = document.routing
     reached = {rule.to for rule in routing.rules} | {routing.otherwise}
-    # A route to nobody has been named already, and might have led here.
+    # An unknown target is reported elsewhere. Once mended, it might lead here.
     if CLASSIFY in reached or not reached <= {*document.agents, *document.flows, HANDOFF, CLOSE}:
         return
-    while more := {to for name in reached for to in _leads_to(document, name)} - reached:
+    while more := {to for name in reached for to in _targets_of(document, name)} - reached:
         reached |= more
     for section, names in (("agents", document.agents), ("flows", document.flows)):
         for name in names:
@@ -144,7 +144,7 @@ def _unreached(document: Manifest) -> Found:
                 yield (section, name), f"no route leads to `{name}`: add a rule, a transfer, or `otherwise: {CLASSIFY}`"
 
 
-def _leads_to(document: Manifest, name: str) -> set[str]:
+def _targets_of(document: Manifest, name: str) -> set[str]:
     if name in document.agents:
         return set(transfers_of(document, name))
     if name in document.flows:
@@ -154,31 +154,31 @@ def _leads_to(document: Manifest, name: str) -> set[str]:
     return set()
 
 
-def _flow(document: Manifest, name: str, flow: FlowSection, tools: Mapping[str, Tool]) -> Found:
+def _flow_problems(document: Manifest, name: str, flow: FlowSection, tools: Mapping[str, Tool]) -> Problems:
     where: Location = ("flows", name)
     names = [step_name(step, number) for number, step in enumerate(flow.steps, 1)]
     for number, taken in enumerate(names):
         if taken in names[:number]:
             yield (*where, "steps", number), f"there is a step `{taken}` already: give this one another `name`"
     if flow.questions is not None and flow.questions not in document.agents:
-        yield (*where, "questions"), _nobody(flow.questions, document.agents)
+        yield (*where, "questions"), _unknown_target(flow.questions, document.agents)
     fields = set(_fields(flow))
-    for field in _named(flow.cancel.say) if flow.cancel else ():
+    for field in _fields_in(flow.cancel.say) if flow.cancel else ():
         if field not in fields:
             yield (*where, "cancel", "say"), f"nothing in this flow sets the field `{field}`{nearest(field, fields)}"
     choices = _choices(flow)
     for number, step in enumerate(flow.steps):
         place: Location = (*where, "steps", number)
-        yield from _step(document, place, step, names, tools)
+        yield from _step_problems(document, place, step, names, tools)
         if step.branch is not None and (possible := choices.get(step.branch.field)):
             for value in set(step.branch.cases) - set(possible):
                 yield (*place, "branch", "cases", value), f"`{value}` is none of the choices{nearest(value, possible)}"
         for text_at, text in _texts(step):
-            for field in _named(text):
+            for field in _fields_in(text):
                 if field not in fields:
                     yield (*place, *text_at), f"nothing in this flow sets the field `{field}`{nearest(field, fields)}"
     if not any(step in names[:number] for number, step in enumerate(names)):
-        yield from _ways(where, flow, names)
+        yield from _reachability(where, flow, names)
 
 
 def _choices(flow: FlowSection) -> dict[str, list[str]]:
@@ -191,11 +191,13 @@ def _choices(flow: FlowSection) -> dict[str, list[str]]:
     return {name: [choice for ask in asks if ask.field == name for choice in ask.choices] for name in names}
 
 
-def _named(text: str) -> list[str]:
+def _fields_in(text: str) -> list[str]:
     return [reference.partition(".")[0] for reference in REFERENCE.findall(text)]
 
 
-def _step(document: Manifest, place: Location, step: StepSection, names: list[str], tools: Mapping[str, Tool]) -> Found:
+def _step_problems(
+    document: Manifest, place: Location, step: StepSection, names: list[str], tools: Mapping[str, Tool]
+) -> Problems:
     if step.call is not None:
         tool = tools.get(step.call.tool)
         if tool is None and step.call.tool not in document.tools:
@@ -207,17 +209,17 @@ def _step(document: Manifest, place: Location, step: StepSection, names: list[st
         elif tool is not None:
             for problem in missing_sections(document, tool):
                 yield (*place, "call", "tool"), problem
-        yield from _to(place, "call", "on_error", step.call.on_error, names)
+        yield from _step_target(place, "call", "on_error", step.call.on_error, names)
     if step.branch is not None:
         for value, to in step.branch.cases.items():
-            yield from _to((*place, "branch"), "cases", value, to, names)
-        yield from _to(place, "branch", "otherwise", step.branch.otherwise, names)
+            yield from _step_target((*place, "branch"), "cases", value, to, names)
+        yield from _step_target(place, "branch", "otherwise", step.branch.otherwise, names)
     targets = [*document.agents, HANDOFF, CLOSE]
     if isinstance(step.end, str) and step.end not in targets:
-        yield (*place, "end"), _nobody(step.end, targets)
+        yield (*place, "end"), _unknown_target(step.end, targets)
 
 
-def _to(place: Location, section: str, key: str, step: str | None, names: list[str]) -> Found:
+def _step_target(place: Location, section: str, key: str, step: str | None, names: list[str]) -> Problems:
     if step is not None and step not in names:
         yield (*place, section, key), f"there is no step `{step}`{nearest(step, names)}"
 
@@ -256,8 +258,8 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(part)
 
 
-def _ways(where: Location, flow: FlowSection, names: list[str]) -> Found:
-    """Return problems of unreachable steps, and of cycles without a question, in which a turn would not end."""
+def _reachability(where: Location, flow: FlowSection, names: list[str]) -> Problems:
+    """Yield the steps that nothing leads to, and the cycles without a question, in which a turn would not end."""
     following = {name: _next(step, name, names) for name, step in zip(names, flow.steps, strict=True)}
     reached = {names[0]}
     while more := {to for name in reached for to in following[name] if to in following} - reached:
@@ -266,7 +268,7 @@ def _ways(where: Location, flow: FlowSection, names: list[str]) -> Found:
     for number, name in enumerate(names):
         if name not in reached:
             yield (*where, "steps", number), f"nothing leads to the step `{name}`"
-        elif name in silent and _circles(name, following, silent):
+        elif name in silent and _loops(name, following, silent):
             yield (*where, "steps", number), f"the step `{name}` leads back to itself without asking anything"
 
 
@@ -281,7 +283,7 @@ def _next(step: StepSection, name: str, names: list[str]) -> set[str]:
     return after
 
 
-def _circles(start: str, following: Mapping[str, set[str]], silent: set[str]) -> bool:
+def _loops(start: str, following: Mapping[str, set[str]], silent: set[str]) -> bool:
     seen: set[str] = set()
     ahead = following[start] & silent
     while ahead:
@@ -292,5 +294,5 @@ def _circles(start: str, following: Mapping[str, set[str]], silent: set[str]) ->
     return False
 
 
-def _nobody(name: str, names: Iterable[str]) -> str:
+def _unknown_target(name: str, names: Iterable[str]) -> str:
     return f"there is no agent or flow `{name}`{nearest(name, names)}"

@@ -133,7 +133,7 @@ class YamlDocument:
             return self.problem(where[:-1], f"`{where[-1]}` is missing{_inside(where[:-1])}")
         is_key = detail["loc"][-1:] == ("[key]",)
         if isinstance(detail["input"], _Unstorable):
-            message = "a NUL or half a character, which no message can hold"
+            message = "a NUL or an incomplete character, which no message can contain"
         elif kind == "literal_error":
             message += nearest(str(detail["input"]), re.findall(r"'([^']+)'", message))
         else:

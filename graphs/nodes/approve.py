@@ -41,17 +41,17 @@ def make_approve(assistant: Assistant) -> Node[Update]:
         assert isinstance(last, AIMessage), "the edge into this node asks for a model's message"
         own = assistant.agents[str(state["agent"])].tools
         waiting = [call for call in last.tool_calls if needs_approval(assistant.tools, own, call)]
-        decision: ResumeValue = interrupt(_request(assistant, waiting))
-        edited = {str(call["id"]): _edited(assistant, call, decision) for call in waiting}
+        decision: ResumeValue = interrupt(_approval_request(assistant, waiting))
+        edited = {str(call["id"]): _approved_arguments(assistant, call, decision) for call in waiting}
         calls = [
             {**call, "args": arguments} if (arguments := edited.get(str(call["id"]))) is not None else call
             for call in last.tool_calls
         ]
-        reason = decision.get("reason") or ("nobody decided in time" if decision.get("unattended") else "refused")
+        reason = decision.get("reason") or ("no operator decided in time" if decision.get("unattended") else "refused")
         approved = [name for name, arguments in edited.items() if arguments is not None]
         approval = Approval(approved=approved, refused={name: reason for name in edited if name not in approved})
-        # The calls' results come next in the history; what was said meanwhile follows them. What was said and spent
-        # before is on the record of the turn that stopped here.
+        # The calls' results come next in the history, then the messages of the time of waiting. The replies and the
+        # usage before the interrupt are in the record of the turn that ended there.
         heard = attributed(decision.get("said", ()))
         turn = replace_turn(state["turn"], approval=approval, heard=heard, replies=[], usage=[])
         return {"messages": [last.model_copy(update={"tool_calls": calls})], "turn": turn}
@@ -59,7 +59,7 @@ def make_approve(assistant: Assistant) -> Node[Update]:
     return approve
 
 
-def _request(assistant: Assistant, calls: Sequence[ModelToolCall]) -> ApprovalRequest:
+def _approval_request(assistant: Assistant, calls: Sequence[ModelToolCall]) -> ApprovalRequest:
     return ApprovalRequest(
         kind="approval",
         queue=assistant.approvals.queue,
@@ -69,7 +69,7 @@ def _request(assistant: Assistant, calls: Sequence[ModelToolCall]) -> ApprovalRe
     )
 
 
-def _edited(assistant: Assistant, call: ModelToolCall, decision: ResumeValue) -> dict[str, Any] | None:
+def _approved_arguments(assistant: Assistant, call: ModelToolCall, decision: ResumeValue) -> dict[str, Any] | None:
     """Return the arguments of an approved call. None when it is rejected, or edited into invalid arguments."""
     if decision["action"] != "approve":
         return None
@@ -77,6 +77,6 @@ def _edited(assistant: Assistant, call: ModelToolCall, decision: ResumeValue) ->
     try:
         assistant.tools[call["name"]].parse(arguments)
     except InvalidArguments:
-        # Whoever decides is told so before. The model's own arguments are not what was approved.
+        # The console and the API refuse such an edit before. The model's own arguments were not approved.
         return None
     return arguments

@@ -29,38 +29,36 @@ def make_call_step(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
         assert at is not None, "the edge into this node asks for a flow"
         flow = assistant.flows[at["name"]]
         call = next(step.does for step in flow.steps if step.name == at["step"])
-        assert isinstance(call, Call), "the flow stopped at a call"
+        assert isinstance(call, Call), "the flow stops here only at a call"
         made = at["fields"].get(CALLS, 0)
         fields = {**at["fields"], CALLS: made + 1}
         try:
-            result = await _result(assistant, call, f"{flow.name}-{at['step']}-{made}", at, runtime.context.tools)
+            result = await _call_tool(assistant, call, f"{flow.name}-{at['step']}-{made}", at, runtime.context.tools)
         except CallFailed as error:
             if call.on_error is None or error.unknown:
-                # Gone on with, what may have been done could be done again.
-                return _handed_over(
-                    f"flow {flow.name}: {call.tool} failed: {error}", add_reply(turn, assistant.apology)
-                )
-            return _on(flow, call.on_error, {**at, "fields": {**fields, "error": str(error)}}, turn)
+                # The call may have succeeded; continuing could repeat it.
+                return _hand_over(f"flow {flow.name}: {call.tool} failed: {error}", add_reply(turn, assistant.apology))
+            return _continue_at(flow, call.on_error, {**at, "fields": {**fields, "error": str(error)}}, turn)
         kept = {call.into: result} if call.into else {}
-        return _on(flow, step_after(flow, at["step"]), {**at, "fields": {**fields, **kept}}, turn)
+        return _continue_at(flow, step_after(flow, at["step"]), {**at, "fields": {**fields, **kept}}, turn)
 
     return call_step
 
 
-async def _result(assistant: Assistant, call: Call, call_id: str, at: FlowState, runner: ToolRunner) -> JSON:
+async def _call_tool(assistant: Assistant, call: Call, call_id: str, at: FlowState, runner: ToolRunner) -> JSON:
     tool = assistant.tools[call.tool]
     result = await perform(tool, call_id, arguments_of(call, tool.parameters, at["fields"]), runner)
     if isinstance(result, Mapping) and (refused := result.get("error")) is not None:
-        # To a model, that the other side refused is an answer; a flow has nobody to read it.
+        # A model can read a refusal as a result. In a flow nobody reads it, so it is a failure.
         raise CallFailed(str(refused))
     return result
 
 
-def _on(flow: Flow, to: str | None, at: FlowState, turn: TurnState) -> Command[Any]:
+def _continue_at(flow: Flow, to: str | None, at: FlowState, turn: TurnState) -> Command[Any]:
     if to is None:
         return Command(goto=END, update={"turn": turn, "flow": None})
     return Command(goto=flow_node(flow.name), update={"turn": turn, "flow": {**at, "step": to, "tries": -1}})
 
 
-def _handed_over(reason: str, turn: TurnState) -> Command[Any]:
+def _hand_over(reason: str, turn: TurnState) -> Command[Any]:
     return Command(goto="handoff", update={"turn": replace_turn(turn, handoff=reason), "flow": None})

@@ -22,7 +22,7 @@ def make_close(assistant: Assistant) -> Node[Update]:
                 )
             }
         turn = add_reply(turn, goodbye)
-        # Who has gone quiet is not asked.
+        # A contact who is silent is not asked.
         if csat is not None and asked is None and turn["event"] == "message":
             return {"messages": [AIMessage(csat.question)], "turn": add_reply(turn, csat.question), "csat": "asked"}
         return {"turn": replace_turn(turn, closed=True)}

@@ -68,7 +68,7 @@ def make_handoff(assistant: Assistant) -> Node[Next]:
         if unanswered and decision["action"] == "return":
             update = {"messages": messages, "flow": None, "turn": new_turn(said="\n".join(unanswered))}
             return Command(goto="route", update=update)
-        # What the contact says next is for whoever answers then, and no late answer to a flow.
+        # The flow ends, so that the next message is not taken as an answer to its question.
         update = {"messages": messages, "flow": None, "turn": turn}
         return Command(goto="close" if decision["action"] == "close" else "__end__", update=update)
 
@@ -82,7 +82,7 @@ def _unanswered(decision: ResumeValue) -> list[str]:
 
 
 def _superseded(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    # A standing "an operator takes over" would keep the model silent, or make it hand over again.
+    # The result "an operator takes over" would keep the model silent, or make it hand over again.
     return [
         ToolMessage(
             "An operator took over, and has handed the conversation back: you answer again.",

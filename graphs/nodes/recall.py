@@ -19,17 +19,17 @@ def make_recall(assistant: Assistant) -> Node[Update]:
         turn, messages = dict(state).get("turn"), state["messages"]
         update: Update = {}
         if turn is None or state["turn"]["route"] is not None:
-            # Whoever starts the graph by hand, as in Studio, brings messages only.
+            # A graph that is started by hand, as in Studio, gets messages only.
             just_said = messages[_just_said(messages) :]
             update["turn"] = new_turn(said="\n".join(message.text for message in just_said))
         elif state.get("csat") == "asked" and _says_something(state["turn"]):
             rating, more = rating_in(state["turn"]["said"])
             if more:
-                # What was to be rated is over, and stays so: the contact begins something new.
+                # The contact did not only rate. The rated case is over, so its history is removed.
                 gone = [RemoveMessage(id=str(message.id)) for message in messages[: _just_said(messages)]]
                 turn = replace_turn(state["turn"], rating=rating)
                 return {"messages": gone, "agent": None, "csat": "declined", "turn": turn}
-        if changes := kept_short_and_valid(messages, assistant.window):
+        if changes := history_changes(messages, assistant.window):
             update["messages"] = changes
         return update
 
@@ -41,13 +41,13 @@ def _says_something(turn: TurnState) -> bool:
     return turn["event"] == "message" and turn["handoff"] is None
 
 
-def kept_short_and_valid(messages: Sequence[BaseMessage], window: int) -> list[BaseMessage]:
+def history_changes(messages: Sequence[BaseMessage], window: int) -> list[BaseMessage]:
     """Return the removals and additions that make the history valid and no longer than the window."""
     start = window_start(messages, window)
     repaired = answer_dangling_calls(messages[start:])
     if repaired is None:
         return [RemoveMessage(id=str(message.id)) for message in messages[:start]]
-    # A repair must stand right behind its call, so the list is written anew.
+    # A result must follow its call directly, so the whole list is replaced.
     return [RemoveMessage(id=REMOVE_ALL_MESSAGES), *repaired]
 
 

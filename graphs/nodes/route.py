@@ -11,7 +11,7 @@ from graphs.answers import rating_in
 from graphs.config import CLASSIFY, CLOSE, HANDOFF, Assistant
 from graphs.context import Context
 from graphs.edges import flow_node
-from graphs.flows import question_of, started
+from graphs.flows import initial_state, question_of
 from graphs.language import Languages
 from graphs.llm_client import ModelFailure, Models, Toolbox, priced
 from graphs.nodes.base import NodeWithRuntime
@@ -33,11 +33,13 @@ def make_route(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
     async def route(state: State, runtime: Runtime[Context]) -> Command[str]:
         turn, context = state["turn"], runtime.context
         if turn["handoff"] is not None:
-            # The turn was started to hand the conversation over.
+            # The turn was initial_state to hand the conversation over.
             return _goto(assistant, Route(to=HANDOFF, why=turn["handoff"]), turn, None)
         if turn["event"] == "reminder":
             return Command(goto="remind", update={"turn": replace_turn(turn, route=Route(to="remind", why="idle"))})
-        choice = without_model(assistant, state, _heard(assistant, languages, state, context), context.over_limit)
+        choice = route_without_model(
+            assistant, state, _rule_input(assistant, languages, state, context), context.over_limit
+        )
         usage: list[Usage] = []
         if choice is None:
             choice, usage = await classifier.choose(context.models, state)
@@ -50,7 +52,7 @@ def make_route(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
     return route
 
 
-def _heard(assistant: Assistant, languages: Languages, state: State, context: Context) -> RuleInput:
+def _rule_input(assistant: Assistant, languages: Languages, state: State, context: Context) -> RuleInput:
     said = state["turn"]["said"]
     return RuleInput(
         text=said,
@@ -62,21 +64,21 @@ def _heard(assistant: Assistant, languages: Languages, state: State, context: Co
     )
 
 
-def without_model(
+def route_without_model(
     assistant: Assistant, state: State, rule_input: RuleInput, over_limit: str | None = None
 ) -> Route | None:
     """Return the route that needs no model: a rule, a waiting flow, the sticky agent, or the only agent."""
     if state["turn"]["event"] == "idle":
         return Route(to=CLOSE, why="idle")
     if state.get("csat") == "asked":
-        # Whoever has said anything else was sent on anew before.
+        # The recall node has already handled a message that says anything else.
         return Route(to=CLOSE, why=f"rated {rating_in(state['turn']['said'])[0]}")
     if over_limit is not None:
         return Route(to=HANDOFF, why=over_limit)
     flow, agent = state.get("flow"), state.get("agent")
     asking = question_of(assistant, flow) is not None
     for number, rule in enumerate(assistant.rules, 1):
-        # An answer that holds a rule's word is an answer: it takes more to leave a flow.
+        # A word of a rule within an answer does not end a flow. Only rules to a human or to the close do.
         if (not asking or rule.to in (HANDOFF, CLOSE)) and rule.applies(rule_input):
             return Route(to=rule.to, why=f"rule {number}: {rule.why}")
     if flow is not None and asking:
@@ -91,7 +93,7 @@ def _goto(assistant: Assistant, choice: Route, turn: TurnState, flow: FlowState 
     if to in assistant.flows:
         waits = flow is not None and flow["name"] == to and question_of(assistant, flow) is not None
         return Command(
-            goto=flow_node(to), update={"turn": turn, "flow": flow if waits else started(assistant.flows[to])}
+            goto=flow_node(to), update={"turn": turn, "flow": flow if waits else initial_state(assistant.flows[to])}
         )
     if to == HANDOFF:
         return Command(
@@ -124,7 +126,7 @@ class Classifier:
             arguments = answer.message.tool_calls[0]["args"] if answer.message.tool_calls else {}
             if arguments.get("to") in self._options:
                 return Route(to=arguments["to"], why=str(arguments.get("why", ""))[:200]), usage
-        return Route(to=FAILED, why="the router failed: it named nobody"), usage
+        return Route(to=FAILED, why="the router failed: it chose none of the options"), usage
 
     def _declaration(self) -> dict[str, Any]:
         parameters = {

@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from graphs.config import Agent, Assistant
 from graphs.context import Context
-from graphs.flows import started
+from graphs.flows import initial_state
 from graphs.nodes.base import NodeWithRuntime
 from graphs.state import Route, State, TurnState, Update, add_reply, replace_turn
 from graphs.tool_calls import CallFailed, fitting, perform
@@ -70,10 +70,10 @@ def _transfer(agent: Agent, call: ModelToolCall) -> Route:
 def _transferred(assistant: Assistant, transfer: Route | None, update: Update) -> Update:
     if transfer is None:
         return update
-    # Who was to go on after an earlier flow of this turn no longer is.
+    # Replaces the successor that an earlier flow of this turn named.
     turn = replace_turn(update["turn"], route=transfer, goes_on=None)
     if transfer["to"] in assistant.flows:
-        return {**update, "turn": turn, "flow": started(assistant.flows[transfer["to"]])}
+        return {**update, "turn": turn, "flow": initial_state(assistant.flows[transfer["to"]])}
     return {**update, "turn": turn, "agent": transfer["to"]}
 
 

@@ -106,7 +106,7 @@ def unusable(message: AIMessage) -> ModelFailure | None:
         return ModelFailure("the provider blocked the answer", retryable=False)
     if finish in CUT:
         return ModelFailure("the answer was cut before any text", retryable=False)
-    return ModelFailure("nonsense", retryable=True)
+    return ModelFailure("the answer has neither text nor a well-formed tool call", retryable=True)
 
 
 def _fits(arguments: Mapping[str, Any]) -> bool:

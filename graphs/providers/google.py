@@ -10,7 +10,7 @@ from graphs.sections import ModelSpec
 
 
 def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:
-    """Return a client without retries of its own, because we count them. For Google, one retry means one try."""
+    """Return a client that does not retry, because we count the tries. For Google, one retry means one try."""
     options: dict[str, Any] = {} if spec.temperature is None else {"temperature": spec.temperature}
     return ChatGoogleGenerativeAI(
         model=spec.model,

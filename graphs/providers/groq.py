@@ -29,7 +29,7 @@ class LeanCompletions:
 
 
 def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:
-    """Return a client without retries of its own, because we count them."""
+    """Return a client that does not retry, because we count the tries."""
     options: dict[str, Any] = {} if spec.temperature is None else {"temperature": spec.temperature}
     client = ChatGroq(
         model=spec.model,

@@ -26,7 +26,7 @@ class LeanChatOpenAI(ChatOpenAI):
 
 
 def build(spec: ModelSpec, api_key: str, base_url: str | None) -> LeanChatOpenAI:
-    """Return a client without retries of its own, because we count them. It owns its connections."""
+    """Return a client that does not retry, because we count the tries. It owns its connections."""
     return LeanChatOpenAI(
         model=spec.model,
         api_key=SecretStr(api_key),
@@ -35,7 +35,7 @@ def build(spec: ModelSpec, api_key: str, base_url: str | None) -> LeanChatOpenAI
         max_retries=0,
         temperature=spec.temperature,
         max_completion_tokens=spec.max_tokens,
-        # Over aiohttp: the default transport looks at every open connection for every request.
+        # Uses aiohttp, because the default transport visits every open connection for every request.
         http_async_client=openai.DefaultAioHttpClient(timeout=spec.timeout),
     )
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from graphs.answers import LONGEST, accepted, is_question, rating_in, shown
+from graphs.answers import LONGEST, format_answer, is_question, parse_answer, rating_in
 from graphs.sections import Ask, Expected
 
 CHOICES = ("Manhã", "Tarde", "Tarde da noite", "Não sei")
@@ -30,7 +30,7 @@ CHOICES = ("Manhã", "Tarde", "Tarde da noite", "Não sei")
     ],
 )
 def test_an_answer_that_fits_is_kept_in_one_form(expect: Expected, said: str, kept: str) -> None:
-    assert accepted(Ask(field="campo", question="?", expect=expect), said, "pt-BR") == kept
+    assert parse_answer(Ask(field="campo", question="?", expect=expect), said, "pt-BR") == kept
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_an_answer_that_fits_is_kept_in_one_form(expect: Expected, said: str, ke
     ],
 )
 def test_an_answer_that_does_not_fit_is_none(expect: Expected, said: str) -> None:
-    assert accepted(Ask(field="campo", question="?", expect=expect), said, "pt-BR") is None
+    assert parse_answer(Ask(field="campo", question="?", expect=expect), said, "pt-BR") is None
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_an_answer_that_does_not_fit_is_none(expect: Expected, said: str) -> Non
     ],
 )
 def test_a_choice_is_known_by_its_number_or_how_it_begins(said: str, chosen: str | None) -> None:
-    assert accepted(Ask(field="turno", question="?", expect="choice", choices=CHOICES), said, "pt-BR") == chosen
+    assert parse_answer(Ask(field="turno", question="?", expect="choice", choices=CHOICES), said, "pt-BR") == chosen
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_choice_is_known_by_its_number_or_how_it_begins(said: str, chosen: str
 )
 def test_a_number_that_is_a_choice_is_no_place_in_the_list(said: str, chosen: str) -> None:
     assert (
-        accepted(
+        parse_answer(
             Ask(field="quantos", question="?", expect="choice", choices=("2 pessoas", "4 pessoas", "10 pessoas")),
             said,
             "pt-BR",
@@ -139,7 +139,7 @@ def test_who_ends_with_a_question_mark_asks(said: str, asks: bool) -> None:
     ],
 )
 def test_numbers_are_read_as_the_language_writes_them(language: str, said: str, kept: str | None) -> None:
-    assert accepted(Ask(field="campo", question="?", expect="number"), said, language) == kept
+    assert parse_answer(Ask(field="campo", question="?", expect="number"), said, language) == kept
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_numbers_are_read_as_the_language_writes_them(language: str, said: str, 
     ],
 )
 def test_answers_are_shown_as_the_language_writes_them(expect: Expected, language: str, kept: str, text: str) -> None:
-    assert shown(Ask(field="campo", question="?", expect=expect), kept, language) == text
+    assert format_answer(Ask(field="campo", question="?", expect=expect), kept, language) == text
 
 
 @pytest.mark.parametrize(
@@ -177,4 +177,6 @@ def test_anything_else_is_no_rating(said: str) -> None:
     [("Sim, por favor", "Sim"), ("sim!", "Sim"), ("não quero", "Não"), ("sim ou não?", None), ("acho que sim", None)],
 )
 def test_a_choice_may_be_said_politely(said: str, chosen: str | None) -> None:
-    assert accepted(Ask(field="certo", question="?", expect="choice", choices=("Sim", "Não")), said, "pt-BR") == chosen
+    assert (
+        parse_answer(Ask(field="certo", question="?", expect="choice", choices=("Sim", "Não")), said, "pt-BR") == chosen
+    )

@@ -85,8 +85,8 @@ async def test_changed_into_what_does_not_fit_nothing_is_called(start: Start) ->
     [
         (ResumeValue(action="reject", reason="muito caro"), "muito caro"),
         (ResumeValue(action="reject"), "refused"),
-        (ResumeValue(action="return", unattended=True), "nobody decided in time"),
-        (ResumeValue(action="close", unattended=True), "nobody decided in time"),
+        (ResumeValue(action="return", unattended=True), "no operator decided in time"),
+        (ResumeValue(action="close", unattended=True), "no operator decided in time"),
     ],
     ids=["with a reason", "without", "timeout", "timeout that would close a handoff"],
 )

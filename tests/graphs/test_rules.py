@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from graphs.nodes.route import without_model
+from graphs.nodes.route import route_without_model
 from graphs.patterns import plain
 from graphs.rules import Rule, RuleInput
 from graphs.state import FlowState, State, new_turn
@@ -17,7 +17,7 @@ PERSON = Rule(to="handoff", match=("atendente", "falar com alguém"))
 def chosen(rules: tuple[Rule, ...], text: str, **circumstances: Any) -> tuple[str, str]:
     """Where the rules send it, and which of them did."""
     state = State(messages=[], agent=None, flow=None, turn=new_turn(said=text))
-    route = without_model(assistant(rules=rules), state, RuleInput(text, **circumstances))
+    route = route_without_model(assistant(rules=rules), state, RuleInput(text, **circumstances))
     assert route is not None
     return route["to"], route["why"].partition(":")[0]
 
@@ -172,13 +172,13 @@ def test_the_first_rule_that_applies_wins() -> None:
 
 def test_without_a_rule_that_applies_a_model_is_asked() -> None:
     state = State(messages=[], agent="agenda", flow=None, turn=new_turn(said="bom dia"))
-    assert without_model(assistant(rules=(PERSON,)), state, RuleInput("bom dia")) is None
+    assert route_without_model(assistant(rules=(PERSON,)), state, RuleInput("bom dia")) is None
 
 
 def test_silence_closes_before_any_rule_and_any_flow() -> None:
     flow = FlowState(name="cadastro", step="nome", fields={}, tries=0)
     state = State(messages=[], agent=None, flow=flow, turn=new_turn("idle"))
-    route = without_model(assistant(rules=(Rule(to="agenda", outside_hours=False),)), state, RuleInput(""))
+    route = route_without_model(assistant(rules=(Rule(to="agenda", outside_hours=False),)), state, RuleInput(""))
     assert route == {"to": "close", "why": "idle"}
 
 

@@ -86,7 +86,7 @@ def test_a_pattern_that_names_nothing_is_a_problem(patterns: str, said: str) -> 
 
 def test_knowledge_that_nobody_may_look_up_is_a_problem() -> None:
     text = changed("memory: {window: 12}", "memory: {window: 12}\nknowledge: [a.md]")
-    assert any("nobody looks it up" in each for each in problems(text, {**PROMPTS, "a.md": "a"}))
+    assert any("no agent or flow looks it up" in each for each in problems(text, {**PROMPTS, "a.md": "a"}))
 
 
 def test_an_agent_that_may_look_up_needs_something_to_look_up() -> None:

@@ -127,7 +127,7 @@ ONE_PROBLEM = [
     ("regex: 'quero'", "regex: '(quero'", "'(quero'", "not a regular expression that can be used here"),
     ("regex: 'quero'", "regex: '(a)\\1'", "'(a)", "no back-references"),
     ("regex: 'quero'", "regex: '(?=a)b'", "'(?=a", "no look-around"),
-    ("regex: 'quero'", "language: xx", "xx", "`xx` is no language that can be told apart"),
+    ("regex: 'quero'", "language: xx", "xx", "`xx` is not a language that can be detected"),
     (
         "[comprar], regex: 'quero', first_message: false, to",
         "[], regex: null, to",

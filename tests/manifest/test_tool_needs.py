@@ -77,7 +77,7 @@ def test_a_new_tool_that_needs_knowledge_uses_it() -> None:
     tool = newcomer(Need.KNOWLEDGE)
     assert problems_between_sections(document, files, {**BUILTIN, "newcomer": tool}) == []
     unused = [message for _, message in problems_between_sections(document, files, {**BUILTIN, "newcomer": newcomer()})]
-    assert unused == ["nobody looks it up: give an agent the tool `search_knowledge`"]
+    assert unused == ["no agent or flow looks it up: give an agent the tool `search_knowledge`"]
 
 
 def test_a_packages_tool_needs_its_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

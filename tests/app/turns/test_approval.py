@@ -122,7 +122,7 @@ async def test_nobody_decides_in_time_and_it_is_not_made(platform: Platform, sho
     platform.clock.advance(2 * 60)
     assert await fire_timers(platform) == 1
     await drain(platform)
-    assert (await platform.delivered())[1] == "aprovar - an operator did not approve it: nobody decided in time"
+    assert (await platform.delivered())[1] == "aprovar - an operator did not approve it: no operator decided in time"
     assert shop.requests == []
 
 

@@ -51,7 +51,7 @@ async def models_asked(platform: Platform) -> list[dict[str, Any]]:
         ("quero um atendente", [HANDOFF], "rule 1"),
         ("socorro", [HANDOFF], "pediu socorro"),
         ("recuse", [APOLOGY, HANDOFF], "the model failed: "),
-        ("vazio", [APOLOGY, HANDOFF], "the model failed: nonsense"),
+        ("vazio", [APOLOGY, HANDOFF], "the model failed: the answer has neither text nor a well-formed tool call"),
         ("não falo com ninguém", [APOLOGY, HANDOFF], "the router failed: "),
     ],
 )
