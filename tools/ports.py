@@ -124,7 +124,7 @@ class HttpClient(Protocol):
 class ToolContext:
     """The context of one tool call.
 
-    `key` identifies the call for deduplication. `secrets` maps the names that the tool declares to their values.
+    `key` identifies the call for deduplication. `begun_before`: an earlier attempt may have been received. `secrets` maps the names that the tool declares to their values.
     `granted` is set to the tool's needs before it runs, so that a tool cannot use a port without declaring it.
     """
 
@@ -133,6 +133,7 @@ class ToolContext:
     http_client: HttpClient
     local: LocalPorts = LocalPorts()
     key: str = ""
+    begun_before: bool = False
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     granted: frozenset[Need] = frozenset(Need)
 

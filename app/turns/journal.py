@@ -9,6 +9,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from app.db import Transaction
+from tools.ports import JSON
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,23 @@ async def begin_call(tx: Transaction, key: CallKey, name: str, arguments: Mappin
     return row is not None
 
 
-async def write_result(tx: Transaction, key: CallKey, result: Mapping[str, Any]) -> None:
-    """Write the result of a call that is in the journal."""
-    await tx.run(
-        """update tool_calls set result = %(result)s
-           where conversation_id = %(conversation_id)s and turn = %(turn)s and tool_call_id = %(tool_call_id)s""",
+async def write_result(tx: Transaction, key: CallKey, result: JSON) -> JSON:
+    """Write the result of a call that is in the journal. Return the first result that was written for it.
+
+    A worker that was taken for dead may write its result after the next attempt did, or before.
+    """
+    row = await tx.one(
+        dict,
+        """update tool_calls set result = coalesce(result, %(result)s)
+           where conversation_id = %(conversation_id)s and turn = %(turn)s and tool_call_id = %(tool_call_id)s
+           returning result""",
         {**vars(key), "result": Jsonb(result)},
     )
+    # The entry is gone if a worker that was taken for dead deleted it, because it had sent nothing.
+    return row["result"] if row is not None else result
 
 
-async def read_result(tx: Transaction, key: CallKey) -> Mapping[str, Any] | None:
+async def read_result(tx: Transaction, key: CallKey) -> JSON | None:
     """Return the result of a call that is in the journal, or None when the call has not ended."""
     row = await tx.one(
         dict,
@@ -59,7 +67,7 @@ async def read_result(tx: Transaction, key: CallKey) -> Mapping[str, Any] | None
         vars(key),
     )
     assert row is not None, "journal entries with a committed leg are not deleted"
-    result: Mapping[str, Any] | None = row["result"]
+    result: JSON | None = row["result"]
     return result
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -102,7 +102,7 @@ class JournalingToolRunner:
                     raise OutcomeUnknown(call.name)
                 begun_before = True
         try:
-            result = await self._run(effect, context)
+            result = await self._run(effect, replace(context, begun_before=begun_before))
         except ToolFailed:
             raise OutcomeUnknown(call.name) from None
         except Unreachable as error:
@@ -114,7 +114,7 @@ class JournalingToolRunner:
             raise ToolFailed(str(error), model_message=str(error)) from None
         self._on_milestone(Milestone.TOOL_RUN)
         async with self._db.statement(self._claim.tenant_id) as tx:
-            await journal.write_result(tx, key, result)
+            result = await journal.write_result(tx, key, result)
         self._on_milestone(Milestone.TOOL_COMMITTED)
         return result
 

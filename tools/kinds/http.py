@@ -26,8 +26,10 @@ RETRY_PAUSE = 0.2
 """Average seconds before the second attempt. The pause doubles before each further attempt."""
 
 TOO_MANY_REQUESTS = 429
-REFUSED_STATUSES = frozenset({*range(400, 500), 307, 308})
-"""Statuses which mean that the server did nothing."""
+REFUSED_STATUSES = frozenset({*range(400, 500), 307, 308}) - {408, 425}
+"""Statuses which mean that the server did nothing. 408 and 425 may come from a proxy, while the server is at work."""
+IN_PROGRESS = 409
+"""A server that honours the Idempotency-Key also means by it that the first request with this key is at work."""
 
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 JSON_TYPE = "application/json"
@@ -183,7 +185,7 @@ async def _send_with_retries(
     clock = asyncio.get_running_loop().time
     deadline = clock() + policy.timeout
     retries = policy.retries if policy.idempotent or not policy.write else 0
-    sent, reason = False, ""
+    sent, reason = context.begun_before, ""
     for attempt in range(1 + retries):
         if attempt:
             await asyncio.sleep(RETRY_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
@@ -211,4 +213,5 @@ def _is_settled(status: int, policy: HttpPolicy, *, sent: bool) -> bool:
     if not policy.write:
         return status < 500
     # A refusal of the second attempt does not mean that the first was refused.
-    return 200 <= status < 300 or (status in REFUSED_STATUSES and not sent)
+    refused = status in REFUSED_STATUSES and not sent and not (policy.idempotent and status == IN_PROGRESS)
+    return 200 <= status < 300 or refused

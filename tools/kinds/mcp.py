@@ -108,7 +108,7 @@ async def _call_with_retries(context: ToolContext, mcp_call: McpCall, policy: Ht
     clock = asyncio.get_running_loop().time
     deadline = clock() + policy.timeout
     retries = policy.retries if policy.idempotent or not policy.write else 0
-    sent, reason = False, "no answer in time"
+    sent, reason = context.begun_before, "no answer in time"
     for attempt in range(1 + retries):
         if attempt:
             await asyncio.sleep(RETRY_PAUSE)

@@ -12,6 +12,7 @@ import httpx
 from langchain_mcp_adapters.sessions import create_session
 from mcp import ClientSession, McpError, types
 
+from tools.kinds.http import REFUSED_STATUSES
 from tools.kinds.mcp import McpAnswer, McpCall, McpHttpClient
 from tools.kinds.result_rendering import decode_body
 from tools.net.guarded_http import MAX_BYTES, MAX_REDIRECTS
@@ -50,7 +51,7 @@ async def call_in_session(http_client: McpHttpClient, mcp_call: McpCall, timeout
     except Exception as error:
         # The client raises many kinds of errors, also in groups. Each of them means that the session failed.
         cause = _first_cause(error)
-        if progress.sent and isinstance(cause, httpx.HTTPStatusError) and cause.response.is_client_error:
+        if progress.sent and isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code in REFUSED_STATUSES:
             progress.answer = McpAnswer(f"HTTP status {cause.response.status_code}", refused=True)
         reason = _reason(cause)
     if progress.answer is None:

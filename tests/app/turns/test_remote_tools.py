@@ -118,6 +118,39 @@ async def test_what_may_be_repeated_is_repeated_under_the_same_key(
     assert (len(shop.requests), len(set(shop.keys))) == (2, 1)
 
 
+@pytest.mark.parametrize("status", [400, 408, 409, 422, 425])
+async def test_a_refused_second_attempt_is_an_unknown_outcome(
+    platform: Platform, shop: Shop, other: OtherWorker, status: int
+) -> None:
+    """The shop is at work on the first request, and refuses the second one with the same key."""
+
+    def lose_the_worker() -> None:
+        shop.fails = status
+        cut_off(platform, other)()
+        shop.fails = None
+
+    shop.at_request = lose_the_worker
+    await platform.say("repita")
+    await platform.nudge()
+    (reply,) = await recover(platform, 1)
+    assert "it is not known whether repetir was done" in reply
+    results = await platform.rows("select result ->> 'error' as error from tool_calls")
+    assert [row["error"] for row in results] == [None]
+
+
+async def test_a_result_in_the_journal_is_not_overwritten(platform: Platform, runners: Runners) -> None:
+    async def second(_: ToolContext) -> JSON:
+        return {"number": 2}
+
+    async def first(_: ToolContext) -> JSON:
+        """Answer after the next attempt was made: this worker was taken for dead."""
+        assert await runners.runner().write_remote(CALL, second, idempotent=True) == {"number": 2}
+        return {"number": 1}
+
+    assert await runners.runner().write_remote(CALL, first, idempotent=True) == {"number": 2}
+    assert await platform.rows("select result from tool_calls") == [{"result": {"number": 2}}]
+
+
 async def test_an_unsent_second_attempt_leaves_the_outcome_unknown(platform: Platform, runners: Runners) -> None:
     """The first attempt may have arrived. If the model were told otherwise, it would order again."""
     effects: list[Exception] = [asyncio.CancelledError(), Unreachable("away", sent=False)]  # type: ignore[list-item]
