@@ -42,14 +42,16 @@ def fitting(tool: Tool, arguments: JSON) -> Any:
         raise CallFailed(f"the arguments do not fit: {error}") from None
 
 
-async def perform(tool: Tool, call_id: str, arguments: JSON, runner: ToolRunner) -> JSON:
-    """Return the tool's result. Raises CallFailed."""
+async def perform(
+    tool: Tool, call_id: str, arguments: JSON, runner: ToolRunner, *, one_of_several: bool = False
+) -> JSON:
+    """Return the tool's result. Raises CallFailed. `one_of_several`: the model's answer has more calls."""
     parsed = fitting(tool, arguments)
 
     async def effect(context: ToolContext) -> JSON:
         return await tool.run(replace(context, granted=tool.needs), parsed)
 
-    call = ToolCall(call_id, tool.name, arguments, tool.secrets)
+    call = ToolCall(call_id, tool.name, arguments, tool.secrets, one_of_several)
     try:
         if tool.remote and tool.effects == "write":
             return await runner.write_remote(call, effect, idempotent=tool.idempotent)
@@ -57,7 +59,7 @@ async def perform(tool: Tool, call_id: str, arguments: JSON, runner: ToolRunner)
             return await runner.read_remote(call, effect)
         if tool.effects == "write":
             return await runner.write_once(call, effect)
-        return await runner.read(effect)
+        return await runner.read(call, effect)
     except OutcomeUnknown:
         reason = f"it is not known whether {tool.name} was done: do not call it again, and do not say that it was"
         raise CallFailed(reason, unknown=True) from None

@@ -124,7 +124,8 @@ class HttpClient(Protocol):
 class ToolContext:
     """The context of one tool call.
 
-    `key` identifies the call for deduplication. `begun_before`: an earlier attempt may have been received. `secrets` maps the names that the tool declares to their values.
+    `key` identifies the call for deduplication. `begun_before`: an earlier attempt may have been received.
+    `secrets` maps the names that the tool declares to their values.
     `granted` is set to the tool's needs before it runs, so that a tool cannot use a port without declaring it.
     """
 
@@ -162,12 +163,16 @@ class ToolContext:
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A tool call of a model. `id` is committed before the tool runs, so that it can serve as idempotency key."""
+    """A tool call of a model. `id` is committed before the tool runs, so that it can serve as idempotency key.
+
+    `one_of_several`: the answer has more calls. If the worker dies among them, the next one runs only the rest.
+    """
 
     id: str
     name: str
     arguments: JSON
     secrets: frozenset[str] = frozenset()
+    one_of_several: bool = False
 
 
 Effect = Callable[[ToolContext], Awaitable[JSON]]
@@ -181,7 +186,7 @@ class OutcomeUnknown(Exception):
 class ToolRunner(Protocol):
     """Runs tools for the graph: builds their context, and makes each write happen at most once."""
 
-    async def read(self, effect: Effect) -> JSON:
+    async def read(self, call: ToolCall, effect: Effect) -> JSON:
         """Run a tool that changes nothing. Raises ToolFailed."""
         ...
 

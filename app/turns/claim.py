@@ -68,6 +68,11 @@ class Claim:
         return self.turn + 1
 
     @property
+    def continues_turn(self) -> bool:
+        """Whether an earlier claim has committed a leg of this turn."""
+        return any(item.turn == self.next_turn for item in self.inbox)
+
+    @property
     def fence(self) -> dict[str, Any]:
         """The SQL parameters that identify this claim. A later claim has a higher epoch."""
         return {"conversation_id": self.id, "thread_id": str(self.id), "owner": self.owner, "epoch": self.epoch}

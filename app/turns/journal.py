@@ -1,9 +1,10 @@
-"""The journal of tool calls with side effects. The key is (conversation, turn, tool call id)."""
+"""The journal of tool calls: those with side effects, and reads among several calls of one answer.
 
-from collections.abc import Mapping
+The key is (conversation, turn, tool call id).
+"""
+
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -27,7 +28,7 @@ class CallKey:
         return f"{self.conversation_id}:{self.turn}:{self.tool_call_id}"
 
 
-async def begin_call(tx: Transaction, key: CallKey, name: str, arguments: Mapping[str, Any], now: datetime) -> bool:
+async def begin_call(tx: Transaction, key: CallKey, name: str, arguments: JSON, now: datetime) -> bool:
     """Write a call into the journal. Return False when it is already there.
 
     Waits for another transaction that writes the same key.
@@ -58,17 +59,30 @@ async def write_result(tx: Transaction, key: CallKey, result: JSON) -> JSON:
     return row["result"] if row is not None else result
 
 
-async def read_result(tx: Transaction, key: CallKey) -> JSON | None:
-    """Return the result of a call that is in the journal, or None when the call has not ended."""
+async def write_read(tx: Transaction, key: CallKey, name: str, arguments: JSON, result: JSON, now: datetime) -> None:
+    """Write a read and its result into the journal."""
+    await tx.run(
+        """insert into tool_calls (
+               conversation_id, turn, tool_call_id, tenant_id, name, arguments, result, called_at
+           )
+           values (
+               %(conversation_id)s, %(turn)s, %(tool_call_id)s, %(tenant_id)s,
+               %(name)s, %(arguments)s, %(result)s, %(now)s
+           )
+           on conflict do nothing""",
+        {**vars(key), "name": name, "arguments": Jsonb(arguments), "result": Jsonb(result), "now": now},
+    )
+
+
+async def find_result(tx: Transaction, key: CallKey) -> JSON | None:
+    """Return the result of a call, or None when it has not ended or is not in the journal."""
     row = await tx.one(
         dict,
         """select result from tool_calls
            where conversation_id = %(conversation_id)s and turn = %(turn)s and tool_call_id = %(tool_call_id)s""",
         vars(key),
     )
-    assert row is not None, "journal entries with a committed leg are not deleted"
-    result: JSON | None = row["result"]
-    return result
+    return row["result"] if row is not None else None
 
 
 async def delete_call(tx: Transaction, key: CallKey) -> None:

@@ -59,8 +59,8 @@ def plan_turn(claim: Claim, max_attempts: int) -> TurnPlan:
 
 
 def _plan(claim: Claim) -> TurnPlan:
-    taken = [item for item in claim.inbox if item.turn == claim.next_turn]
-    if taken:
+    if claim.continues_turn:
+        taken = [item for item in claim.inbox if item.turn == claim.next_turn]
         decision = next((item for item in taken if _is_decision(item, claim)), None)
         return TurnPlan(Action.CONTINUE, _dispositions(taken, decision), decision=decision)
     if claim.status != "closed" and [item.payload.get("timer") for item in claim.inbox] == ["expire"]:

@@ -55,10 +55,14 @@ class JournalingToolRunner:
         self._loaded = loaded
         self._now = now
 
-    async def read(self, effect: Effect) -> JSON:
+    async def read(self, call: ToolCall, effect: Effect) -> JSON:
         """Run a local tool without side effects."""
+        if (earlier := await self._earlier_result(call)) is not None:
+            return earlier
         async with self._db.statement(self._claim.tenant_id) as tx:
-            return await self._run(effect, self._local_context(tx))
+            result = await self._run(effect, self._local_context(tx))
+        await self._keep_result(call, result)
+        return result
 
     async def write_once(self, call: ToolCall, effect: Effect) -> JSON:
         """Run a local tool and write the journal in one transaction.
@@ -69,7 +73,7 @@ class JournalingToolRunner:
         key = self._key(call)
         async with self._transaction() as tx:
             if not await journal.begin_call(tx, key, call.name, call.arguments, self._now):
-                result = await journal.read_result(tx, key)
+                result = await journal.find_result(tx, key)
                 assert result is not None, "a local call and its result are committed together"
                 return result
             result = await self._run(effect, self._local_context(tx))
@@ -79,10 +83,14 @@ class JournalingToolRunner:
 
     async def read_remote(self, call: ToolCall, effect: Effect) -> JSON:
         """Run a remote tool without side effects. Holds no database connection during the call."""
+        if (earlier := await self._earlier_result(call)) is not None:
+            return earlier
         try:
-            return await self._run(effect, await self._remote_context(call))
+            result = await self._run(effect, await self._remote_context(call))
         except Unreachable as error:
             raise ToolFailed(str(error), model_message=str(error)) from None
+        await self._keep_result(call, result)
+        return result
 
     async def write_remote(self, call: ToolCall, effect: Effect, *, idempotent: bool) -> JSON:
         """Run a remote tool with a commit of the journal before and after the call.
@@ -95,7 +103,7 @@ class JournalingToolRunner:
         begun_before = False
         async with self._db.statement(self._claim.tenant_id) as tx:
             if not await journal.begin_call(tx, key, call.name, call.arguments, self._now):
-                result = await journal.read_result(tx, key)
+                result = await journal.find_result(tx, key)
                 if result is not None:
                     return result
                 if not idempotent:
@@ -117,6 +125,19 @@ class JournalingToolRunner:
             result = await journal.write_result(tx, key, result)
         self._on_milestone(Milestone.TOOL_COMMITTED)
         return result
+
+    async def _earlier_result(self, call: ToolCall) -> JSON | None:
+        """Return the result of a read that a killed worker has made among several calls."""
+        if not (call.one_of_several and self._claim.continues_turn):
+            return None
+        async with self._db.statement(self._claim.tenant_id) as tx:
+            return await journal.find_result(tx, self._key(call))
+
+    async def _keep_result(self, call: ToolCall, result: JSON) -> None:
+        """Write a read into the journal if other calls of the same answer may still run when the worker dies."""
+        if call.one_of_several:
+            async with self._db.statement(self._claim.tenant_id) as tx:
+                await journal.write_read(tx, self._key(call), call.name, call.arguments, result, self._now)
 
     async def _run(self, effect: Effect, context: ToolContext) -> JSON:
         try:

@@ -26,7 +26,7 @@ class ReadOnlyRunner:
         self._assistant = loaded.assistant
         self._http_client = http_client
 
-    async def read(self, effect: Effect) -> JSON:
+    async def read(self, call: ToolCall, effect: Effect) -> JSON:
         """Run a tool that changes nothing."""
         async with self._database() as db, db.statement(self._booker.tenant_id) as tx:
             now, assistant = utc_now(), self._assistant

@@ -1,6 +1,11 @@
 """Run the tools that the model called. A leg is committed before, so every call's id is durable."""
 
+import asyncio
 import json
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.messages import ToolCall as ModelToolCall
@@ -18,6 +23,26 @@ from tools.ports import JSON, ToolRunner
 LONGEST_RESULT = 8_000
 """The number of characters of a tool's result that a model reads."""
 
+READS_AT_ONCE = 4
+"""The number of calls of one answer that run at the same time."""
+
+
+@dataclass(frozen=True)
+class CallOutcome:
+    """A call with its result, or with the reason why it has none. `transfer` is set by the transfer tool."""
+
+    call: ModelToolCall
+    result: JSON | None = None
+    failure: str | None = None
+    transfer: Route | None = None
+
+    @property
+    def message(self) -> ToolMessage:
+        """The result as the model reads it."""
+        if self.failure is not None:
+            return _message(self.call, self.failure, "error")
+        return _message(self.call, json.dumps(self.result, ensure_ascii=False, default=str), "success")
+
 
 def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
     """Return the node. An agent can call only its own tools."""
@@ -25,33 +50,68 @@ def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
     async def run_tools(state: State, runtime: Runtime[Context]) -> Update:
         turn = state["turn"]
         agent = assistant.agents[str(state["agent"])]
-        results: list[ToolMessage] = []
-        transfer: Route | None = None
-        failed = ""
-        for call in _calls(state):
-            try:
-                if call["name"] == TRANSFER:
-                    transfer = _transfer(agent, call)
-                    result: JSON = {"status": f"{transfer['to']} goes on from here"}
-                else:
-                    result = await _run(assistant, agent, call, turn, runtime.context.tools)
-            except CallFailed as error:
-                turn = replace_turn(turn, tool_failures=turn["tool_failures"] + 1)
-                failed = f"{call['name']}: {error}"
-                results.append(_message(call, str(error), "error"))
-                continue
-            if call["name"] != TRANSFER and assistant.tools[call["name"]].effects == "handoff":
-                turn = replace_turn(turn, handoff=str(call["args"].get("reason", "the agent asked for a human")))
-            results.append(_message(call, json.dumps(result, ensure_ascii=False, default=str), "success"))
+        outcomes = await _run_calls(assistant, agent, _calls(state), turn, runtime.context.tools)
+        failures = [f"{outcome.call['name']}: {outcome.failure}" for outcome in outcomes if outcome.failure is not None]
+        turn = replace_turn(turn, tool_failures=turn["tool_failures"] + len(failures))
+        for outcome in outcomes:
+            tool = assistant.tools.get(outcome.call["name"])
+            if outcome.failure is None and tool is not None and tool.effects == "handoff":
+                reason = str(outcome.call["args"].get("reason", "the agent asked for a human"))
+                turn = replace_turn(turn, handoff=reason)
         if turn["handoff"] is None and turn["tool_failures"] >= assistant.handoff.triggers.tool_failures:
+            last = failures[-1] if failures else ""
             turn = replace_turn(
-                add_reply(turn, assistant.apology), handoff=f"tools failed too often, at last {failed}"[:300]
+                add_reply(turn, assistant.apology), handoff=f"tools failed too often, at last {last}"[:300]
             )
-        heard = turn["heard"]
+        messages = [*(outcome.message for outcome in outcomes), *turn["heard"]]
         turn = replace_turn(turn, approval=None, heard=[])
-        return _transferred(assistant, transfer, {"messages": [*results, *heard], "turn": turn})
+        transfer = next((outcome.transfer for outcome in reversed(outcomes) if outcome.transfer), None)
+        return _transferred(assistant, transfer, {"messages": messages, "turn": turn})
 
     return run_tools
+
+
+async def _run_calls(
+    assistant: Assistant, agent: Agent, calls: Sequence[ModelToolCall], turn: TurnState, runner: ToolRunner
+) -> list[CallOutcome]:
+    """Return the outcomes, in the order of the calls. Reads that stand next to each other run at the same time.
+
+    A write waits for the calls before it, because the model may have meant it so.
+    """
+    slots = asyncio.Semaphore(READS_AT_ONCE)
+
+    async def run(call: ModelToolCall) -> CallOutcome:
+        try:
+            if call["name"] == TRANSFER:
+                transfer = _transfer(agent, call)
+                return CallOutcome(call, {"status": f"{transfer['to']} goes on from here"}, transfer=transfer)
+            async with slots:
+                return CallOutcome(call, await _run(assistant, agent, call, turn, runner, len(calls) > 1))
+        except CallFailed as error:
+            return CallOutcome(call, failure=str(error))
+
+    def reads(call: ModelToolCall) -> bool:
+        tool = assistant.tools.get(call["name"])
+        return tool is not None and tool.effects == "read"
+
+    outcomes: list[CallOutcome] = []
+    for read, group in groupby(calls, reads):
+        if read:
+            outcomes += await _gather([run(call) for call in group])
+        else:
+            outcomes += [await run(call) for call in group]
+    return outcomes
+
+
+async def _gather(runs: Sequence[Coroutine[Any, Any, CallOutcome]]) -> list[CallOutcome]:
+    """Return the outcomes. If a run raises, the others are cancelled before it is raised."""
+    tasks = [asyncio.create_task(run) for run in runs]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _calls(state: State) -> list[ModelToolCall]:
@@ -77,7 +137,14 @@ def _transferred(assistant: Assistant, transfer: Route | None, update: Update) -
     return {**update, "turn": turn, "agent": transfer["to"]}
 
 
-async def _run(assistant: Assistant, agent: Agent, call: ModelToolCall, turn: TurnState, runner: ToolRunner) -> JSON:
+async def _run(
+    assistant: Assistant,
+    agent: Agent,
+    call: ModelToolCall,
+    turn: TurnState,
+    runner: ToolRunner,
+    one_of_several: bool,
+) -> JSON:
     if call["name"] not in agent.tools:
         raise CallFailed(f"there is no tool {call['name']!r}; yours are: {', '.join(agent.tools) or 'none'}")
     tool, call_id, approval = assistant.tools[call["name"]], str(call["id"]), turn["approval"]
@@ -85,7 +152,7 @@ async def _run(assistant: Assistant, agent: Agent, call: ModelToolCall, turn: Tu
         fitting(tool, call["args"])
         reason = approval["refused"].get(call_id) if approval else None
         raise CallFailed(f"an operator did not approve it: {reason or 'no reason given'}")
-    return await perform(tool, call_id, call["args"], runner)
+    return await perform(tool, call_id, call["args"], runner, one_of_several=one_of_several)
 
 
 def _message(call: ModelToolCall, text: str, status: str) -> ToolMessage:

@@ -111,7 +111,7 @@ class Runner:
         self.diary = diary
         self.written: dict[str, JSON] = {}
 
-    async def read(self, effect: Effect) -> JSON:
+    async def read(self, call: ToolCall, effect: Effect) -> JSON:
         """Runs it."""
         return await effect(self._context())
 

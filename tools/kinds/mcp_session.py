@@ -51,7 +51,11 @@ async def call_in_session(http_client: McpHttpClient, mcp_call: McpCall, timeout
     except Exception as error:
         # The client raises many kinds of errors, also in groups. Each of them means that the session failed.
         cause = _first_cause(error)
-        if progress.sent and isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code in REFUSED_STATUSES:
+        if (
+            progress.sent
+            and isinstance(cause, httpx.HTTPStatusError)
+            and cause.response.status_code in REFUSED_STATUSES
+        ):
             progress.answer = McpAnswer(f"HTTP status {cause.response.status_code}", refused=True)
         reason = _reason(cause)
     if progress.answer is None:

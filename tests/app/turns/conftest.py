@@ -7,7 +7,7 @@ import pytest
 from app.db import Database
 from app.turns.claim import Claim
 from tests.app.turns.drivers import OtherWorker, ask
-from tests.app.turns.runners import Runners
+from tests.app.turns.runners import CALL, Runners
 from tests.platform import Platform
 from tools.ports import JSON, ToolContext
 
@@ -46,5 +46,5 @@ async def runners(platform: Platform) -> AsyncIterator[Runners]:
             runners.slots = [slot.id for slot in await context.appointments.free_slots(context.now.date(), 7, 20)]
             return {}
 
-        await runners.runner().read(free)
+        await runners.runner().read(CALL, free)
         yield runners

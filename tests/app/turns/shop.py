@@ -33,7 +33,7 @@ agents:
   vendas:
     description: vende
     prompt: prompts/agenda.md
-    tools: [pedir, repetir, aprovar, estoque, outra]
+    tools: [pedir, repetir, aprovar, estoque, preco, outra]
   vip:
     description: para clientes especiais
     prompt: prompts/duvidas.md
@@ -57,6 +57,12 @@ tools:
     http: {{method: POST, url: "{url}/aprovar"}}
     timeout: 1s
   estoque: {{description: estoque, http: {{url: "{url}/estoque"}}, retries: 0, timeout: 1s}}
+  preco:
+    description: preço
+    parameters: {{type: object, required: [de], properties: {{de: {{type: string}}}}}}
+    http: {{url: "{url}/preco/{{de}}"}}
+    retries: 0
+    timeout: 5s
   outra: {{description: sem segredo, http: {{url: "{url}/outra?k=${{secret:FALTA}}"}}, timeout: 1s}}
 flows:
   compra:
@@ -83,11 +89,22 @@ rules:
   - {when: {result_of: [repetir]}, say: "repetir - {{ result }}"}
   - {when: {result_of: [aprovar]}, say: "aprovar - {{ result }}"}
   - {when: {result_of: [estoque]}, say: "estoque - {{ result }}"}
+  - {when: {result_of: [preco]}, say: "preco - {{ result }}"}
   - {when: {result_of: [outra]}, say: "outra - {{ result }}"}
   - {when: {user: "(?i)aprove"}, call: {name: aprovar, arguments: {quanto: 5}}}
   - {when: {user: "(?i)repita"}, call: {name: repetir, arguments: {quanto: 1}}}
   - {when: {user: "(?i)peça"}, call: {name: pedir, arguments: {quanto: 1}}}
   - {when: {user: "(?i)estoque"}, call: {name: estoque, arguments: {}}}
+  - when: {user: "(?i)compare"}
+    call:
+      - {name: preco, arguments: {de: a}}
+      - {name: preco, arguments: {de: b}}
+      - {name: preco, arguments: {de: c}}
+  - when: {user: "(?i)tudo"}
+    call:
+      - {name: preco, arguments: {de: a}}
+      - {name: pedir, arguments: {quanto: 1}}
+      - {name: preco, arguments: {de: b}}
   - {when: {user: "(?i)outra"}, call: {name: outra, arguments: {}}}
   - {when: {user: "(?i)recuse"}, fail: 401}
   - say: "eco: {{ user }}"
@@ -98,7 +115,8 @@ rules:
 class Shop:
     """The shop's requests: path, Idempotency-Key, Authorization and body.
 
-    `hangs`: paths that it does the work of and never answers. `echo`: what it answers besides.
+    `hangs`: paths that it does the work of and never answers. `echo`: what it answers besides. `at_path`: what happens
+    before the first answer to a path. `together`: so many requests are awaited before any is answered.
     """
 
     url: str = ""
@@ -107,6 +125,9 @@ class Shop:
     fails: int | None = None
     echo: str | None = None
     at_request: Callable[[], None] | None = None
+    at_path: dict[str, Callable[[], None]] = field(default_factory=dict)
+    together: int = 0
+    all_here: asyncio.Event = field(default_factory=asyncio.Event)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -117,11 +138,21 @@ class Shop:
         if self.at_request is not None:
             act, self.at_request = self.at_request, None
             await asyncio.to_thread(act)
+        if (act_at_path := self.at_path.pop(request.path, None)) is not None:
+            await asyncio.to_thread(act_at_path)
+        if len(self.requests) >= self.together:
+            self.all_here.set()
+        await self.all_here.wait()
         if request.path in self.hangs:
             await self.closing.wait()
         if self.fails is not None:
             return web.json_response({"erro": "não"}, status=self.fails)
         return web.json_response({"numero": len(self.requests), "echo": self.echo})
+
+    @property
+    def paths(self) -> list[str]:
+        """The requested paths, in order."""
+        return [path for path, *_ in self.requests]
 
     @property
     def keys(self) -> list[str | None]:
@@ -136,16 +167,18 @@ async def open_shop() -> AsyncIterator[Shop]:
     thread = threading.Thread(target=loop.run_forever, name="shop")
     thread.start()
     runner = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_serve(shop), loop))
-    yield shop
-    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_close(shop, runner), loop))
-    loop.call_soon_threadsafe(loop.stop)
-    await asyncio.to_thread(thread.join)
-    loop.close()
+    try:
+        yield shop
+    finally:
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_close(shop, runner), loop))
+        loop.call_soon_threadsafe(loop.stop)
+        await asyncio.to_thread(thread.join)
+        loop.close()
 
 
 async def _serve(shop: Shop) -> web.AppRunner:
     app = web.Application()
-    app.router.add_route("*", "/{path}", shop.answer)
+    app.router.add_route("*", "/{path:.*}", shop.answer)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -130,7 +130,7 @@ async def test_what_breaks_while_it_reads_is_a_broken_tool_as_well(runners: Runn
         raise KeyError("a secret")
 
     with pytest.raises(ToolFailed) as raised:
-        await runners.runner().read(break_)
+        await runners.runner().read(CALL, break_)
     assert "secret" not in str(raised.value)
 
 
@@ -138,7 +138,7 @@ async def test_reading_leaves_no_record(platform: Platform, runners: Runners) ->
     async def look(context: ToolContext) -> JSON:
         return {"zone": str(context.timezone), "now": context.now.isoformat()}
 
-    assert await runners.runner().read(look) == {
+    assert await runners.runner().read(CALL, look) == {
         "zone": "America/Sao_Paulo",
         "now": runners.claim.claimed_at.isoformat(),
     }

@@ -82,6 +82,26 @@ async def test_reading_leaves_no_record(platform: Platform, shop: Shop) -> None:
     assert await journal(platform) == []
 
 
+async def test_reads_of_one_answer_run_at_the_same_time(platform: Platform, shop: Shop) -> None:
+    shop.together = 3
+    (reply,) = await replies_to(platform, "compare")
+    assert reply.startswith("preco - ")
+    assert sorted(shop.paths) == ["/preco/a", "/preco/b", "/preco/c"]
+
+
+async def test_a_write_waits_for_the_calls_before_it(platform: Platform, shop: Shop) -> None:
+    await replies_to(platform, "tudo")
+    assert shop.paths == ["/preco/a", "/pedir", "/preco/b"]
+
+
+async def test_reads_with_a_result_are_kept_across_a_kill(platform: Platform, shop: Shop, other: OtherWorker) -> None:
+    shop.at_path["/preco/b"] = cut_off(platform, other)
+    await platform.say("tudo")
+    await platform.nudge()
+    await recover(platform, 1)
+    assert shop.paths == ["/preco/a", "/pedir", "/preco/b", "/preco/b"]
+
+
 @pytest.mark.parametrize(
     "point", [Milestone.LEG_COMMITTED, Milestone.TOOL_COMMITTED, Milestone.TURN_RUN, Milestone.TURN_COMMITTED]
 )
