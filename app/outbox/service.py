@@ -32,6 +32,7 @@ from app.clock import Clock
 from app.config import Settings
 from app.db import Database, DatabaseUnavailable
 from app.errors import RecadoError
+from app.fair_slots import FairSlots
 from app.identity.service import Channel
 from app.outbox import queries
 from app.outbox.channel_breaker import ChannelBreaker
@@ -60,6 +61,8 @@ LOOK_EVERY = timedelta(seconds=2)
 LOCK_LOST = "the worker may have lost its lock"
 
 POSTS_AT_ONCE = 100
+POSTS_PER_TENANT = 75
+"""A tenant whose posts hang leaves the rest to the others."""
 
 
 class PostingLease(Protocol):
@@ -97,7 +100,7 @@ class Sender:
         self._give_up_unknown = timedelta(seconds=settings.unknown_window)
         self._fresh = timedelta(seconds=settings.lock_validity)
         self._on_milestone = on_milestone
-        self._posts = asyncio.Semaphore(POSTS_AT_ONCE)
+        self._posts = FairSlots(POSTS_AT_ONCE, POSTS_PER_TENANT)
         self._draining: dict[UUID, asyncio.Task[None]] = {}
         self._next: dict[UUID, tuple[int, OutboxRow | None]] = {}
         self._posted: set[int] = set()
@@ -228,7 +231,7 @@ class Sender:
         message = OutgoingMessage(row.id, channel.credentials, channel.address, row.recipient, row.body)
         if row.status == "unknown":
             return await self._look_up(tenant_id, row, channel, message)
-        async with self._posts:
+        async with self._posts.slot(tenant_id):
             if not await self._still_ours(tenant_id, owner, row):
                 return None
             if not await self._posting_lease.confirm(owner):

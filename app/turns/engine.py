@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import structlog
 from app.clock import Clock
 from app.config import Settings
 from app.db import Database, DatabaseUnavailable
+from app.fair_slots import FairSlots
 from app.outbox.service import Sender
 from app.turns.claim import Unclaimed
 from app.turns.outcome import Committed, Fenced, Folded, Outcome, Released
@@ -27,6 +29,15 @@ NUDGE_MARGIN = timedelta(seconds=1)
 
 TIMER_MARGIN = 0.002
 """Seconds. The loop rounds its timers, and a claim that comes too early is a round trip for nothing."""
+
+TENANT_SHARE = 0.75
+"""The part of the slots that one tenant may take. The rest is free at once for the others."""
+
+STARTS_PER_CYCLE = 4
+"""Turns that begin in one cycle of the event loop. A turn takes some ten cycles."""
+
+WAITING_PER_TENANT = 500
+"""Conversations of a tenant that wait for a slot in this worker. Sweeps find the others when there is room again."""
 
 Address = tuple[UUID, UUID]
 """The ids of a tenant and of its conversation."""
@@ -50,8 +61,11 @@ class Engine:
         self._system = system
         self._clock = clock
         self._settings = settings
-        self._slots = asyncio.Semaphore(settings.turns_in_flight)
+        per_tenant = max(1, int(settings.turns_in_flight * TENANT_SHARE))
+        self._slots = FairSlots(settings.turns_in_flight, per_tenant, STARTS_PER_CYCLE)
+        self._most_per_tenant = per_tenant + WAITING_PER_TENANT
         self._draining: dict[Address, asyncio.Task[None]] = {}
+        self._by_tenant: Counter[UUID] = Counter()
         self._nudged_again: set[Address] = set()
         self._timers: dict[Address, asyncio.TimerHandle] = {}
         self._sweeper: asyncio.Task[None] | None = None
@@ -81,7 +95,10 @@ class Engine:
         await self._sender.close()
 
     def nudge(self, tenant_id: UUID, conversation_id: UUID, due: float = 0.0) -> None:
-        """Drain a conversation that may have a row due at `due` (epoch seconds). Early nudges wait until then."""
+        """Drain a conversation that may have a row due at `due` (epoch seconds). Early nudges wait until then.
+
+        The nudge of a tenant with too many waiting conversations is dropped. A sweep finds the conversation later.
+        """
         address = (tenant_id, conversation_id)
         wait = due - self._clock().timestamp()
         if self._closing:
@@ -90,7 +107,8 @@ class Engine:
             self._set_timer(address, wait)
         elif address in self._draining:
             self._nudged_again.add(address)
-        else:
+        elif self._by_tenant[tenant_id] < self._most_per_tenant:
+            self._by_tenant[tenant_id] += 1
             self._draining[address] = asyncio.create_task(self._drain(address))
 
     @property
@@ -110,7 +128,7 @@ class Engine:
 
     async def _drain(self, address: Address) -> None:
         try:
-            async with self._slots:
+            async with self._slots.slot(address[0]):
                 await self._take_turns(address)
         except DatabaseUnavailable as error:
             log.warning("drain interrupted", conversation_id=str(address[1]), error=str(error))
@@ -119,6 +137,9 @@ class Engine:
         finally:
             # There is no await since the last check, so a nudge meets a drain that checks again, or no drain.
             del self._draining[address]
+            self._by_tenant[address[0]] -= 1
+            if not self._by_tenant[address[0]]:
+                del self._by_tenant[address[0]]
             self._nudged_again.discard(address)
 
     async def _take_turns(self, address: Address) -> None:
@@ -169,22 +190,22 @@ class Engine:
 
     async def sweep(self) -> None:
         """Take conversations whose nudge was lost, whose worker died, or whose retry is due, and unsent replies."""
-        owner, room = self._lease.worker_id, self._settings.turns_in_flight - self.in_flight
+        owner = self._lease.worker_id
         if owner is None:
             return
         now = self._clock()
         in_hand = [conversation_id for _, conversation_id in self._draining]
-        if room > 0:
-            limits = SweepLimits(
-                owner=owner,
-                now=now,
-                unnudged=now - NUDGE_MARGIN,
-                stale=now - timedelta(seconds=self._settings.lease),
-                in_hand=in_hand,
-                limit=min(room, SWEEP_LIMIT),
-            )
-            async with self._system.statement() as tx:
-                due = await find_due(tx, limits)
-            for conversation in due:
-                self.nudge(conversation.tenant_id, conversation.conversation_id)
+        limits = SweepLimits(
+            owner=owner,
+            now=now,
+            unnudged=now - NUDGE_MARGIN,
+            stale=now - timedelta(seconds=self._settings.lease),
+            in_hand=in_hand,
+            full_tenants=[tenant for tenant, count in self._by_tenant.items() if count >= self._most_per_tenant],
+            limit=SWEEP_LIMIT,
+        )
+        async with self._system.statement() as tx:
+            due = await find_due(tx, limits)
+        for conversation in due:
+            self.nudge(conversation.tenant_id, conversation.conversation_id)
         await self._sender.sweep(self._system, owner, in_hand)

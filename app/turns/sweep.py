@@ -21,8 +21,9 @@ class SweepLimits:
     """The cut-off times of a sweep by the worker `owner`.
 
     A conversation without an owner is found when it was due at `unnudged`: until then its nudge may still arrive. A
-    claim is taken from any worker when it is older than `stale`, and from `owner` itself when the conversation is not
-    `in_hand`: the answer of that claim, or of its commit, was lost with a connection.
+    claim is taken from any worker when it is older than `stale`, and from `owner` itself, because the answer of that
+    claim, or of its commit, was lost with a connection. Conversations that are `in_hand` are left out, and so are those
+    of `full_tenants`.
     """
 
     owner: int
@@ -30,6 +31,7 @@ class SweepLimits:
     unnudged: datetime
     stale: datetime
     in_hand: Sequence[UUID]
+    full_tenants: Sequence[UUID]
     limit: int
 
 
@@ -39,12 +41,16 @@ async def find_due(tx: Transaction, limits: SweepLimits) -> list[DueConversation
         DueConversation,
         """with live as materialized (select id from live_workers)
            select tenant_id, id as conversation_id from conversations
-           where pending > 0 and due_at <= %(now)s and (
-               (owner is null and due_at <= %(unnudged)s)
-               or claimed_at < %(stale)s
-               or (owner = %(owner)s and not (id = any(%(in_hand)s)))
-               or owner not in (select id from live)
-           )
+           where pending > 0 and due_at <= %(now)s
+               and (
+                   (owner is null and due_at <= %(unnudged)s)
+                   or claimed_at < %(stale)s
+                   or owner = %(owner)s
+                   or owner not in (select id from live)
+               )
+               -- A subselect, because it is hashed: an array would be searched for each due conversation.
+               and id not in (select unnest(%(in_hand)s::uuid[]))
+               and tenant_id not in (select unnest(%(full_tenants)s::uuid[]))
            order by due_at limit %(limit)s""",
         vars(limits),
     )

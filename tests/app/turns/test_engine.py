@@ -3,18 +3,21 @@
 import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
 from app import worker
 from app.telemetry import Milestone
+from app.turns.engine import WAITING_PER_TENANT
+from manifest.folder import load_folder
 from tests.app.turns.drivers import ask, from_other_process, receive
 from tests.app.turns.faults import CUT_THE_LOCK, run_sql
-from tests.platform import CONTACT, Platform
+from tests.platform import CONTACT, TENANT, TENANTS, Platform
 
 OTHER_CONTACT = "whatsapp:+5511990000002"
+OTHER_NUMBER = "whatsapp:+551140000002"
 
 
 async def address(platform: Platform) -> tuple[UUID, UUID]:
@@ -196,7 +199,12 @@ async def test_a_worker_is_alive_from_its_start_to_its_end(platform: Platform) -
     async with platform.worker():
         known, second = await workers(platform)
         assert (known, second > first) == (first, True)
-    assert await workers(platform) == [first]
+
+    async def released() -> bool:
+        """Postgres releases the lock after the connection is closed, not at the same time."""
+        return await workers(platform) == [first]
+
+    await platform.until(released, "the lock of the second worker to be released")
 
 
 async def test_a_worker_that_loses_its_connection_gets_a_new_id(platform: Platform) -> None:
@@ -249,3 +257,51 @@ async def test_a_leg_extends_the_lease(platform: Platform) -> None:
     await ask(platform, "quero marcar")
     (claimed_at,) = claims
     assert claimed_at - start >= timedelta(seconds=200)
+
+
+# Tenants share a worker.
+
+
+async def noisy_and_quiet(platform: Platform) -> tuple[list[tuple[UUID, UUID]], tuple[UUID, UUID]]:
+    """Return the conversations of a tenant with six slow turns, and that of another tenant."""
+    await platform.publish("outra", load_folder(TENANTS / TENANT).files)
+    await platform.add_channel("outra", OTHER_NUMBER)
+    for number in range(6):
+        await platform.say("lento, por favor", contact=f"whatsapp:+551199500000{number}")
+    await platform.say("oi", To=OTHER_NUMBER)
+    found = await platform.rows(
+        "select c.tenant_id, c.id, slug from conversations c join tenants t on t.id = tenant_id"
+    )
+    noisy = [(row["tenant_id"], row["id"]) for row in found if row["slug"] == TENANT]
+    (quiet,) = [(row["tenant_id"], row["id"]) for row in found if row["slug"] == "outra"]
+    return noisy, quiet
+
+
+async def test_a_tenant_leaves_slots_to_the_others(platform: Platform) -> None:
+    assert platform.engine is not None
+    await platform.engine.close()
+    noisy, quiet = await noisy_and_quiet(platform)
+    async with platform.worker(turns_in_flight=4) as narrow:
+        for waiting in [*noisy, quiet]:
+            narrow.nudge(*waiting)
+        await platform.until(lambda: platform.rows("select 1 from turns offset 6"), "all turns")
+    claims = await platform.rows("select tenant_id from turns order by claimed_at")
+    assert quiet[0] in [row["tenant_id"] for row in claims[:4]]
+
+
+async def test_waiting_conversations_of_a_tenant_are_bounded(platform: Platform) -> None:
+    """Those that are dropped are found by a sweep, and another tenant's are found although there are so many."""
+    assert platform.engine is not None
+    await platform.engine.close()
+    noisy, quiet = await noisy_and_quiet(platform)
+    platform.clock.advance(2)
+    async with platform.worker(turns_in_flight=4) as narrow:
+        for _ in range(WAITING_PER_TENANT + 10):
+            narrow.nudge(noisy[0][0], uuid4())
+        assert narrow.in_flight == 3 + WAITING_PER_TENANT
+        narrow.nudge(*noisy[0])
+        assert narrow.in_flight == 3 + WAITING_PER_TENANT
+        await narrow.sweep()
+        await platform.until(lambda: platform.rows("select 1 from turns offset 6"), "all turns")
+    first = await platform.row("select tenant_id from turns order by claimed_at limit 1")
+    assert first["tenant_id"] == quiet[0]
