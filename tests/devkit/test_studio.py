@@ -24,9 +24,8 @@ from devkit.studio.factory import graph
 from devkit.studio.queries import Owner
 from devkit.studio.threads import Threads, conversation, latest, split_last_turn
 from graphs.state import new_turn
-from manifest.folder import load_folder
 from tests.app.turns.drivers import ask, drain, pending_interrupt, replies_to
-from tests.platform import ACCOUNT_SID, CONTACT, TENANT, TENANTS, Platform
+from tests.platform import ACCOUNT_SID, CONTACT, TENANT, Platform, tenant_manifest
 
 ROOT = Path(__file__).parents[2]
 NEIGHBOUR, NEIGHBOURS_NUMBER = "vizinha", "whatsapp:+551140000002"
@@ -90,7 +89,7 @@ async def thread(platform: Platform, contact: str = CONTACT) -> RunnableConfig:
 
 async def conversations_of_two_tenants(platform: Platform) -> tuple[RunnableConfig, RunnableConfig]:
     """One of the tests' tenant and one of its neighbour."""
-    await platform.publish(NEIGHBOUR, load_folder(TENANTS / TENANT).files)
+    await platform.publish(NEIGHBOUR, tenant_manifest().files)
     await platform.add_channel(NEIGHBOUR, NEIGHBOURS_NUMBER, ACCOUNT_SID)
     await ask(platform, "minha")
     await platform.say("da vizinha", contact=NEIGHBOURS_CONTACT, To=NEIGHBOURS_NUMBER)

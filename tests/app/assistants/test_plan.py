@@ -14,14 +14,13 @@ from app.assistants.plan import Lost, Moving, PublishPlan
 from app.broker import Nudger
 from app.errors import ConflictError, NotFoundError, RecadoError
 from app.inbox.service import Inbox
-from manifest.folder import load_folder
 from manifest.loader import MAIN, LoadedAssistant, load
 from tests.app.assistants.variants import GOODBYE, WITHOUT_AGENDA
 from tests.app.turns.drivers import ask, drain, replies_to
-from tests.platform import TENANT, TENANTS, Platform
+from tests.platform import TENANT, Platform, tenant_manifest
 from tools.registry import BUILTIN
 
-V1 = load_folder(TENANTS / TENANT)
+V1 = tenant_manifest()
 
 
 def variant(old: str, new: str) -> LoadedAssistant:

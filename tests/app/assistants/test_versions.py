@@ -10,11 +10,10 @@ from app.assistants import service as assistants
 from app.assistants.service import Assistants
 from app.db import Database
 from app.errors import NotFoundError
-from manifest.folder import load_folder
 from manifest.loader import MAIN, InvalidFiles
 from tests.app.assistants.variants import GOODBYE, WITHOUT_AGENDA
 from tests.app.turns.drivers import ask, decide, drain, replies_to
-from tests.platform import TENANT, TENANTS, Platform
+from tests.platform import TENANT, Platform, tenant_manifest
 
 OTHER_CONTACT = "whatsapp:+5511990000002"
 
@@ -67,7 +66,7 @@ async def test_a_waiting_conversation_resumes_on_its_version(platform: Platform)
     """Though the current one has neither its agent, nor its queue, nor its goodbye."""
     await replies_to(platform, "quero marcar")
     await replies_to(platform, "socorro")
-    files = dict(load_folder(TENANTS / TENANT).files)
+    files = dict(tenant_manifest().files)
     await platform.publish(TENANT, {**files, MAIN: WITHOUT_AGENDA})
     await decide(platform, "return", "Já vou.")
     await drain(platform)
@@ -80,7 +79,7 @@ async def test_going_back_is_publishing_the_older_version(platform: Platform) ->
     await platform.republish(*GOODBYE)
     first, second = await published(platform)
     assert await current(platform) == second
-    await platform.publish(TENANT, load_folder(TENANTS / TENANT).files)
+    await platform.publish(TENANT, tenant_manifest().files)
     assert await current(platform) == first
     assert await published(platform) == [first, second]
     assert await replies_to(platform, "tchau") == ["Até logo!"]
@@ -89,7 +88,7 @@ async def test_going_back_is_publishing_the_older_version(platform: Platform) ->
 async def test_publishing_the_same_again_changes_nothing(platform: Platform) -> None:
     before = await platform.row("select id, published_at from assistant_versions")
     platform.clock.advance(60)
-    await platform.publish(TENANT, load_folder(TENANTS / TENANT).files)
+    await platform.publish(TENANT, tenant_manifest().files)
     assert await platform.row("select id, published_at from assistant_versions") == before
 
 
@@ -112,7 +111,7 @@ async def test_a_version_that_does_not_load_yields_to_the_current(platform: Plat
 
 async def test_a_version_is_what_was_published(platform: Platform, versions: Assistants) -> None:
     loaded = await versions.version(await tenant(platform), await current(platform))
-    assert loaded == load_folder(TENANTS / TENANT)
+    assert loaded == tenant_manifest()
     assert loaded.content_hash == (await platform.row("select content_hash as h from assistant_versions"))["h"]
 
 
@@ -165,5 +164,5 @@ async def test_the_tenant_list_shows_versions_and_open_counts(platform: Platform
     await platform.rows("insert into tenants (slug, name) values ('nova', 'Nova')")
     mine, new = await assistants.published(platform.system)
     assert (mine.slug, mine.name, mine.live) == (TENANT, "Clínica de Testes", 1)
-    assert mine.content_hash == load_folder(TENANTS / TENANT).content_hash
+    assert mine.content_hash == tenant_manifest().content_hash
     assert (new.slug, new.content_hash, new.published_at, new.live) == ("nova", None, None, 0)

@@ -5,9 +5,8 @@ import pytest
 from app.conversations import service as conversations
 from app.conversations.queries import PendingInterrupt
 from app.errors import NotFoundError
-from manifest.folder import load_folder
 from tests.app.turns.drivers import decide, drain, replies_to
-from tests.platform import ACCOUNT_SID, CONTACT, TENANT, TENANTS, Platform
+from tests.platform import ACCOUNT_SID, CONTACT, TENANT, Platform, tenant_manifest
 
 OTHER_CONTACT, NEIGHBOURS_CONTACT = "whatsapp:+5511990000002", "whatsapp:+5511990000003"
 NEIGHBOUR, NEIGHBOURS_NUMBER = "vizinha", "whatsapp:+551140000002"
@@ -42,7 +41,7 @@ async def test_what_waits_is_told_with_whom_and_why(platform: Platform) -> None:
 
 
 async def test_the_oldest_comes_first_and_each_tenant_has_its_own(platform: Platform) -> None:
-    await platform.publish(NEIGHBOUR, load_folder(TENANTS / TENANT).files)
+    await platform.publish(NEIGHBOUR, tenant_manifest().files)
     await platform.add_channel(NEIGHBOUR, NEIGHBOURS_NUMBER, ACCOUNT_SID)
     await hand_over(platform, OTHER_CONTACT, ProfileName="Bia")
     await hand_over(platform, NEIGHBOURS_CONTACT, ProfileName="Caio", To=NEIGHBOURS_NUMBER)

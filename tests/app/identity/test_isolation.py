@@ -12,9 +12,8 @@ from psycopg.rows import dict_row
 
 from app.crypto import SecretBox
 from app.identity import secrets
-from manifest.folder import load_folder
 from manifest.loader import MAIN
-from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TENANTS, TOKEN, Platform
+from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TOKEN, Platform, tenant_manifest
 
 NEIGHBOUR, NEIGHBOUR_NUMBER = "vizinha", "whatsapp:+551140000002"
 NEIGHBOUR_ACCOUNT, NEIGHBOUR_TOKEN = "AC" + "2" * 32, "the-token-of-the-neighbour"
@@ -67,7 +66,7 @@ class Tenants:
 async def filled(lasting_platform: Platform) -> Tenants:
     """Everything that a tenant can have: a booking, a handoff, replies, callbacks; all through Twilio's doors."""
     platform = lasting_platform
-    files = dict(load_folder(TENANTS / TENANT).files)
+    files = dict(tenant_manifest().files)
     text = files[MAIN].replace("    tools: [request_human]", "    tools: [request_human, search_knowledge]")
     knowing = {**files, MAIN: f"{text}knowledge: [a.md]\n", "a.md": "A limpeza custa R$ 220."}
     for slug in (TENANT, NEIGHBOUR):

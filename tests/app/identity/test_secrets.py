@@ -7,8 +7,7 @@ from app.db import Database
 from app.errors import ConfigurationError, NotFoundError
 from app.identity import secrets
 from app.identity.secrets import Secrets
-from manifest.folder import load_folder
-from tests.platform import TENANT, TENANTS, Platform
+from tests.platform import TENANT, Platform, tenant_manifest
 
 VALUE = "um segredo, com ção"
 
@@ -36,7 +35,7 @@ async def test_a_secret_is_sealed_replaced_and_removed(platform: Platform) -> No
 
 async def test_a_neighbour_has_secrets_of_its_own(platform: Platform) -> None:
     box = SecretBox(platform.settings.secret_key)
-    await platform.publish("vizinha", load_folder(TENANTS / TENANT).files)
+    await platform.publish("vizinha", tenant_manifest().files)
     await secrets.keep(platform.system, box, TENANT, "LOJA", VALUE, platform.clock)
     tenants = {row["slug"]: row["id"] for row in await platform.rows("select slug, id from tenants")}
     async with Database(platform.settings.database_url, size=1) as db:

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from manifest.folder import load_folder
 from tests.app.turns.drivers import drain, replies_to
-from tests.platform import ACCOUNT_SID, TENANT, TENANTS, Platform
+from tests.platform import ACCOUNT_SID, TENANT, Platform, tenant_manifest
 
 NEIGHBOUR, NEIGHBOURS_NUMBER, NEIGHBOURS_CONTACT = "vizinha", "whatsapp:+551140000002", "whatsapp:+5511990000003"
 PRICES = """# Preços
@@ -28,7 +27,7 @@ KNOWLEDGE = {"knowledge/precos.md": PRICES, "knowledge/endereco.txt": ADDRESS}
 
 async def publish(platform: Platform, slug: str = TENANT, **knowledge: str) -> None:
     """The tests' tenant, with what it has written down."""
-    files = dict(load_folder(TENANTS / TENANT).files) | (knowledge or KNOWLEDGE)
+    files = dict(tenant_manifest().files) | (knowledge or KNOWLEDGE)
     text = files["assistant.yaml"].replace("    tools: [request_human]", "    tools: [request_human, search_knowledge]")
     await platform.publish(slug, {**files, "assistant.yaml": f"{text}knowledge: [knowledge/*.md, knowledge/*.txt]\n"})
 

@@ -9,9 +9,8 @@ from app.identity.secrets import Secrets
 from app.telemetry import Milestone
 from app.turns.claim import Claim
 from app.turns.tool_runner import JournalingToolRunner, ToolDependencies
-from manifest.folder import load_folder
 from tests.graphs.conversation import NoWayOut
-from tests.platform import TENANT, TENANTS
+from tests.platform import tenant_manifest
 from tools.ports import ToolCall
 
 CALL = ToolCall("call-1", "book_slot", {"slot_id": "a", "patient": "Ana"})
@@ -29,8 +28,7 @@ class Runners:
 
     def runner(self, **changes: Any) -> JournalingToolRunner:
         """Return the runner of a turn. `changes` replace fields of its claim."""
-        loaded = load_folder(TENANTS / TENANT)
-        loaded = load_folder(TENANTS / TENANT)
+        loaded = tenant_manifest()
         claim = replace(self.claim, **changes)
         ports = ToolDependencies(self.db, self.secrets, NoWayOut(), self.reached.append)
         return JournalingToolRunner(ports, claim, loaded, self.claim.claimed_at)

@@ -11,10 +11,9 @@ import pytest
 from app import worker
 from app.telemetry import Milestone
 from app.turns.engine import WAITING_PER_TENANT
-from manifest.folder import load_folder
 from tests.app.turns.drivers import ask, from_other_process, receive
 from tests.app.turns.faults import CUT_THE_LOCK, run_sql
-from tests.platform import CONTACT, TENANT, TENANTS, Platform
+from tests.platform import CONTACT, TENANT, Platform, tenant_manifest
 
 OTHER_CONTACT = "whatsapp:+5511990000002"
 OTHER_NUMBER = "whatsapp:+551140000002"
@@ -264,7 +263,7 @@ async def test_a_leg_extends_the_lease(platform: Platform) -> None:
 
 async def noisy_and_quiet(platform: Platform) -> tuple[list[tuple[UUID, UUID]], tuple[UUID, UUID]]:
     """Return the conversations of a tenant with six slow turns, and that of another tenant."""
-    await platform.publish("outra", load_folder(TENANTS / TENANT).files)
+    await platform.publish("outra", tenant_manifest().files)
     await platform.add_channel("outra", OTHER_NUMBER)
     for number in range(6):
         await platform.say("lento, por favor", contact=f"whatsapp:+551199500000{number}")

@@ -1,9 +1,8 @@
 """Tenants that have reached a limit hand over to humans."""
 
 from app.turns.limits import REFRESH_INTERVAL
-from manifest.folder import load_folder
 from tests.app.turns.drivers import decide, drain, pending_interrupt, replies_to
-from tests.platform import ACCOUNT_SID, TENANT, TENANTS, Platform
+from tests.platform import ACCOUNT_SID, Platform, tenant_manifest
 
 NEIGHBOUR, NEIGHBOURS_NUMBER, NEIGHBOURS_CONTACT = "vizinha", "whatsapp:+551140000002", "whatsapp:+5511990000003"
 
@@ -62,7 +61,7 @@ async def test_after_so_many_tokens_of_a_month_humans_go_on(platform: Platform) 
 
 
 async def test_a_neighbours_turns_do_not_count(platform: Platform) -> None:
-    await platform.publish(NEIGHBOUR, load_folder(TENANTS / TENANT).files)
+    await platform.publish(NEIGHBOUR, tenant_manifest().files)
     await platform.add_channel(NEIGHBOUR, NEIGHBOURS_NUMBER, ACCOUNT_SID)
     for text in ("um", "dois", "três"):
         await platform.say(text, contact=NEIGHBOURS_CONTACT, To=NEIGHBOURS_NUMBER)

@@ -20,10 +20,9 @@ from graphs.context import Context
 from graphs.llm_client import Models
 from graphs.nodes.handoff import ResumeValue
 from graphs.state import new_turn
-from manifest.folder import load_folder
 from tests.app.turns.drivers import ask, decide, drain, pending_interrupt, replies_to
 from tests.graphs.conversation import Diary, Runner
-from tests.platform import TENANT, TENANTS, Platform
+from tests.platform import Platform, tenant_manifest
 
 
 @dataclass
@@ -63,7 +62,7 @@ async def stock(platform: Platform) -> AsyncIterator[Stock]:
         max_size=2,
     ) as pool:
         saver = AsyncPostgresSaver(pool, serde=SERDE)
-        graph = build(load_folder(TENANTS / TENANT).assistant, checkpointer=saver)
+        graph = build(tenant_manifest().assistant, checkpointer=saver)
         yield Stock(graph, models, platform)
     await models.close()
 

@@ -9,8 +9,7 @@ from app.channels.base import Credentials
 from app.crypto import SecretBox
 from app.identity import service as identity
 from devkit.simulators.twilio.signing import sign
-from manifest.folder import load_folder
-from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TENANTS, TOKEN, Log, Platform
+from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TOKEN, Log, Platform, tenant_manifest
 
 WEBHOOK = "/api/v1/twilio/webhook"
 OTHER_ACCOUNT = "AC" + "d" * 32
@@ -113,7 +112,7 @@ async def test_a_sender_without_a_number_is_answered_at_its_id(platform: Platfor
 
 async def test_a_number_that_two_accounts_claim_serves_both(platform: Platform, contact: str) -> None:
     """A number that moved, or a sandbox's: the account decides whose message it is."""
-    await platform.publish("outra", load_folder(TENANTS / TENANT).files)
+    await platform.publish("outra", tenant_manifest().files)
     await identity.add_channel(
         platform.system,
         SecretBox(platform.settings.secret_key),
@@ -166,7 +165,7 @@ async def test_a_message_before_anything_is_published_waits_for_it(platform: Pla
     await platform.quiet()
     assert await platform.delivered(contact) == []
     assert [row["pending"] for row in await inbox(platform, contact)] == [1]
-    await platform.publish(slug, load_folder(TENANTS / TENANT).files)
+    await platform.publish(slug, tenant_manifest().files)
     platform.clock.advance(32)
     assert await platform.replies(1, contact) == ["eco: oi"]
 

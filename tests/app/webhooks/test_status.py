@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from manifest.folder import load_folder
 from tests.app.outbox import builders as rows
-from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TENANTS, Log, Platform
+from tests.platform import ACCOUNT_SID, NUMBER, Log, Platform, tenant_manifest
 
 RANK = {"unknown": 0, "sent": 1, "failed": 2, "delivered": 3, "read": 4}
 OTHER_ACCOUNT, OTHER_NUMBER, OTHER_TOKEN = "AC" + "7" * 32, "whatsapp:+551140000007", "the-other-token"
@@ -123,7 +122,7 @@ async def test_a_row_that_is_not_there_is_logged_and_forgotten(platform: Platfor
 
 
 async def test_another_tenants_row_is_out_of_reach(platform: Platform, sid: str) -> None:
-    await platform.publish("outra", load_folder(TENANTS / TENANT).files)
+    await platform.publish("outra", tenant_manifest().files)
     await platform.add_channel("outra", OTHER_NUMBER, OTHER_ACCOUNT, OTHER_TOKEN)
     outbox_id = await waiting_row(platform)
     theirs = callback(sid, "failed", AccountSid=OTHER_ACCOUNT, From=OTHER_NUMBER)
