@@ -21,11 +21,11 @@ check:
     uv run mypy
     uv run lint-imports
 
-# Speed and memory, as one table
+# Measure speed and memory, and print a table with the targets
 bench *arguments:
     uv run python -m bench.load {{arguments}}
 
-# Kill everything, again and again, and count what was lost
+# Kill processes and servers while contacts write, and count what was lost
 chaos *arguments:
     uv run python -m bench.chaos {{arguments}}
 

@@ -1,1 +1,1 @@
-"""Load and chaos drivers: what the design promises, measured and broken on purpose. Linux only, loopback only."""
+"""Load benchmarks and chaos tests of the whole system. They run on Linux, and contact only this machine."""

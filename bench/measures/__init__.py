@@ -1,1 +1,1 @@
-"""One module per group of measures. A measure is an async function of the lab that returns lines of the table."""
+"""The measures: each is an async function that takes the BenchContext and returns rows of the report."""

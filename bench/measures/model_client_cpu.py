@@ -1,4 +1,7 @@
-"""Calls the simulated model through the model client and prints the milliseconds of CPU per call."""
+"""A program that prints the milliseconds of CPU that one call of the model client takes.
+
+It calls the simulated model. Usage: `python -m bench.measures.model_client_cpu MODEL_URL`.
+"""
 
 import asyncio
 import sys
@@ -8,16 +11,17 @@ import uvloop
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from app.config import ModelProvider
-from bench.system import TENANT
+from bench.stack import TENANT_FOLDER
 from graphs.llm_client import Models, Toolbox
 from manifest.folder import load_folder
 
-CALLS, AT_ONCE = 400, 8
+CALLS, CONCURRENT_CALLS = 400, 8
+WARM_UP_CALLS = 20
 
 
-async def main(base_url: str) -> float:
-    """CPU per call, after a warm-up, with as many messages and tools as a turn of the bench has."""
-    assistant = load_folder(TENANT).assistant
+async def measure_call_ms(base_url: str) -> float:
+    """Return the milliseconds of CPU per call, with as many messages and tools as a turn of the bench has."""
+    assistant = load_folder(TENANT_FOLDER).assistant
     agent = next(iter(assistant.agents.values()))
     models = Models({"openai": ModelProvider("simulated", base_url)})
     toolbox = Toolbox([assistant.tools[name].declaration() for name in agent.tools])
@@ -26,17 +30,17 @@ async def main(base_url: str) -> float:
         messages += [HumanMessage(f"mensagem {number} do contato"), AIMessage(f"eco: mensagem {number} do contato")]
     messages.append(HumanMessage("mensagem"))
 
-    async def calls(count: int) -> None:
+    async def call(count: int) -> None:
         for _ in range(count):
             await models.answer(assistant.models, messages, toolbox)
 
-    await calls(20)
-    began = time.process_time()
-    await asyncio.gather(*(calls(CALLS // AT_ONCE) for _ in range(AT_ONCE)))
-    took = time.process_time() - began
+    await call(WARM_UP_CALLS)
+    started = time.process_time()
+    await asyncio.gather(*(call(CALLS // CONCURRENT_CALLS) for _ in range(CONCURRENT_CALLS)))
+    used = time.process_time() - started
     await models.close()
-    return took / CALLS * 1000
+    return used / CALLS * 1000
 
 
 if __name__ == "__main__":
-    print(f"{uvloop.run(main(sys.argv[1])):.3f}")
+    print(f"{uvloop.run(measure_call_ms(sys.argv[1])):.3f}")

@@ -1,4 +1,4 @@
-"""What contacts send: webhooks as Twilio posts them, signed, over kept-alive connections."""
+"""Webhooks of contacts' messages, as Twilio posts them: signed, over kept-alive connections."""
 
 import time
 import uuid
@@ -8,25 +8,27 @@ from devkit.simulators.twilio.signing import sign
 from devkit.simulators.twilio.wire import Answer, Broken, Unreachable, Wire
 from devkit.stack import WEBHOOK_PATH, Number
 
-STATUS = "/api/v1/twilio/status"
-ANSWER_WITHIN = 15.0
+CONNECT_TIMEOUT = 5.0
+ANSWER_TIMEOUT = 15.0
 """Seconds that Twilio waits for a webhook's answer."""
+NO_ANSWER = 0
+"""The status that stands for a request without an answer."""
 
 Parameters = list[tuple[str, str]]
 
 
 def contact_address(number: int) -> str:
-    """The address of the bench's contact of that number."""
+    """Return the WhatsApp address of the contact with this number."""
     return f"whatsapp:+5511{900_000_000 + number}"
 
 
-def new_sid() -> str:
-    """A message id as Twilio makes them."""
+def new_message_sid() -> str:
+    """Return a new MessageSid, in Twilio's format."""
     return f"SM{uuid.uuid4().hex}"
 
 
-def message(number: Number, contact: str, body: str, sid: str) -> Parameters:
-    """The parameters of the webhook for one message of a contact."""
+def message_parameters(number: Number, contact: str, body: str, sid: str) -> Parameters:
+    """Return the form parameters that Twilio posts for one message of a contact."""
     digits = contact.removeprefix("whatsapp:+")
     return [
         ("SmsMessageSid", sid),
@@ -47,8 +49,11 @@ def message(number: Number, contact: str, body: str, sid: str) -> Parameters:
     ]
 
 
-def signed(base_url: str, target: str, parameters: Parameters, token: str) -> bytes:
-    """The bytes of one signed request. Sent again they are the same request, as Twilio's own retries are."""
+def signed_request(base_url: str, target: str, parameters: Parameters, token: str) -> bytes:
+    """Return the bytes of one signed HTTP request.
+
+    The same bytes can be sent again: Twilio also repeats a webhook with the same signature.
+    """
     body = "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in parameters).encode()
     head = (
         f"POST {target} HTTP/1.1\r\n"
@@ -62,8 +67,8 @@ def signed(base_url: str, target: str, parameters: Parameters, token: str) -> by
     return head.encode() + body
 
 
-class Poster:
-    """Posts requests to one address, each once."""
+class WebhookClient:
+    """Posts webhooks to one API process. It never repeats a request by itself."""
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
@@ -71,23 +76,23 @@ class Poster:
         self._origin = (parts.hostname or "", parts.port or 80)
         self._wire = Wire()
 
-    def webhook(self, number: Number, contact: str, body: str, sid: str | None = None) -> bytes:
-        """A contact's message as a signed request."""
-        parameters = message(number, contact, body, sid or new_sid())
-        return signed(self.base_url, WEBHOOK_PATH, parameters, number.auth_token)
+    def message_request(self, number: Number, contact: str, body: str, sid: str | None = None) -> bytes:
+        """Return the signed webhook request for one message of a contact."""
+        parameters = message_parameters(number, contact, body, sid or new_message_sid())
+        return signed_request(self.base_url, WEBHOOK_PATH, parameters, number.auth_token)
 
     async def post(self, request: bytes) -> Answer:
-        """The answer. Raises Unreachable or Broken."""
-        deadline = time.monotonic() + ANSWER_WITHIN
-        return await self._wire.send(self._origin, request, 5.0, ANSWER_WITHIN, deadline)
+        """Post a request, and return the answer. Raises Unreachable or Broken."""
+        deadline = time.monotonic() + ANSWER_TIMEOUT
+        return await self._wire.send(self._origin, request, CONNECT_TIMEOUT, ANSWER_TIMEOUT, deadline)
 
-    async def status_of(self, request: bytes) -> int:
-        """The answer's status; 0 when none came."""
+    async def post_for_status(self, request: bytes) -> int:
+        """Post a request, and return the HTTP status, or NO_ANSWER."""
         try:
             return (await self.post(request)).status
         except (Unreachable, Broken):
-            return 0
+            return NO_ANSWER
 
     def close(self) -> None:
-        """Closes the idle connections."""
+        """Close the idle connections."""
         self._wire.close()

@@ -1,6 +1,8 @@
-"""The same conversation by stock parts alone, for comparison: ChatOpenAI, one node, AsyncPostgresSaver.
+"""A program that runs the bench's conversations with plain LangGraph: ChatOpenAI, one node, AsyncPostgresSaver.
 
-Stores no message, sends no reply, survives no kill. Prints milliseconds of CPU per turn around turn 10 and turn 100.
+It is the baseline for the worker's CPU. It stores no messages, sends no replies, and does not survive a kill.
+It prints the milliseconds of CPU per turn around turn 10 and around turn 100.
+Usage: `python -m bench.measures.langgraph_baseline MODEL_URL DATABASE_URL`.
 """
 
 import asyncio
@@ -20,17 +22,17 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 from pydantic import SecretStr
 
-from bench.system import TENANT
+from bench.stack import TENANT_FOLDER
 from manifest.folder import load_folder
 
 CONTACTS = 6
-DATABASE = "stock"
+DATABASE = "langgraph_baseline"
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 
 
-async def main(model_url: str, database_url: str) -> tuple[float, float]:
-    """CPU per turn, early and late."""
+async def measure_turn_ms(model_url: str, database_url: str) -> tuple[float, float]:
+    """Return the milliseconds of CPU per turn around turn 10 and around turn 100, in a new database."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(f"drop database if exists {DATABASE}")
         connection.execute(f"create database {DATABASE}")
@@ -39,15 +41,16 @@ async def main(model_url: str, database_url: str) -> tuple[float, float]:
     async with AsyncConnectionPool[Any](url, max_size=8, kwargs=options) as pool:
         saver = AsyncPostgresSaver(pool)
         await saver.setup()
-        graph = _graph(ChatOpenAI(model="test-model", api_key=SecretStr("simulated"), base_url=model_url), saver)
-        await _turns(graph, 2)
-        early = await _turns(graph, 16)
-        await _turns(graph, 74)
-        return early, await _turns(graph, 16)
+        model = ChatOpenAI(model="test-model", api_key=SecretStr("simulated"), base_url=model_url)
+        graph = _build_graph(model, saver)
+        await _run_turns(graph, 2)
+        early = await _run_turns(graph, 16)
+        await _run_turns(graph, 74)
+        return early, await _run_turns(graph, 16)
 
 
-def _graph(model: ChatOpenAI, saver: AsyncPostgresSaver) -> Graph:
-    assistant = load_folder(TENANT).assistant
+def _build_graph(model: ChatOpenAI, saver: AsyncPostgresSaver) -> Graph:
+    assistant = load_folder(TENANT_FOLDER).assistant
     system = SystemMessage(f"{next(iter(assistant.agents.values())).prompt}\nYou write for {assistant.name}.")
 
     async def answer(state: MessagesState) -> dict[str, Any]:
@@ -60,16 +63,18 @@ def _graph(model: ChatOpenAI, saver: AsyncPostgresSaver) -> Graph:
     return graph.compile(checkpointer=saver)
 
 
-async def _turns(graph: Graph, count: int) -> float:
-    async def contact(number: int) -> None:
+async def _run_turns(graph: Graph, count: int) -> float:
+    """Run `count` turns of every contact, and return the milliseconds of CPU per turn."""
+
+    async def run_contact(number: int) -> None:
         config = RunnableConfig(configurable={"thread_id": str(number)})
         for _ in range(count):
             await graph.ainvoke({"messages": [HumanMessage("mensagem do contato")]}, config)
 
-    began = time.process_time()
-    await asyncio.gather(*(contact(number) for number in range(CONTACTS)))
-    return (time.process_time() - began) / count / CONTACTS * 1000
+    started = time.process_time()
+    await asyncio.gather(*(run_contact(number) for number in range(CONTACTS)))
+    return (time.process_time() - started) / count / CONTACTS * 1000
 
 
 if __name__ == "__main__":
-    print(*uvloop.run(main(sys.argv[1], sys.argv[2])))
+    print(*uvloop.run(measure_turn_ms(sys.argv[1], sys.argv[2])))

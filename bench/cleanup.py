@@ -1,4 +1,4 @@
-"""The life of a run: it ends in good order on SIGTERM too, and leaves no data behind."""
+"""How a command of the bench ends: on success, on an error, on Ctrl-C and on SIGTERM."""
 
 import asyncio
 import contextlib
@@ -14,10 +14,13 @@ import click
 from app.errors import RecadoError
 from devkit.embedded import EmbeddedError
 
+EXIT_ERROR = 1
+EXIT_INTERRUPTED = 130
+
 
 @asynccontextmanager
-async def until_terminated() -> AsyncIterator[None]:
-    """SIGTERM cancels the block, as Ctrl-C does, so that everything it has started is ended."""
+async def cancel_on_sigterm() -> AsyncIterator[None]:
+    """Cancel the block on SIGTERM, as Ctrl-C does, so that its `finally` clauses end the processes it started."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
@@ -28,8 +31,11 @@ async def until_terminated() -> AsyncIterator[None]:
 
 
 @contextlib.contextmanager
-def disposable(folder: Path) -> Iterator[None]:
-    """Removes the servers' data afterwards. As root they keep it elsewhere, and the folder has links to it."""
+def remove_server_data(folder: Path) -> Iterator[None]:
+    """Remove the data of the embedded servers when the block ends.
+
+    For root the servers keep their data outside of the folder, and the folder has links to it. Both are removed.
+    """
     try:
         yield
     finally:
@@ -39,18 +45,17 @@ def disposable(folder: Path) -> Iterator[None]:
                 server.unlink()
 
 
-def to_the_end(command: Callable[[], None]) -> None:
-    """Runs a driver's command. Exit codes beyond its own: 1 something did not start, 130 ended early."""
+def run_command(command: Callable[[], None]) -> None:
+    """Run a command of the bench, and exit.
+
+    Exits with 1 when a server, a simulator or a process of Recado did not start, and with 130 when it was interrupted.
+    All other exit codes are the command's own.
+    """
     try:
         command()
     except (RecadoError, EmbeddedError) as error:
         click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        sys.exit(EXIT_ERROR)
     except (KeyboardInterrupt, asyncio.CancelledError):
-        click.echo("ended early", err=True)
-        sys.exit(130)
-
-
-def remove(folder: Path) -> None:
-    """Removes a folder of a run with all that is in it."""
-    shutil.rmtree(folder, ignore_errors=True)
+        click.echo("interrupted: there is no result; everything that was started has been ended", err=True)
+        sys.exit(EXIT_INTERRUPTED)

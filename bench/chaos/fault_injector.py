@@ -1,0 +1,151 @@
+"""The faults of a chaos run: processes and servers are killed, connections are broken, and Redis is emptied."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import LiteralString, NamedTuple
+
+from bench.chaos.fault_record import FaultRecord
+from bench.chaos.process_restarter import ProcessRestarter, process_kind
+from bench.stack import BenchStack
+from bench.storage import HALF_OF_CONNECTIONS, LOCK_CONNECTIONS, BenchStorage
+from devkit.embedded import EmbeddedError
+
+KILL_WEIGHTS = {"worker": 6, "api": 3, "scheduler": 1}
+KILLS_PER_POSTGRES_KILL, KILLS_PER_VALKEY_KILL, KILLS_PER_REDIS_FLUSH, KILLS_PER_TERMINATION = 30, 25, 12, 2
+INJECTED_SHARE = 0.4
+"""The smallest share of the kills so far that this injector makes. The rest are self-kills at milestones."""
+OUTAGE_SECONDS = (0.0, 3.0)
+POLL = 0.25
+
+
+class PlannedFault(NamedTuple):
+    """A fault that is due when this share of the messages is acknowledged, from 0 to 1."""
+
+    progress: float
+    inject: Callable[[], Awaitable[None]]
+
+
+class FaultInjector:
+    """Injects faults in proportion to `progress`, which returns the share of acknowledged messages, from 0 to 1."""
+
+    def __init__(
+        self,
+        stack: BenchStack,
+        storage: BenchStorage,
+        restarter: ProcessRestarter,
+        record: FaultRecord,
+        kills: int,
+        seed: int,
+        progress: Callable[[], float],
+    ) -> None:
+        self._stack = stack
+        self._storage = storage
+        self._restarter = restarter
+        self._record = record
+        self._kills = kills
+        self._progress = progress
+        self._rng = random.Random(f"{seed}/faults")
+        # One thread, so that the restart of a server is complete before another one or the end of the run begins.
+        self._server_thread = ThreadPoolExecutor(1)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start to inject faults."""
+        self._task = asyncio.create_task(self._inject_faults())
+
+    async def stop(self) -> None:
+        """Inject no more faults, and make sure that all servers run again."""
+        await self._cancel()
+        self._server_thread.submit(lambda: None).result()
+        for server in (self._stack.servers.postgres, self._stack.servers.valkey):
+            if server is not None:
+                server.start()
+
+    async def close(self) -> None:
+        """Inject no more faults, and wait until the last restart of a server is complete."""
+        await self._cancel()
+        self._server_thread.shutdown(wait=True)
+
+    async def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _inject_faults(self) -> None:
+        planned = self._plan_faults()
+        while True:
+            await asyncio.sleep(POLL)
+            progress = self._progress()
+            if planned and progress >= planned[0].progress:
+                await planned.pop(0).inject()
+            elif self._kill_is_due(progress):
+                self._kill_a_process()
+
+    def _kill_is_due(self, progress: float) -> bool:
+        """Return whether there are too few kills so far, or too few of them by this injector."""
+        due, uncounted = self._kills * progress, self._restarter.uncounted_kills
+        injected = self._record.kills.total() + uncounted
+        return self._record.total_kills + uncounted < due or injected < INJECTED_SHARE * due
+
+    def _kill_a_process(self) -> None:
+        (kind,) = self._rng.choices(list(KILL_WEIGHTS), list(KILL_WEIGHTS.values()))
+        names = [name for name in self._restarter.process_names() if process_kind(name) == kind]
+        self._restarter.kill(self._rng.choice(names))
+
+    def _plan_faults(self) -> list[PlannedFault]:
+        """Return the faults of servers and connections, in order. Only embedded servers are killed."""
+        faults = [
+            *[self._flush_redis] * max(2, self._kills // KILLS_PER_REDIS_FLUSH),
+            *[self._terminate_lock_connections] * max(2, self._kills // KILLS_PER_TERMINATION),
+            *[self._terminate_half] * max(1, self._kills // KILLS_PER_TERMINATION // 2),
+        ]
+        if self._stack.servers.valkey:
+            faults += [self._kill_valkey] * max(1, self._kills // KILLS_PER_VALKEY_KILL)
+        if self._stack.servers.postgres:
+            faults += [self._kill_postgres] * max(1, self._kills // KILLS_PER_POSTGRES_KILL)
+        planned = [PlannedFault(self._rng.uniform(0.05, 0.95), fault) for fault in faults]
+        return sorted(planned, key=lambda fault: fault.progress)
+
+    async def _flush_redis(self) -> None:
+        if self._storage.flush_redis():
+            self._record.redis_flushes += 1
+            self._record.log("redis was flushed")
+
+    async def _terminate_lock_connections(self) -> None:
+        await self._terminate("those that hold a worker's lease", LOCK_CONNECTIONS)
+
+    async def _terminate_half(self) -> None:
+        await self._terminate("half of all", HALF_OF_CONNECTIONS)
+
+    async def _terminate(self, group: str, connections: LiteralString) -> None:
+        if count := await self._storage.terminate_connections(connections):
+            self._record.terminated_connections[group] += count
+            self._record.log(f"{count} connections to Postgres were terminated: {group}")
+
+    async def _kill_valkey(self) -> None:
+        assert self._stack.servers.valkey is not None
+        await self._kill_and_restart("valkey", self._stack.servers.valkey.kill, self._stack.servers.valkey.start)
+
+    async def _kill_postgres(self) -> None:
+        assert self._stack.servers.postgres is not None
+        await self._kill_and_restart("postgres", self._stack.servers.postgres.kill, self._stack.servers.postgres.start)
+
+    async def _kill_and_restart(self, name: str, kill: Callable[[], None], start: Callable[[], None]) -> None:
+        outage = self._rng.uniform(*OUTAGE_SECONDS)
+
+        def kill_wait_start() -> None:
+            kill()
+            time.sleep(outage)
+            start()
+
+        self._record.kills[name] += 1
+        self._record.log(f"{name} is killed, and started again after {outage:.1f} s")
+        try:
+            await asyncio.wrap_future(self._server_thread.submit(kill_wait_start))
+        except EmbeddedError as error:
+            self._record.log(f"{name} did not start again: {error}")
+            raise
+        self._record.log(f"{name} runs again")
