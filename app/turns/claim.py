@@ -80,21 +80,29 @@ class Claim:
 
 @dataclass(frozen=True)
 class Unclaimed:
-    """The conversation is not due, or a live worker owns it. `due_at` is None when no inbox row waits."""
+    """The conversation is not due, a live worker owns it, or it is a suspect and was not claimed `alone`.
+
+    `due_at` is None when no inbox row waits.
+    """
 
     pending: int
     due_at: datetime | None
     owned: bool
+    suspect: bool = False
 
 
 @dataclass(frozen=True)
 class ClaimRequest:
-    """A request of the worker `owner`. A claim older than `stale` may be taken from its owner."""
+    """A request of the worker `owner`. A claim older than `stale` may be taken from its owner.
+
+    `alone`: the worker runs no other suspect at the same time.
+    """
 
     conversation_id: UUID
     owner: int
     now: datetime
     stale: datetime
+    alone: bool = False
 
 
 # A conversation can be claimed when a row is due and no live worker owns it. It can also be taken from a live worker
@@ -109,11 +117,17 @@ _CLAIMABLE: LiteralString = """
     )
 """
 
+# Workers have died twice in a row while they had this conversation. It may be the one that kills them, or it was there
+# by chance. Suspects are run one by one, so that only the guilty one uses up its attempts.
+_SUSPECT: LiteralString = """
+    coalesce(c.attempts >= 2 and c.owner <> %(owner)s and c.owner not in (select id from live_workers), false)
+"""
+
 TAKE_CLAIM: LiteralString = f"""
 update conversations c set
     owner = %(owner)s, epoch = c.epoch + 1, attempts = least(c.attempts + 1, 1000), claimed_at = %(now)s,
     version_id = coalesce(c.version_id, (select version_id from assistants a where a.tenant_id = c.tenant_id))
-where {_CLAIMABLE} and c.attempts >= %(tried)s
+where {_CLAIMABLE} and c.attempts >= %(tried)s and (%(alone)s or not {_SUSPECT})
 """
 
 # Counts a claim whose reading failed, and was rolled back with it.
@@ -132,7 +146,7 @@ returning c.pending, c.due_at, c.owner is not null as owned
 READ_CLAIM: LiteralString = f"""
 select c.id, c.tenant_id, c.channel_id, c.contact_id, c.version_id, c.status, c.turn, c.epoch, c.attempts,
     c.pending, c.pending_since, c.last_error, c.due_at, c.wake_for, c.folds, c.folded_usage,
-    c.owner is not null as owned, mine.claimed,
+    c.owner is not null as owned, {_SUSPECT} as suspect, mine.claimed,
     contacts.address as contact_address, contacts.profile_name as contact_name,
     contacts.tags as contact_tags, contacts.facts as contact_facts,
     (
@@ -169,7 +183,7 @@ async def claim_conversation(tx: Transaction, request: ClaimRequest, *, tried: i
         return Unclaimed(0, None, owned=False)
     row = rows[0]
     if not row["claimed"]:
-        return Unclaimed(row["pending"], row["due_at"], row["owned"])
+        return Unclaimed(row["pending"], row["due_at"], row["owned"], suspect=row["suspect"])
     return Claim(
         id=row["id"],
         tenant_id=row["tenant_id"],

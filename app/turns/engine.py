@@ -64,6 +64,7 @@ class Engine:
         per_tenant = max(1, int(settings.turns_in_flight * TENANT_SHARE))
         self._slots = FairSlots(settings.turns_in_flight, per_tenant, STARTS_PER_CYCLE)
         self._most_per_tenant = per_tenant + WAITING_PER_TENANT
+        self._suspects = asyncio.Lock()
         self._draining: dict[Address, asyncio.Task[None]] = {}
         self._by_tenant: Counter[UUID] = Counter()
         self._nudged_again: set[Address] = set()
@@ -129,7 +130,10 @@ class Engine:
     async def _drain(self, address: Address) -> None:
         try:
             async with self._slots.slot(address[0]):
-                await self._take_turns(address)
+                suspect = await self._take_turns(address)
+            if suspect:
+                async with self._suspects, self._slots.slot(address[0]):
+                    await self._take_turns(address, alone=True)
         except DatabaseUnavailable as error:
             log.warning("drain interrupted", conversation_id=str(address[1]), error=str(error))
         except Exception:
@@ -142,18 +146,22 @@ class Engine:
                 del self._by_tenant[address[0]]
             self._nudged_again.discard(address)
 
-    async def _take_turns(self, address: Address) -> None:
+    async def _take_turns(self, address: Address, *, alone: bool = False) -> bool:
+        """Take turns until none is due. Return whether the conversation is a suspect, which has to run alone."""
         tenant_id, conversation_id = address
         while not self._closing:
             owner = self._lease.worker_id
             if owner is None:
-                return
+                return False
             self._nudged_again.discard(address)
-            outcome = await self._turns.take(tenant_id, conversation_id, owner)
+            outcome = await self._turns.take(tenant_id, conversation_id, owner, alone=alone)
+            if isinstance(outcome, Unclaimed) and outcome.suspect:
+                return True
             if isinstance(outcome, Committed) and outcome.has_replies:
                 self._sender.deliver(tenant_id, outcome.contact_id, owner, outcome.head)
             if not self._is_due_again(address, outcome) and address not in self._nudged_again:
-                return
+                return False
+        return False
 
     def _is_due_again(self, address: Address, outcome: Outcome) -> bool:
         """Return whether to take the next turn at once. Set a timer when it is due later."""
@@ -165,7 +173,7 @@ class Engine:
                 return False
             case Released(retry_at):
                 due_at = retry_at
-            case Committed(pending=pending, due_at=next_due) | Unclaimed(pending, next_due, _):
+            case Committed(pending=pending, due_at=next_due) | Unclaimed(pending, next_due):
                 due_at = next_due if pending else None
         if due_at is None:
             return False

@@ -55,9 +55,12 @@ class Turns:
         self._settings = settings
         self._on_milestone = tools.on_milestone
 
-    async def take(self, tenant_id: UUID, conversation_id: UUID, owner: int) -> Outcome:
-        """Take one turn if one is due. Raises DatabaseUnavailable for the claim."""
-        claim = await self._claim(tenant_id, conversation_id, owner)
+    async def take(self, tenant_id: UUID, conversation_id: UUID, owner: int, *, alone: bool = False) -> Outcome:
+        """Take one turn if one is due. Raises DatabaseUnavailable for the claim.
+
+        `alone`: no other suspect runs in this worker at the same time.
+        """
+        claim = await self._claim(tenant_id, conversation_id, owner, alone)
         if isinstance(claim, Unclaimed):
             return claim
         self._on_milestone(Milestone.TURN_CLAIMED)
@@ -78,10 +81,11 @@ class Turns:
             log.exception("turn failed", conversation_id=str(claim.id), attempts=claim.attempts)
             return await self._release(claim, _reason(error), _backoff(claim))
 
-    async def _claim(self, tenant_id: UUID, conversation_id: UUID, owner: int) -> Claim | Unclaimed:
+    async def _claim(self, tenant_id: UUID, conversation_id: UUID, owner: int, alone: bool) -> Claim | Unclaimed:
         """Claim the conversation. A claim that fails is an attempt; after the last one the turn is parked."""
         now = self._clock()
-        request = ClaimRequest(conversation_id, owner, now, now - timedelta(seconds=self._settings.lease))
+        stale = now - timedelta(seconds=self._settings.lease)
+        request = ClaimRequest(conversation_id, owner, now, stale, alone)
         try:
             async with self._db.statement(tenant_id) as tx:
                 return await claim_conversation(tx, request)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import psycopg
 import pytest
@@ -265,3 +266,25 @@ async def test_a_checkpoint_that_postgres_cannot_read_is_parked(platform: Platfo
     assert (await platform.replies(3))[1:] == [APOLOGY, HANDOFF]
     error = (await platform.row("select error from turns where turn = 2"))["error"]
     assert error == f"parked after {platform.settings.turn_attempts} attempts: InvalidParameterValue 22023"
+
+
+# Workers that die.
+
+
+@pytest.mark.parametrize(("deaths", "one_by_one"), [(1, False), (2, True)])
+async def test_what_was_there_at_two_deaths_runs_one_by_one(platform: Platform, deaths: int, one_by_one: bool) -> None:
+    """One of the conversations may be what kills the workers. The others must not use up their attempts with it."""
+    assert platform.engine is not None
+    await platform.engine.close()
+    for number in range(4):
+        await platform.say("lento, por favor", contact=f"whatsapp:+551199500000{number}")
+    await platform.rows(
+        "update conversations set owner = 9999, claimed_at = now(), attempts = %(deaths)s", deaths=deaths
+    )
+    async with platform.worker():
+        await platform.nudge()
+        await platform.until(lambda: platform.rows("select 1 from turns offset 3"), "all turns")
+    turns = await platform.rows("select claimed_at, finished_at, attempts from turns order by claimed_at")
+    apart = [before["finished_at"] <= after["claimed_at"] for before, after in pairwise(turns)]
+    assert apart == [one_by_one] * 3
+    assert {turn["attempts"] for turn in turns} == {deaths + 1}
