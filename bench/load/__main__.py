@@ -20,6 +20,7 @@ from bench.measures.graph_build import graph_build
 from bench.measures.idle_latency import idle_latency
 from bench.measures.long_conversation import long_conversation
 from bench.measures.many_conversations import many_conversations
+from bench.measures.noisy_neighbour import noisy_neighbour
 from bench.measures.publish import publish
 from bench.measures.recovery import recovery
 from bench.measures.startup import startup
@@ -38,6 +39,7 @@ MEASURES: dict[str, Callable[[BenchContext], Awaitable[list[ReportRow]]]] = {
     "concurrent-200": concurrent_200,
     "concurrent-1000": concurrent_1000,
     "debounce": debounce,
+    "noisy-neighbour": noisy_neighbour,
     "recovery": recovery,
     "publish": publish,
 }

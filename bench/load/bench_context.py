@@ -12,6 +12,7 @@ from bench.stack import BenchStack, StackOptions, run_stack
 from bench.storage import BenchStorage, open_storage
 from bench.twilio_stub import PostedReply, TwilioStub
 from bench.webhook_client import WebhookClient
+from devkit.stack import Number
 
 WORKERS = 2
 IDLE_TIMEOUT = 60.0
@@ -37,9 +38,9 @@ class BenchContext:
         """Return the size of a measure: `quick` with the option --quick, otherwise `full`."""
         return quick if self.quick else full
 
-    def new_closed_loop(self) -> ClosedLoop:
-        """Return a closed loop that receives replies until the next `restart`."""
-        loop = ClosedLoop(self.client, self.stack.number)
+    def new_closed_loop(self, number: Number | None = None) -> ClosedLoop:
+        """Return a closed loop that receives replies until the next `restart`. By default of the first tenant."""
+        loop = ClosedLoop(self.client, number or self.stack.number)
         self.reply_listeners.append(loop.on_reply)
         return loop
 
