@@ -57,7 +57,9 @@ class BenchContext:
         await self.storage.delete_conversations()
         await self.model.post("faults", {"latency_ms": model_ms})
         wanted = ["api", "scheduler", *names[:workers]]
-        self.stack.start(*(name for name in wanted if not self.stack.children[name].alive))
+        # Without a name, `start` would start every process, also those that run.
+        if ended := [name for name in wanted if not self.stack.children[name].alive]:
+            self.stack.start(*ended)
         if workers:
             await self._warm_up()
 
