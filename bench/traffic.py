@@ -4,8 +4,8 @@ import time
 import uuid
 from urllib.parse import quote_plus, urlsplit
 
+from devkit.simulators.twilio.keep_alive_client import ConnectFailed, HttpAnswer, IncompleteAnswer, KeepAliveClient
 from devkit.simulators.twilio.signing import sign
-from devkit.simulators.twilio.wire import Answer, Broken, Unreachable, Wire
 from devkit.stack import WEBHOOK_PATH, Number
 
 STATUS = "/api/v1/twilio/status"
@@ -69,25 +69,25 @@ class Poster:
         self.base_url = base_url
         parts = urlsplit(base_url)
         self._origin = (parts.hostname or "", parts.port or 80)
-        self._wire = Wire()
+        self._client = KeepAliveClient()
 
     def webhook(self, number: Number, contact: str, body: str, sid: str | None = None) -> bytes:
         """A contact's message as a signed request."""
         parameters = message(number, contact, body, sid or new_sid())
         return signed(self.base_url, WEBHOOK_PATH, parameters, number.auth_token)
 
-    async def post(self, request: bytes) -> Answer:
-        """The answer. Raises Unreachable or Broken."""
+    async def post(self, request: bytes) -> HttpAnswer:
+        """The answer. Raises ConnectFailed or IncompleteAnswer."""
         deadline = time.monotonic() + ANSWER_WITHIN
-        return await self._wire.send(self._origin, request, 5.0, ANSWER_WITHIN, deadline)
+        return await self._client.send(self._origin, request, 5.0, ANSWER_WITHIN, deadline)
 
     async def status_of(self, request: bytes) -> int:
         """The answer's status; 0 when none came."""
         try:
             return (await self.post(request)).status
-        except (Unreachable, Broken):
+        except (ConnectFailed, IncompleteAnswer):
             return 0
 
     def close(self) -> None:
         """Closes the idle connections."""
-        self._wire.close()
+        self._client.close()

@@ -66,14 +66,14 @@ def log() -> Log:
 
 
 @pytest.fixture(scope="session")
-def embedded_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Servers]:
+def embedded_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.EmbeddedServers]:
     """Postgres and Valkey, without durability: a test does not survive a power cut."""
     with embedded.servers(tmp_path_factory.mktemp("servers"), durable=False) as servers:
         yield servers
 
 
 @pytest.fixture(scope="session")
-def template_database(embedded_servers: embedded.Servers) -> str:
+def template_database(embedded_servers: embedded.EmbeddedServers) -> str:
     """A database that our migrations made; each test gets a copy."""
     with psycopg.connect(embedded_servers.database_url, autocommit=True) as connection:
         connection.execute("create database template")
@@ -83,7 +83,7 @@ def template_database(embedded_servers: embedded.Servers) -> str:
 
 
 @pytest.fixture(scope="session")
-def reusable_database(embedded_servers: embedded.Servers, template_database: str) -> Iterator[ReusableDatabase]:
+def reusable_database(embedded_servers: embedded.EmbeddedServers, template_database: str) -> Iterator[ReusableDatabase]:
     """One database for the tests of this process, which `database_url` empties."""
     with psycopg.connect(embedded_servers.database_url, autocommit=True) as server:
         yield ReusableDatabase(server, embedded_servers.database_url.replace("/recado", "/test"), template_database)
@@ -97,7 +97,7 @@ def database_url(reusable_database: ReusableDatabase) -> str:
 
 
 @pytest.fixture
-def redis_url(embedded_servers: embedded.Servers) -> str:
+def redis_url(embedded_servers: embedded.EmbeddedServers) -> str:
     """An empty Valkey."""
     with redis.Redis.from_url(embedded_servers.redis_url) as client:
         client.flushall()

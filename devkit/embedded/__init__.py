@@ -17,7 +17,7 @@ __all__ = ["EmbeddedError", "Postgres", "Servers", "Valkey", "servers"]
 
 
 @dataclass(frozen=True, slots=True)
-class Servers:
+class EmbeddedServers:
     """The two running servers; the URLs carry the passwords and stay the same when a server is killed and restarted."""
 
     postgres: Postgres
@@ -37,7 +37,7 @@ class Servers:
 @contextmanager
 def servers(
     data_dir: Path, *, durable: bool = True, database: str = "recado", max_connections: int = 200
-) -> Iterator[Servers]:
+) -> Iterator[EmbeddedServers]:
     """Run both servers on `data_dir` (made if missing, kept afterwards) while the block runs.
 
     `durable=False` trades every guarantee against a power cut for speed and is for tests. Raises EmbeddedError when a
@@ -49,4 +49,4 @@ def servers(
         for server in (valkey, postgres):
             stack.callback(server.stop)
             server.start()
-        yield Servers(postgres, valkey)
+        yield EmbeddedServers(postgres, valkey)

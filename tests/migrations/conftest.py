@@ -13,7 +13,7 @@ NewDatabase = Callable[[str], str]
 
 
 @pytest.fixture
-def new_database(embedded_servers: embedded.Servers) -> Iterator[NewDatabase]:
+def new_database(embedded_servers: embedded.EmbeddedServers) -> Iterator[NewDatabase]:
     """Makes an empty database of this name and says its URL."""
     made: list[str] = []
     with psycopg.connect(embedded_servers.database_url, autocommit=True) as connection:

@@ -29,7 +29,7 @@ PlayAll = Callable[..., Ended]
 
 
 @pytest.fixture(scope="module")
-def play_all(embedded_servers: embedded.Servers, tmp_path_factory: pytest.TempPathFactory) -> PlayAll:
+def play_all(embedded_servers: embedded.EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> PlayAll:
     """Writes scenarios beside the clinic's assistant and plays them, in a process of its own."""
 
     def run(scenarios: Mapping[str, str], *options: str, **environment: str) -> Ended:

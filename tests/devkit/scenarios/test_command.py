@@ -26,7 +26,7 @@ rules:
 
 
 @pytest.mark.parametrize("tenant", SHIPPED)
-def test_all_shipped_scenarios_pass(tenant: str, embedded_servers: embedded.Servers) -> None:
+def test_all_shipped_scenarios_pass(tenant: str, embedded_servers: embedded.EmbeddedServers) -> None:
     folder = ROOT / "tenants" / tenant
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, str(folder)],
