@@ -125,7 +125,7 @@ class WireFormat(Protocol):
     provider: str
 
     def read(self, body: bytes, target: str) -> ChatRequest:
-        """The request as a chat; raises Rejected as the provider would."""
+        """Parse a request. `target` is the last part of its path. Raises RequestRejected where the provider would."""
 
     def messages(self, body: bytes) -> list[ChatMessage]:
         """Return the messages of a request that may be invalid."""

@@ -14,7 +14,7 @@ type MatchedGroups = dict[int | str, str | None]
 class RequestView:
     """A request with the properties that scripts use.
 
-    `users` are the contact's texts that are not answered yet, and `user` is the same as one text. `trailing_results` are
+    `users` are the human texts that are not answered yet, and `user` is the same as one text. `trailing_results` are
     the names of the tools whose results end the request.
     """
 
