@@ -1,8 +1,8 @@
-"""Where a server's files live and who owns them.
+"""Create a server's files, with an owner that may run the server.
 
-Postgres refuses to run as root, so under root the servers run as `nobody`. `nobody` cannot enter folders of mode 0700
-(root's home, pytest's temp folder): then programs and data go to a folder of root's own below the system temp folder,
-and the wanted data folder holds a link to it.
+Postgres refuses to run as root, so root runs the servers as `nobody`. `nobody` cannot enter folders of mode 0700, such
+as root's home or pytest's temporary folder. Then programs and data are put into a folder of root below the system's
+temporary folder, and the data folder contains a link to it.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ SHARED_FOLDER = "recado-root"
 
 
 class EmbeddedError(RuntimeError):
-    """A server is not installed, cannot start, or its folder is in use or unsafe; the text says what to do."""
+    """A server is not installed or cannot start, or its folder is in use or unsafe. The text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The user the servers run as; `switch` says that it is not the user we run as."""
+    """The user that the servers run as. `switch` is true when this process runs as another user."""
 
     uid: int
     gid: int
@@ -34,7 +34,7 @@ class Account:
 
 
 def account() -> Account:
-    """Return `nobody` when we are root, else ourselves."""
+    """Return `nobody` if this process runs as root, else its own user."""
     uid = os.geteuid()
     if uid:
         return Account(uid, os.getegid(), switch=False)
@@ -49,18 +49,18 @@ def account() -> Account:
 
 
 def reachable(folder: Path) -> bool:
-    """Tell whether any user may enter `folder` and all folders above it."""
+    """Return whether any user may enter `folder` and all folders above it."""
     folder = folder.resolve()
     return all(path.stat().st_mode & stat.S_IXOTH for path in (folder, *folder.parents))
 
 
 def own_folder(folder: Path, uid: int, gid: int, mode: int) -> None:
-    """Make `folder` with this owner and mode; raises EmbeddedError if another user could have made it."""
+    """Create `folder` with this owner and mode. Raises EmbeddedError if another user may have created it."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     state = folder.lstat()
     if not stat.S_ISDIR(state.st_mode):
-        raise EmbeddedError(f"{folder} is a link or a file where a folder of our own must be: remove it")
+        raise EmbeddedError(f"{folder} is a link or a file where a folder must be: remove it")
     if state.st_uid not in (uid, os.geteuid()) or state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise EmbeddedError(
             f"{folder} belongs to user {state.st_uid} (expected {uid}) or others may write to it: "
@@ -73,7 +73,7 @@ def own_folder(folder: Path, uid: int, gid: int, mode: int) -> None:
 
 
 def server_folder(data_dir: Path, name: str, *, disposable: bool) -> Path:
-    """Make and return the real folder of server `name`: the subfolder of `data_dir`, or where it links to."""
+    """Create and return the folder of server `name`: a subfolder of `data_dir`, or the target of a link there."""
     data_dir.mkdir(parents=True, exist_ok=True)
     folder = data_dir.resolve() / name
     uid = os.geteuid()
@@ -93,7 +93,7 @@ def _folder_for_nobody(link: Path, *, disposable: bool) -> Path:
             if not disposable:
                 (folder / "origin").unlink(missing_ok=True)
             return folder
-        link.unlink()  # the system has emptied its temp folder
+        link.unlink()  # The system has emptied its temporary folder.
     elif link.exists():
         raise EmbeddedError(f"user `nobody` cannot reach {link}: let others enter (chmod o+x) the folders above it")
     top = _shared_folder()
@@ -102,7 +102,7 @@ def _folder_for_nobody(link: Path, *, disposable: bool) -> Path:
     folder.chmod(0o711)
     try:
         link.symlink_to(folder)
-    except FileExistsError:  # another process was faster
+    except FileExistsError:  # Another process has created it meanwhile.
         folder.rmdir()
         return _folder_for_nobody(link, disposable=disposable)
     if disposable:
@@ -120,7 +120,7 @@ def _shared_folder() -> Path:
 
 
 def _remove_orphans(top: Path) -> None:
-    """Remove the data of tests whose data folder is gone; data that was ever durable carries no `origin` and stays."""
+    """Remove the data of tests whose data folder is gone. Durable data has no file `origin`, and stays."""
     for origin in top.glob("*/origin"):
         with contextlib.suppress(OSError):
             if Path(os.fsdecode(origin.read_bytes())).readlink() == origin.parent:
@@ -134,13 +134,16 @@ def _remove_orphans(top: Path) -> None:
 
 
 def programs(base: Path, parts: tuple[str, ...], account: Account) -> Path:
-    """Return `base`, or a copy of its `parts` that `who` can reach; relative places stay, libraries are found so."""
+    """Return `base`, or a copy of its `parts` that the account can reach.
+
+    The parts keep their relative paths, because programs find their libraries by them.
+    """
     present = [path for part in parts if (path := base / part).exists()]
     if not account.switch or all(reachable(path if path.is_dir() else path.parent) for path in present):
         return base
-    marks = [(str(path), state.st_ino, state.st_mtime_ns) for path in present if (state := path.stat())]
+    versions = [(str(path), state.st_ino, state.st_mtime_ns) for path in present if (state := path.stat())]
     top = _shared_folder()
-    copy = top / f"programs-{hashlib.sha256(repr(marks).encode()).hexdigest()[:16]}"
+    copy = top / f"programs-{hashlib.sha256(repr(versions).encode()).hexdigest()[:16]}"
     if copy.is_dir():
         return copy
     new = Path(tempfile.mkdtemp(prefix="copying-", dir=top))
@@ -151,10 +154,10 @@ def programs(base: Path, parts: tuple[str, ...], account: Account) -> Path:
         else:
             shutil.copy2(path, target)
     for path in (new, *(path for path in new.rglob("*") if path.is_dir())):
-        path.chmod(0o755)  # folders made under a strict umask
+        path.chmod(0o755)  # A strict umask may have closed them.
     try:
         new.rename(copy)
-    except OSError:  # another process was faster
+    except OSError:  # Another process has created it meanwhile.
         shutil.rmtree(new)
         if not copy.is_dir():
             raise
@@ -162,7 +165,7 @@ def programs(base: Path, parts: tuple[str, ...], account: Account) -> Path:
 
 
 def secret(file: Path, account: Account) -> str:
-    """Return the random password kept in `file` (mode 0600, owned by `who`), made on first use; call under the lock."""
+    """Return the random password in `file`, which is created at the first call. Called under the server's lock."""
     if not file.exists():
         new = file.with_name("password.new")
         new.unlink(missing_ok=True)
@@ -183,7 +186,10 @@ def secret(file: Path, account: Account) -> str:
 
 
 def lock(file: Path) -> int | None:
-    """Return a descriptor that holds the lock on `file` until it and all inherited copies are closed, None if taken."""
+    """Lock a file. Return its descriptor, or None if another process has the lock.
+
+    The lock is released when the descriptor and all inherited copies are closed.
+    """
     fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
