@@ -61,8 +61,8 @@ def default_folder() -> Path:
 class DemoTenant:
     """A tenant of the demo.
 
-    `suggestions` are messages that the phone page offers. `tool_server` is the simulated server that its tools call, and
-    `credential` the name of the secret with its token. `folder` is set for a tenant of the user.
+    `suggestions` are messages that the phone page offers. `tool_server` is the simulated server that its tools call,
+    and `credential` the name of the secret with its token. `folder` is set for a tenant of the user.
     """
 
     slug: str

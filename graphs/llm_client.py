@@ -181,7 +181,7 @@ class Models:
         except Exception as error:
             # The providers' clients let their own errors through, those of three HTTP libraries, and whatever they
             # stumble over in an answer that is none: all of it means that there is no answer.
-            raise failure(error) from None
+            raise failure(error, spec.provider) from None
         if answer is None:
             raise problem or AssertionError("there is an answer or a problem")
         return answer

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from app.config import ModelProvider
+from devkit.stack import simulated_access
 from graphs.llm_client import Models
 from tests.graphs.conversation import SCRIPT, Talk, assistant, compiled
 from tests.platform import Servers
@@ -29,7 +29,7 @@ async def model_server(simulators: Servers) -> AsyncIterator[tuple[aiohttp.Clien
 async def start(model_server: tuple[aiohttp.ClientSession, str]) -> AsyncIterator[Start]:
     """Makes a conversation with an assistant: the tests' one, with these changes."""
     http, address = model_server
-    models = Models({"openai": ModelProvider("key", f"{address}/v1")})
+    models = Models(simulated_access(address))
 
     def make(**changes: Any) -> Talk:
         return Talk(compiled(assistant(**changes)), models, http, address)

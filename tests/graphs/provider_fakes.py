@@ -1,7 +1,7 @@
 """What the tests of model calls share: the providers at a simulator, or at a server that answers as a test says."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,16 +11,19 @@ from aiohttp import web
 from langchain_core.messages import SystemMessage
 
 from app.config import ModelProvider
+from devkit.stack import simulated_access
 from graphs.llm_client import Models, Toolbox
+from graphs.providers import PROVIDERS
 from graphs.sections import ModelSpec
 from tests.graphs.conversation import NAME
 from tools.registry import BUILTIN
 
 KEY = "sk-very-secret"
-PROVIDERS = ("openai", "groq", "google")
 SYSTEM = SystemMessage(NAME)
 TOOLS = Toolbox([tool.declaration() for tool in BUILTIN.values()])
 each_provider = pytest.mark.parametrize("provider", PROVIDERS)
+COMPLETIONS = [name for name, provider in PROVIDERS.items() if provider.dialect != "gemini"]
+"""The providers whose API is OpenAI's chat completions."""
 
 Server = tuple[aiohttp.ClientSession, str]
 
@@ -30,8 +33,8 @@ def spec(provider: str, timeout: float = 5.0, model: str = "test-model") -> Mode
 
 
 def access(address: str) -> dict[str, ModelProvider]:
-    """All providers, at one address."""
-    return {name: ModelProvider(KEY, f"{address}/v1" if name == "openai" else address) for name in PROVIDERS}
+    """Return the settings of all providers, at one address."""
+    return simulated_access(address, KEY)
 
 
 class Naps:
@@ -129,6 +132,6 @@ async def at(address: str, **options: Any) -> AsyncIterator[Models]:
 
 
 def provider_of(path: str) -> str:
-    """Whose address it is that was asked."""
-    prefixes: Mapping[str, str] = {"/openai/": "groq", "/v1beta/": "google"}
-    return next((name for prefix, name in prefixes.items() if path.startswith(prefix)), "openai")
+    """Return the provider whose chats are served at the path."""
+    starts = {name: f"{row.simulator_path()}{row.chat_path}".partition("{")[0] for name, row in PROVIDERS.items()}
+    return next(name for name, start in starts.items() if path.startswith(start))

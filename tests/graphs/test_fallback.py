@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from decimal import Decimal
-from itertools import permutations
+from itertools import cycle, permutations
 from typing import Any
 
 import pytest
@@ -13,11 +13,11 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from graphs.circuit_breaker import FAILURES, LocalBreaker
 from graphs.llm_client import PATIENCE, TRIES, ModelFailure, Models, Toolbox, priced
 from graphs.nodes.call_model import with_fresh_ids
+from graphs.providers import PROVIDERS
 from graphs.sections import Price
 from graphs.state import Usage
 from tests.graphs.conversation import NAME, Talk, assistant, compiled, replies
 from tests.graphs.provider_fakes import (
-    PROVIDERS,
     SYSTEM,
     TOOLS,
     Closed,
@@ -190,7 +190,8 @@ async def test_an_agents_own_models_go_before_the_assistants(model: Models, mode
 
 
 async def test_when_all_fail_the_reasons_of_all_are_told(model: Models, model_server: Server, naps: Naps) -> None:
-    await put(model_server, "scripts", script(fails("openai", 401), fails("groq", 503), fails("google", 429)))
+    statuses = dict(zip(PROVIDERS, cycle((401, 503, 429))))
+    await put(model_server, "scripts", script(*(fails(name, status) for name, status in statuses.items())))
     with pytest.raises(ModelFailure) as raised:
         await model.answer([spec(name) for name in PROVIDERS], [SYSTEM, HUMAN], TOOLS)
     reasons = str(raised.value).split("; ")
@@ -198,7 +199,9 @@ async def test_when_all_fail_the_reasons_of_all_are_told(model: Models, model_se
     assert [status for status in (401, 503, 429) if str(status) in str(raised.value)] == [401, 503, 429]
     assert (raised.value.retryable, raised.value.retry_after) == (True, 1.0)
     tries = await providers_asked(model_server)
-    assert {name: tries.count(name) for name in PROVIDERS} == {"openai": 1, "groq": TRIES, "google": TRIES}
+    assert {name: tries.count(name) for name in PROVIDERS} == {
+        name: 1 if status == 401 else TRIES for name, status in statuses.items()
+    }
     assert sum(naps.taken) < 5
 
 
