@@ -7,7 +7,6 @@ import click
 from cli import environment
 from graphs.providers import PROVIDERS
 
-
 HELP = f"""Show the whole system on this machine: no keys, no account, no Docker.
 
 FOLDERS are tenants of your own, such as `recado tenants new` writes. Each gets a number, beside the demo's tenants.

@@ -14,7 +14,7 @@ from app import telemetry
 from devkit import embedded
 from devkit.bytecode import compile_once
 from devkit.stack import Processes
-from tests.platform import Log, Platform, Servers, running_platform
+from tests.platform import Log, Platform, SimulatorUrls, running_platform
 from tests.reusable_database import ReusableDatabase
 
 LOG = Log()
@@ -105,19 +105,19 @@ def redis_url(embedded_servers: embedded.EmbeddedServers) -> str:
 
 
 @pytest.fixture(scope="session")
-def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorUrls]:
     """Twilio and the model server, as separate programs."""
     processes = Processes({}, tmp_path_factory.mktemp("simulators"))
     scripts = [argument for path in sorted(SCRIPTS.glob("*.yaml")) for argument in ("--script", str(path))]
     processes.add("twilio", "devkit.simulators.twilio", "--port", "0", "--callback-delay", "0")
     processes.add("model", "devkit.simulators.llm", "--port", "0", *scripts)
     addresses = processes.start()
-    yield Servers(twilio=addresses["twilio"], model=addresses["model"])
+    yield SimulatorUrls(twilio=addresses["twilio"], model=addresses["model"])
     processes.stop()
 
 
 @pytest.fixture
-async def platform(database_url: str, redis_url: str, simulators: Servers) -> AsyncIterator[Platform]:
+async def platform(database_url: str, redis_url: str, simulators: SimulatorUrls) -> AsyncIterator[Platform]:
     """The API and a worker's engine in this process, on a clock that the test sets, with one tenant and its channel."""
     async with aiohttp.ClientSession() as http:
         for address in (simulators.twilio, simulators.model):

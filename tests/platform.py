@@ -42,7 +42,7 @@ PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
-class Servers:
+class SimulatorUrls:
     """Where the simulators listen."""
 
     twilio: str
@@ -96,7 +96,7 @@ class Platform:
     """One API, one engine, one tenant with one number; more on demand."""
 
     settings: Settings
-    servers: Servers
+    servers: SimulatorUrls
     http: aiohttp.ClientSession
     system: Database
     clock: TestClock
@@ -269,7 +269,7 @@ class Platform:
 
 @asynccontextmanager
 async def running_platform(
-    database_url: str, redis_url: str, servers: Servers, http: aiohttp.ClientSession
+    database_url: str, redis_url: str, servers: SimulatorUrls, http: aiohttp.ClientSession
 ) -> AsyncIterator[Platform]:
     """Brings everything up, with the test tenant published and reachable."""
     listener = listen()

@@ -8,14 +8,14 @@ import pytest
 
 from devkit.stack import simulated_access
 from graphs.llm_client import Models
-from tests.graphs.conversation import SCRIPT, Talk, assistant, compiled
-from tests.platform import Servers
+from tests.graphs.conversation import SCRIPT, GraphConversation, assistant, compiled
+from tests.platform import SimulatorUrls
 
-Start = Callable[..., Talk]
+Start = Callable[..., GraphConversation]
 
 
 @pytest.fixture
-async def model_server(simulators: Servers) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
+async def model_server(simulators: SimulatorUrls) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
     """The model simulator as it starts, with the script of these tests."""
     async with aiohttp.ClientSession() as http:
         async with http.post(f"{simulators.model}/control/reset", json={}) as answer:
@@ -31,8 +31,8 @@ async def start(model_server: tuple[aiohttp.ClientSession, str]) -> AsyncIterato
     http, address = model_server
     models = Models(simulated_access(address))
 
-    def make(**changes: Any) -> Talk:
-        return Talk(compiled(assistant(**changes)), models, http, address)
+    def make(**changes: Any) -> GraphConversation:
+        return GraphConversation(compiled(assistant(**changes)), models, http, address)
 
     yield make
     await models.close()

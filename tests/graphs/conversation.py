@@ -85,7 +85,7 @@ rules:
 """
 
 
-class Diary:
+class InMemoryCalendar:
     """Fulfils the tools' port in memory: two slots, first come, first served."""
 
     def __init__(self) -> None:
@@ -104,11 +104,11 @@ class Diary:
         return next(slot for slot in self.slots if slot.id == slot_id)
 
 
-class Runner:
+class OnceToolRunner:
     """Fulfils the graph's tool port: a write runs once for each call's id."""
 
-    def __init__(self, diary: Diary) -> None:
-        self.diary = diary
+    def __init__(self, calendar: InMemoryCalendar) -> None:
+        self.calendar = calendar
         self.written: dict[str, JSON] = {}
 
     async def read(self, effect: Effect) -> JSON:
@@ -130,10 +130,10 @@ class Runner:
         return await self.write_once(call, effect)
 
     def _context(self) -> ToolContext:
-        return ToolContext(NOW, assistant().timezone, NoWayOut(), LocalPorts(self.diary))
+        return ToolContext(NOW, assistant().timezone, NoNetwork(), LocalPorts(self.calendar))
 
 
-class NoWayOut:
+class NoNetwork:
     """The port of graphs whose tools reach nobody."""
 
     async def request(self, *_: object, **__: object) -> Any:
@@ -152,14 +152,14 @@ def _loaded() -> Assistant:
 
 
 @dataclass
-class Talk:
+class GraphConversation:
     """One thread of one graph."""
 
     graph: Graph
     models: Models
     http: aiohttp.ClientSession
     model: str
-    diary: Diary = field(default_factory=Diary)
+    calendar: InMemoryCalendar = field(default_factory=InMemoryCalendar)
     thread: str = field(default_factory=lambda: str(uuid.uuid4()))
     contact_name: str | None = "Ana"
     now: datetime = NOW
@@ -181,7 +181,7 @@ class Talk:
 
     async def run(self, graph_input: Any) -> dict[str, Any]:
         """Runs the graph to its end or to an interrupt."""
-        runner = Runner(self.diary)
+        runner = OnceToolRunner(self.calendar)
         context = Context(self.now, self.contact_name, self.models, runner, self.tags, first_turn=self.first_turn)
         config: Any = {"configurable": {"thread_id": self.thread}, "recursion_limit": STEPS_PER_LEG}
         state: dict[str, Any] = await self.graph.ainvoke(graph_input, config, context=context, durability="exit")

@@ -37,7 +37,7 @@ def access(address: str) -> dict[str, ModelProvider]:
     return simulated_access(address, KEY)
 
 
-class Naps:
+class RecordedSleeps:
     """Takes the place of waiting: keeps for how long."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Naps:
         self.taken.append(seconds)
 
 
-class Closed:
+class ClosedBreaker:
     """A breaker that never opens, and keeps what it is told."""
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ async def answering(reply: Reply) -> AsyncIterator[str]:
 @asynccontextmanager
 async def at(address: str, **options: Any) -> AsyncIterator[Models]:
     """Models whose providers are all there."""
-    models = Models(access(address), **{"sleep": Naps(), "breaker": Closed(), **options})
+    models = Models(access(address), **{"sleep": RecordedSleeps(), "breaker": ClosedBreaker(), **options})
     try:
         yield models
     finally:

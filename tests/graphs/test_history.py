@@ -25,7 +25,7 @@ from tests.graphs.provider_fakes import (
     put,
     spec,
 )
-from tests.platform import Servers
+from tests.platform import SimulatorUrls
 
 SCRIPT = f"""
 name: histórias
@@ -37,7 +37,7 @@ HUMAN = HumanMessage("oi")
 
 
 @pytest.fixture(scope="module")
-async def clients(simulators: Servers) -> AsyncIterator[Models]:
+async def clients(simulators: SimulatorUrls) -> AsyncIterator[Models]:
     """Clients of all providers, at the simulator: they take long to build."""
     async with at(simulators.model) as models:
         yield models

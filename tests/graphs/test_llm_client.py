@@ -18,7 +18,7 @@ from tests.graphs.provider_fakes import (
     KEY,
     SYSTEM,
     TOOLS,
-    Naps,
+    RecordedSleeps,
     Server,
     answering,
     asked,
@@ -60,13 +60,13 @@ rules:
 
 
 @pytest.fixture
-def naps() -> Naps:
+def naps() -> RecordedSleeps:
     """The waits between the tries."""
-    return Naps()
+    return RecordedSleeps()
 
 
 @pytest.fixture
-async def model(model_server: Server, naps: Naps) -> AsyncIterator[Models]:
+async def model(model_server: Server, naps: RecordedSleeps) -> AsyncIterator[Models]:
     """Clients of all providers, at the simulator."""
     await put(model_server, "reset", {})
     await put(model_server, "scripts", SCRIPT)
@@ -110,7 +110,7 @@ async def test_a_fault_that_passes_is_not_noticed(provider: str, model: Models) 
 
 @each_provider
 async def test_the_wait_that_a_provider_asks_for_is_kept(
-    provider: str, model: Models, model_server: Server, naps: Naps
+    provider: str, model: Models, model_server: Server, naps: RecordedSleeps
 ) -> None:
     await put(model_server, "faults", {"p_429": 1, "count": 1, "retry_after_s": 7})
     answer = await model.answer([spec(provider)], [SYSTEM, HumanMessage("oi")], TOOLS)
@@ -119,7 +119,7 @@ async def test_the_wait_that_a_provider_asks_for_is_kept(
 
 
 @each_provider
-async def test_the_waits_grow_and_end(provider: str, model: Models, model_server: Server, naps: Naps) -> None:
+async def test_the_waits_grow_and_end(provider: str, model: Models, model_server: Server, naps: RecordedSleeps) -> None:
     await failure(model, spec(provider), "fault 500")
     first, second = naps.taken
     assert 0.2 < first < 0.7
@@ -182,7 +182,7 @@ async def test_a_history_of_one_provider_is_taken_by_another(before: str, provid
 
 @each_provider
 async def test_nobody_there_is_a_fault_that_may_pass(provider: str) -> None:
-    models = Models({provider: ModelProvider(KEY, "http://127.0.0.1:1/v1")}, sleep=Naps())
+    models = Models({provider: ModelProvider(KEY, "http://127.0.0.1:1/v1")}, sleep=RecordedSleeps())
     error = await failure(models, spec(provider), "oi")
     await models.close()
     assert error.retryable
@@ -278,7 +278,7 @@ async def odd_server() -> AsyncIterator[Callable[[str, str], Models]]:
 
         def models(provider: str, case: str) -> Models:
             base = f"{address}/{provider}/{case}{PROVIDERS[provider].simulator_path()}"
-            return Models({provider: ModelProvider(KEY, base)}, sleep=Naps())
+            return Models({provider: ModelProvider(KEY, base)}, sleep=RecordedSleeps())
 
         yield models
 

@@ -10,7 +10,7 @@ from app.telemetry import Milestone
 from app.turns.claim import Claim
 from app.turns.tool_runner import JournalingToolRunner, ToolDependencies
 from manifest.folder import load_folder
-from tests.graphs.conversation import NoWayOut
+from tests.graphs.conversation import NoNetwork
 from tests.platform import TENANT, TENANTS
 from tools.ports import ToolCall
 
@@ -32,5 +32,5 @@ class Runners:
         loaded = load_folder(TENANTS / TENANT)
         loaded = load_folder(TENANTS / TENANT)
         claim = replace(self.claim, **changes)
-        ports = ToolDependencies(self.db, self.secrets, NoWayOut(), self.reached.append)
+        ports = ToolDependencies(self.db, self.secrets, NoNetwork(), self.reached.append)
         return JournalingToolRunner(ports, claim, loaded, self.claim.claimed_at)

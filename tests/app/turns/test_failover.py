@@ -15,7 +15,7 @@ from app.supervisor import Child
 from devkit.stack import simulated_access
 from graphs.providers import PROVIDERS
 from tests.app.turns.drivers import drain, replies_to
-from tests.app.turns.shop import LOOPBACK, Shop, open_shop
+from tests.app.turns.remote_shop import LOOPBACK, RemoteShop, open_shop
 from tests.platform import TENANT, Platform
 
 TOOLS = ("reservar", "cobrar", "enviar")
@@ -71,7 +71,7 @@ def provider_of_its_own(folder: Path, hangs_at: int) -> Iterator[tuple[Child, st
 
 
 @pytest.fixture
-async def shop() -> AsyncIterator[Shop]:
+async def shop() -> AsyncIterator[RemoteShop]:
     """Open the shop that the tools call."""
     async with open_shop() as running:
         yield running
@@ -87,7 +87,7 @@ async def asked(address: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(("first", "second"), list(permutations(PROVIDERS, 2)))
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_killed_provider_is_replaced_and_tools_run_once(
-    platform: Platform, shop: Shop, tmp_path: Path, first: str, second: str, step: str
+    platform: Platform, shop: RemoteShop, tmp_path: Path, first: str, second: str, step: str
 ) -> None:
     thinking = list(STEPS).index(step)
     async with platform.http.post(f"{platform.servers.model}/control/scripts", data=script().encode()) as answer:

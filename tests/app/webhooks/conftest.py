@@ -7,12 +7,12 @@ import pytest
 import redis
 
 from devkit import embedded
-from tests.platform import Platform, Servers, running_platform
+from tests.platform import Platform, SimulatorUrls, running_platform
 
 
 @pytest.fixture(scope="module")
 async def lasting_platform(
-    embedded_servers: embedded.EmbeddedServers, template_database: str, simulators: Servers
+    embedded_servers: embedded.EmbeddedServers, template_database: str, simulators: SimulatorUrls
 ) -> AsyncIterator[Platform]:
     """One platform for a module of tests that leave nothing behind, or whose contacts are all their own."""
     name = f"webhooks_{uuid.uuid4().hex}"

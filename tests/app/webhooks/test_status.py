@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from manifest.folder import load_folder
-from tests.app.outbox import builders as rows
+from tests.app.outbox import outbox_rows as rows
 from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TENANTS, Log, Platform
 
 RANK = {"unknown": 0, "sent": 1, "failed": 2, "delivered": 3, "read": 4}

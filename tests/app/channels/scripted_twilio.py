@@ -14,7 +14,7 @@ from aiohttp import web
 
 
 @dataclass(frozen=True)
-class Answer:
+class ScriptedAnswer:
     """An HTTP answer; a status of 0 closes the connection without one, and `hang` waits before that."""
 
     status: int
@@ -23,18 +23,18 @@ class Answer:
     hang: bool = False
 
 
-HANG = Answer(0, hang=True)
-DROP = Answer(0)
+HANG = ScriptedAnswer(0, hang=True)
+DROP = ScriptedAnswer(0)
 
 
-def refused(status: int, code: int, **headers: str) -> Answer:
+def refused(status: int, code: int, **headers: str) -> ScriptedAnswer:
     """Twilio's JSON for an error."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status, {"code": code, "message": "no", "more_info": "", "status": status}, named)
+    return ScriptedAnswer(status, {"code": code, "message": "no", "more_info": "", "status": status}, named)
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReceivedRequest:
     """A request as it arrived."""
 
     method: str
@@ -49,9 +49,9 @@ class ScriptedTwilio:
     """Creates messages with ever new SIDs unless `answers` has something else to say; the list stays as it is set."""
 
     address: str
-    answers: deque[Answer] = field(default_factory=deque)
-    listing: Answer = Answer(200, {"messages": [], "page_size": 200})
-    asked: list[Asked] = field(default_factory=list)
+    answers: deque[ScriptedAnswer] = field(default_factory=deque)
+    listing: ScriptedAnswer = ScriptedAnswer(200, {"messages": [], "page_size": 200})
+    asked: list[ReceivedRequest] = field(default_factory=list)
     listed_together: int = 0
     """So many requests for the list are awaited before any is answered."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -71,7 +71,9 @@ class ScriptedTwilio:
         """Answers with the next line of the script."""
         form = parse_qsl(await request.text(), keep_blank_values=True)
         login = b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode().split(":")
-        self.asked.append(Asked(request.method, request.path, dict(request.query), form, (login[0], login[1])))
+        self.asked.append(
+            ReceivedRequest(request.method, request.path, dict(request.query), form, (login[0], login[1]))
+        )
         if request.method == "POST":
             answer = self.answers.popleft() if self.answers else self._created()
         else:
@@ -90,8 +92,8 @@ class ScriptedTwilio:
             status=answer.status, body=body, headers={"Content-Type": "application/json", **answer.headers}
         )
 
-    def _created(self) -> Answer:
-        return Answer(201, {"sid": f"SM{len(self.asked):032x}", "status": "queued"})
+    def _created(self) -> ScriptedAnswer:
+        return ScriptedAnswer(201, {"sid": f"SM{len(self.asked):032x}", "status": "queued"})
 
 
 @asynccontextmanager

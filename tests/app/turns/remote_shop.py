@@ -95,7 +95,7 @@ rules:
 
 
 @dataclass
-class Shop:
+class RemoteShop:
     """The shop's requests: path, Idempotency-Key, Authorization and body.
 
     `hangs`: paths that it does the work of and never answers. `echo`: what it answers besides.
@@ -130,9 +130,9 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_shop() -> AsyncIterator[Shop]:
+async def open_shop() -> AsyncIterator[RemoteShop]:
     """Run the shop's server in a thread, so that it answers while the test's loop is blocked."""
-    shop, loop = Shop(), asyncio.new_event_loop()
+    shop, loop = RemoteShop(), asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="shop")
     thread.start()
     runner = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_serve(shop), loop))
@@ -143,7 +143,7 @@ async def open_shop() -> AsyncIterator[Shop]:
     loop.close()
 
 
-async def _serve(shop: Shop) -> web.AppRunner:
+async def _serve(shop: RemoteShop) -> web.AppRunner:
     app = web.Application()
     app.router.add_route("*", "/{path}", shop.answer)
     runner = web.AppRunner(app, shutdown_timeout=1)
@@ -153,12 +153,12 @@ async def _serve(shop: Shop) -> web.AppRunner:
     return runner
 
 
-async def _close(shop: Shop, runner: web.AppRunner) -> None:
+async def _close(shop: RemoteShop, runner: web.AppRunner) -> None:
     shop.closing.set()
     await runner.cleanup()
 
 
-async def publish_shop(platform: Platform, shop: Shop, *, while_running: str = "queue") -> None:
+async def publish_shop(platform: Platform, shop: RemoteShop, *, while_running: str = "queue") -> None:
     """Publish the shop as the test tenant, and set its secrets."""
     box = SecretBox(platform.settings.secret_key)
     for name, value in (("LOJA", SECRET), ("FALTA", "x")):

@@ -18,7 +18,7 @@ NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
 
 
 @dataclass
-class Shop:
+class ShopTools:
     """What was ordered; `answers` are given in place of its own, or raised."""
 
     orders: list[Mapping[str, Any]] = field(default_factory=list)

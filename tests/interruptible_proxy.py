@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 
-class Cable:
+class InterruptibleProxy:
     """A TCP connection to a server that can be pulled out and put back."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -34,29 +34,29 @@ class Cable:
             writer.close()
             self._writers.discard(writer)
 
-    def pull(self) -> None:
+    def interrupt(self) -> None:
         """Ends all connections and takes no new ones."""
         self._plugged = False
         for writer in list(self._writers):
             writer.transport.abort()
 
-    def plug(self) -> None:
+    def restore(self) -> None:
         """Takes connections again."""
         self._plugged = True
 
 
 @asynccontextmanager
-async def cable_to(url: str) -> AsyncIterator[tuple[Cable, str]]:
+async def interruptible(url: str) -> AsyncIterator[tuple[InterruptibleProxy, str]]:
     """A cable, and the server's URL at its near end."""
     parts = urlsplit(url)
     assert parts.hostname is not None
     assert parts.port is not None
-    cable = Cable(parts.hostname, parts.port)
-    server = await asyncio.start_server(cable.forward, "127.0.0.1", 0)
+    proxy = InterruptibleProxy(parts.hostname, parts.port)
+    server = await asyncio.start_server(proxy.forward, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:
-        yield cable, parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{port}")).geturl()
+        yield proxy, parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{port}")).geturl()
     finally:
-        cable.pull()
+        proxy.interrupt()
         server.close()
         await server.wait_closed()

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from tests.app.channels.scripted import ScriptedTwilio, scripted_twilio
+from tests.app.channels.scripted_twilio import ScriptedTwilio, scripted_twilio
 from tests.platform import CONTACT, TENANT, Platform
 
 
