@@ -1,4 +1,4 @@
-"""Real servers for all tests: embedded Postgres and Valkey, the Twilio and model simulators, started once a session."""
+"""Start real servers once a session: embedded Postgres and Valkey, and the simulators of Twilio and models."""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
@@ -47,7 +47,7 @@ SLOW = (
     "test_phone_page.py",
     "test_road.py",
 )
-"""The tests that start processes or play whole conversations: `just test-fast` leaves them out."""
+"""The tests that start processes or run whole conversations. `just test-fast` leaves them out."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -60,21 +60,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def log() -> Log:
-    """What this process logs from here on."""
+    """Return the log of this process, emptied."""
     LOG.clear()
     return LOG
 
 
 @pytest.fixture(scope="session")
 def embedded_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.EmbeddedServers]:
-    """Postgres and Valkey, without durability: a test does not survive a power cut."""
+    """Yield Postgres and Valkey, without durability."""
     with embedded.servers(tmp_path_factory.mktemp("servers"), durable=False) as servers:
         yield servers
 
 
 @pytest.fixture(scope="session")
 def template_database(embedded_servers: embedded.EmbeddedServers) -> str:
-    """A database that our migrations made; each test gets a copy."""
+    """Return the name of a migrated database. The tests use copies of it."""
     with psycopg.connect(embedded_servers.database_url, autocommit=True) as connection:
         connection.execute("create database template")
     url = embedded_servers.database_url.replace("/recado", "/template")
@@ -84,7 +84,7 @@ def template_database(embedded_servers: embedded.EmbeddedServers) -> str:
 
 @pytest.fixture(scope="session")
 def reusable_database(embedded_servers: embedded.EmbeddedServers, template_database: str) -> Iterator[ReusableDatabase]:
-    """One database for the tests of this process, which `database_url` empties."""
+    """Yield one database for all tests of this process. `database_url` empties it."""
     with psycopg.connect(embedded_servers.database_url, autocommit=True) as server:
         yield ReusableDatabase(server, embedded_servers.database_url.replace("/recado", "/test"), template_database)
 
@@ -98,7 +98,7 @@ def database_url(reusable_database: ReusableDatabase) -> str:
 
 @pytest.fixture
 def redis_url(embedded_servers: embedded.EmbeddedServers) -> str:
-    """An empty Valkey."""
+    """Return the URL of an empty Valkey."""
     with redis.Redis.from_url(embedded_servers.redis_url) as client:
         client.flushall()
     return embedded_servers.redis_url
@@ -106,7 +106,7 @@ def redis_url(embedded_servers: embedded.EmbeddedServers) -> str:
 
 @pytest.fixture(scope="session")
 def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorUrls]:
-    """Twilio and the model server, as separate programs."""
+    """Run the simulators of Twilio and models, as processes."""
     processes = Processes({}, tmp_path_factory.mktemp("simulators"))
     scripts = [argument for path in sorted(SCRIPTS.glob("*.yaml")) for argument in ("--script", str(path))]
     processes.add("twilio", "devkit.simulators.twilio", "--port", "0", "--callback-delay", "0")
@@ -118,7 +118,7 @@ def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorUr
 
 @pytest.fixture
 async def platform(database_url: str, redis_url: str, simulators: SimulatorUrls) -> AsyncIterator[Platform]:
-    """The API and a worker's engine in this process, on a clock that the test sets, with one tenant and its channel."""
+    """Run the API and a worker's engine in this process, with a clock that the test sets and one tenant."""
     async with aiohttp.ClientSession() as http:
         for address in (simulators.twilio, simulators.model):
             async with http.post(f"{address}/control/reset", json={}) as answer:

@@ -1,4 +1,4 @@
-"""Graphs without a database, on the model simulator."""
+"""Provide the model simulator, and graphs without a database."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -16,7 +16,7 @@ Start = Callable[..., GraphConversation]
 
 @pytest.fixture
 async def model_server(simulators: SimulatorUrls) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
-    """The model simulator as it starts, with the script of these tests."""
+    """Yield an HTTP client and the URL of the model simulator, reset and with the script of these tests."""
     async with aiohttp.ClientSession() as http:
         async with http.post(f"{simulators.model}/control/reset", json={}) as answer:
             assert answer.status == 200
@@ -27,7 +27,7 @@ async def model_server(simulators: SimulatorUrls) -> AsyncIterator[tuple[aiohttp
 
 @pytest.fixture
 async def start(model_server: tuple[aiohttp.ClientSession, str]) -> AsyncIterator[Start]:
-    """Makes a conversation with an assistant: the tests' one, with these changes."""
+    """Return a function that starts a conversation with the tests' assistant. Its arguments replace fields."""
     http, address = model_server
     models = Models(simulated_access(address))
 

@@ -278,12 +278,12 @@ async def test_the_breaker_hears_what_speaks_against_the_provider_only(provider:
         async with at(model_server[1], breaker=breaker) as models:
             with pytest.raises(ModelFailure):
                 await models.answer([spec(provider)], [SYSTEM, HumanMessage(f"fault {fault}")], TOOLS)
-        assert set(breaker.told) == {f"{provider} {'failed' if fault in sick else 'succeeded'}"}, fault
+        assert set(breaker.calls) == {f"{provider} {'failed' if fault in sick else 'succeeded'}"}, fault
     breaker = ClosedBreaker()
     async with at(model_server[1], breaker=breaker) as models:
         with pytest.raises(ModelFailure):
             await models.answer([spec(provider, 0.1)], [SYSTEM, HumanMessage("fault timeout")], TOOLS)
-    assert breaker.told == []
+    assert breaker.calls == []
 
 
 # Prices.

@@ -78,7 +78,7 @@ def listed(sid: str, body: str | None = MESSAGE.body, after: float = 1) -> dict[
 class TestSend:
     async def test_what_is_posted(self, twilio: ScriptedTwilio) -> None:
         assert await sent(twilio, ScriptedAnswer(201, {"sid": "SM1", "status": "queued"})) == Accepted("SM1")
-        (asked,) = twilio.asked
+        (asked,) = twilio.requests
         assert (asked.method, asked.path) == ("POST", f"/2010-04-01/Accounts/{CREDENTIALS.account_sid}/Messages.json")
         assert asked.login == (CREDENTIALS.account_sid, CREDENTIALS.auth_token)
         assert sorted(asked.form) == [
@@ -143,7 +143,7 @@ class TestSend:
         self, twilio: ScriptedTwilio, answer: ScriptedAnswer
     ) -> None:
         assert isinstance(await sent(twilio, answer), Unknown)
-        assert len(twilio.asked) == 1, "posted again before anybody looked"
+        assert len(twilio.requests) == 1, "posted again before anybody looked"
 
     async def test_an_answer_that_does_not_come_is_unknown(self, twilio: ScriptedTwilio) -> None:
         assert isinstance(await sent(twilio, HANG, timeout=0.1), Unknown)
@@ -177,7 +177,7 @@ class TestSend:
         async with scripted_twilio() as elsewhere:
             answer = ScriptedAnswer(307, b"", {"Location": f"{elsewhere.address}/Messages.json"})
             assert isinstance(await sent(twilio, answer), Unknown)
-            assert elsewhere.asked == []
+            assert elsewhere.requests == []
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ async def test_a_probe_says_whether_credentials_are_taken(
 class TestFind:
     async def test_who_is_asked_for(self, twilio: ScriptedTwilio) -> None:
         assert await found(twilio) == []
-        (asked,) = twilio.asked
+        (asked,) = twilio.requests
         assert asked.method == "GET"
         assert asked.query == {"To": MESSAGE.recipient, "From": MESSAGE.sender, "PageSize": "200"}
         assert asked.login == (CREDENTIALS.account_sid, CREDENTIALS.auth_token)

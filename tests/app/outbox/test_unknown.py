@@ -204,7 +204,7 @@ async def test_concurrent_lookups_never_share_a_message(platform: Platform) -> N
         contacts = [CONTACT, "whatsapp:+5511990000002"]
         made = [(await unanswered(platform, twilio, "ok", contact=contact))[0] for contact in contacts]
         sids = [f"SM{uuid.uuid4().hex}" for _ in range(2)]
-        twilio.listing, twilio.listed_together = listing(platform, *((sid, "ok") for sid in sids)), 2
+        twilio.listing, twilio.answer_after_lookups = listing(platform, *((sid, "ok") for sid in sids)), 2
         platform.clock.advance(SETTLED)
         adopted = [(await rows.until(platform, outbox_id, "sent"))["provider_sid"] for outbox_id in made]
         assert sorted(adopted) == sorted(sids)

@@ -1,4 +1,4 @@
-"""A tenant with remote tools: a small shop on a real server, and the assistant that calls it."""
+"""Serve a small shop over HTTP, and publish an assistant whose tools call it."""
 
 import asyncio
 import threading
@@ -98,7 +98,8 @@ rules:
 class RemoteShop:
     """The shop's requests: path, Idempotency-Key, Authorization and body.
 
-    `hangs`: paths that it does the work of and never answers. `echo`: what it answers besides.
+    `hangs` are paths whose requests are recorded and never answered. `fails` is an HTTP status for all answers. `echo`
+    is a text in the answers.
     """
 
     url: str = ""
@@ -110,7 +111,7 @@ class RemoteShop:
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Record the request."""
+        """Record a request, and answer it."""
         body = await request.json() if request.can_read_body else None
         headers = request.headers
         self.requests.append((request.path, headers.get("Idempotency-Key"), headers.get("Authorization"), body))

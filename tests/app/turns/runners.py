@@ -18,7 +18,7 @@ CALL = ToolCall("call-1", "book_slot", {"slot_id": "a", "patient": "Ana"})
 
 
 class Runners:
-    """Makes tool runners for the turns of one conversation."""
+    """A factory of tool runners for the turns of one conversation. It records milestones and free slots."""
 
     def __init__(self, db: Database, claim: Claim, secret_key: str) -> None:
         self.db = db
@@ -29,7 +29,6 @@ class Runners:
 
     def runner(self, **changes: Any) -> JournalingToolRunner:
         """Return the runner of a turn. `changes` replace fields of its claim."""
-        loaded = load_folder(TENANTS / TENANT)
         loaded = load_folder(TENANTS / TENANT)
         claim = replace(self.claim, **changes)
         ports = ToolDependencies(self.db, self.secrets, NoNetwork(), self.reached.append)
