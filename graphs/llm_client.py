@@ -183,7 +183,7 @@ class Models:
         except Exception as error:
             # The providers' clients raise their own errors, those of three HTTP libraries, and errors of parsing. Each
             # means that there is no answer.
-            raise failure(error) from None
+            raise failure(error, spec.provider) from None
         if answer is None:
             raise problem or AssertionError("there is an answer or a problem")
         return answer

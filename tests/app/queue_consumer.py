@@ -1,4 +1,4 @@
-"""A worker that is fed by the queue alone."""
+"""Run a worker that acts on nudges from the queue only."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -12,7 +12,7 @@ import redis
 from app import broker
 from app.broker import Nudge, Nudger
 from tests.app.queue_consumer import fed_by_the_queue
-from tests.app.webhooks.cuttable_proxy import cable_to
+from tests.interruptible_proxy import interruptible
 from tests.platform import ACCOUNT_SID, CONTACT, TOKEN, Log, Platform
 
 TENANT, CONVERSATION = uuid.uuid4(), uuid.uuid4()
@@ -113,12 +113,12 @@ async def test_only_the_first_waiting_message_nudges(platform: Platform) -> None
 
 
 async def test_nudges_go_on_when_redis_comes_back(redis_url: str, log: Log) -> None:
-    async with cable_to(redis_url) as (cable, url):
-        cable.pull()
+    async with interruptible(redis_url) as (proxy, url):
+        proxy.interrupt()
         with nudger(url) as sender:
             sender.send(Nudge(TENANT, CONVERSATION, 0.0))
             await _until(lambda: any(line["event"] == "nudge lost" for line in log.lines))
-            cable.plug()
+            proxy.restore()
             sender.send(Nudge(TENANT, CONVERSATION, 1.0))
             await _until(lambda: str(CONVERSATION) in repr(stored(redis_url)))
     assert str(CONVERSATION) not in log.text

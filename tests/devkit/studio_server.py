@@ -1,4 +1,4 @@
-"""`recado studio` as a process, asked as Studio's page asks it: by HTTP."""
+"""Run `recado studio` as a process, and send it requests by HTTP, as Studio's page does."""
 
 import asyncio
 import os

@@ -20,8 +20,8 @@ from app.outbox.queries import Claimer, OutboxRow, SendOutcome
 from app.outbox.service import Sender
 from app.telemetry import Milestone
 from app.turns.worker_lease import WorkerLease
-from tests.app.channels.scripted import HANG, ScriptedTwilio
-from tests.app.outbox import builders as rows
+from tests.app.channels.scripted_twilio import HANG, ScriptedTwilio
+from tests.app.outbox import outbox_rows as rows
 from tests.app.outbox.twilio_faults import SETTLED, faulty, twilio_has
 from tests.app.turns.faults import CUT_THE_LOCK, run_sql
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, TOKEN, Platform

@@ -1,4 +1,4 @@
-"""Faults: a worker that loses its lease while it runs, and broken connections."""
+"""Faults for tests: a worker that loses its lease while it runs, and broken connections."""
 
 from collections.abc import Callable
 from typing import LiteralString

@@ -1,11 +1,11 @@
-"""What keeps each of the shipped scenarios green: the lines without which it turns red."""
+"""List the guards: for each shipped scenario, the lines of code without which it fails."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A guard taken out of a file."""
+    """A replacement in a file that removes a guard."""
 
     file: str
     old: str

@@ -1,4 +1,4 @@
-"""A Twilio that answers exactly what a test says: for answers that the simulator never gives."""
+"""Serve a Twilio with the answers that a test gives, for answers that the simulator never sends."""
 
 import asyncio
 import json
@@ -14,8 +14,8 @@ from aiohttp import web
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An HTTP answer; a status of 0 closes the connection without one, and `hang` waits before that."""
+class ScriptedAnswer:
+    """An HTTP answer. Status 0 closes the connection without an answer. `hang` waits for the end of the test first."""
 
     status: int
     body: Any = None
@@ -23,19 +23,19 @@ class Answer:
     hang: bool = False
 
 
-HANG = Answer(0, hang=True)
-DROP = Answer(0)
+HANG = ScriptedAnswer(0, hang=True)
+DROP = ScriptedAnswer(0)
 
 
-def refused(status: int, code: int, **headers: str) -> Answer:
-    """Twilio's JSON for an error."""
+def refused(status: int, code: int, **headers: str) -> ScriptedAnswer:
+    """Return Twilio's error with a code. A `_` in the name of a header is a hyphen."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status, {"code": code, "message": "no", "more_info": "", "status": status}, named)
+    return ScriptedAnswer(status, {"code": code, "message": "no", "more_info": "", "status": status}, named)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request as it arrived."""
+class ReceivedRequest:
+    """A request as it was received."""
 
     method: str
     path: str
@@ -46,41 +46,43 @@ class Asked:
 
 @dataclass
 class ScriptedTwilio:
-    """Creates messages with ever new SIDs unless `answers` has something else to say; the list stays as it is set."""
+    """Answers posts from `answers`, or by creating a message. `listing` answers all look-ups."""
 
     address: str
-    answers: deque[Answer] = field(default_factory=deque)
-    listing: Answer = Answer(200, {"messages": [], "page_size": 200})
-    asked: list[Asked] = field(default_factory=list)
-    listed_together: int = 0
-    """So many requests for the list are awaited before any is answered."""
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-    _together: asyncio.Event = field(default_factory=asyncio.Event)
+    answers: deque[ScriptedAnswer] = field(default_factory=deque)
+    listing: ScriptedAnswer = ScriptedAnswer(200, {"messages": [], "page_size": 200})
+    requests: list[ReceivedRequest] = field(default_factory=list)
+    answer_after_lookups: int = 0
+    """The number of look-ups that must have arrived before one is answered."""
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    _lookups_arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def posted(self) -> list[str]:
         """The bodies that were posted."""
-        return [dict(request.form)["Body"] for request in self.asked if request.method == "POST"]
+        return [dict(request.form)["Body"] for request in self.requests if request.method == "POST"]
 
     @property
     def looked_up(self) -> int:
-        """How often the list was asked for."""
-        return sum(request.method == "GET" for request in self.asked)
+        """The number of look-ups."""
+        return sum(request.method == "GET" for request in self.requests)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answers with the next line of the script."""
+        """Record a request, and send the next answer."""
         form = parse_qsl(await request.text(), keep_blank_values=True)
         login = b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode().split(":")
-        self.asked.append(Asked(request.method, request.path, dict(request.query), form, (login[0], login[1])))
+        self.requests.append(
+            ReceivedRequest(request.method, request.path, dict(request.query), form, (login[0], login[1]))
+        )
         if request.method == "POST":
             answer = self.answers.popleft() if self.answers else self._created()
         else:
             answer = self.listing
-            if self.looked_up >= self.listed_together:
-                self._together.set()
-            await self._together.wait()
+            if self.looked_up >= self.answer_after_lookups:
+                self._lookups_arrived.set()
+            await self._lookups_arrived.wait()
         if answer.hang:
-            await self.over.wait()
+            await self.stopped.wait()
         if answer.status == 0:
             assert request.transport is not None
             request.transport.close()
@@ -90,13 +92,13 @@ class ScriptedTwilio:
             status=answer.status, body=body, headers={"Content-Type": "application/json", **answer.headers}
         )
 
-    def _created(self) -> Answer:
-        return Answer(201, {"sid": f"SM{len(self.asked):032x}", "status": "queued"})
+    def _created(self) -> ScriptedAnswer:
+        return ScriptedAnswer(201, {"sid": f"SM{len(self.requests):032x}", "status": "queued"})
 
 
 @asynccontextmanager
 async def scripted_twilio() -> AsyncIterator[ScriptedTwilio]:
-    """Serves one on a free port."""
+    """Serve a scripted Twilio on a free port during the block."""
     app = web.Application()
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     twilio = ScriptedTwilio("")
@@ -108,5 +110,5 @@ async def scripted_twilio() -> AsyncIterator[ScriptedTwilio]:
     try:
         yield twilio
     finally:
-        twilio.over.set()
+        twilio.stopped.set()
         await runner.cleanup()
