@@ -79,6 +79,10 @@ class Engine:
             if unfinished:
                 await asyncio.wait(unfinished, timeout=10)
         await self._sender.close()
+        try:
+            await self._turns.write_usage()
+        except DatabaseUnavailable as error:
+            log.error("usage lost", error=str(error))
 
     def nudge(self, tenant_id: UUID, conversation_id: UUID, due: float = 0.0) -> None:
         """Drain a conversation that may have a row due at `due` (epoch seconds). Early nudges wait until then."""
@@ -168,7 +172,10 @@ class Engine:
                 log.exception("sweep failed")
 
     async def sweep(self) -> None:
-        """Take conversations whose nudge was lost, whose worker died, or whose retry is due, and unsent replies."""
+        """Take conversations whose nudge was lost, whose worker died, or whose retry is due, and unsent replies.
+
+        Write the usage that an outage has left unwritten.
+        """
         owner, room = self._lease.worker_id, self._settings.turns_in_flight - self.in_flight
         if owner is None:
             return
@@ -188,3 +195,4 @@ class Engine:
             for conversation in due:
                 self.nudge(conversation.tenant_id, conversation.conversation_id)
         await self._sender.sweep(self._system, owner, in_hand)
+        await self._turns.write_usage()

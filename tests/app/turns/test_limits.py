@@ -52,10 +52,9 @@ async def test_what_other_workers_have_spent_counts(platform: Platform) -> None:
 async def test_after_so_many_tokens_of_a_month_humans_go_on(platform: Platform) -> None:
     await platform.republish(*limited("{model_tokens_per_month: 1k}"))
     await replies_to(platform, "um")
-    row = await platform.row("select usage from turns")
-    spent = sum(call["input_tokens"] + call["output_tokens"] for call in row["usage"])
-    assert 0 < spent < 1000
-    await platform.rows('update turns set usage = \'[{"input_tokens": 600, "output_tokens": 400}]\'')
+    row = await platform.row("select sum(input_tokens + output_tokens) as tokens from usage_ledger")
+    assert 0 < row["tokens"] < 1000
+    await platform.rows("update usage_ledger set input_tokens = 300, output_tokens = 200")
     platform.clock.advance(2 * REFRESH_INTERVAL)
     assert await replies_to(platform, "dois") == [HANDOFF]
     assert (await pending_interrupt(platform))["payload"]["reason"] == "limit reached: 1000 model tokens a month"
