@@ -2,7 +2,7 @@
 
 from app.turns.limits import REFRESH_INTERVAL
 from manifest.folder import load_folder
-from tests.app.turns.drivers import decide, drain, pending_interrupt, replies_to
+from tests.app.turns.drivers import decide, drain, models_asked, pending_interrupt, replies_to
 from tests.platform import ACCOUNT_SID, TENANT, TENANTS, Platform
 
 NEIGHBOUR, NEIGHBOURS_NUMBER, NEIGHBOURS_CONTACT = "vizinha", "whatsapp:+551140000002", "whatsapp:+5511990000003"
@@ -14,11 +14,6 @@ DAY = 86_400
 def limited(limits: str) -> tuple[str, str]:
     """Return the limits as YAML."""
     return "memory: {window: 12}", f"memory: {{window: 12}}\nlimits: {limits}"
-
-
-async def models_asked(platform: Platform) -> int:
-    """How often."""
-    return len((await platform.control(platform.servers.model, "requests?limit=1000"))["requests"])
 
 
 async def test_a_daily_limit_stops_model_calls_until_the_next_day(platform: Platform) -> None:

@@ -17,18 +17,19 @@ from tests.app.failover import read_only
 from tests.app.turns.drivers import (
     OtherWorker,
     ask,
+    attempts_until_parked,
     decide,
     drain,
+    engine_is_idle,
     from_other_process,
+    models_asked,
     once,
     receive,
     recover,
     replies_to,
 )
-from tests.app.turns.faults import CUT_THE_LOCK, POINTS, cut_off, run_sql
+from tests.app.turns.faults import CUT_THE_LOCK, POINTS, always, cut_off, run_sql
 from tests.app.turns.shop import Shop, open_shop, publish_shop, workers_that_may_call
-from tests.app.turns.test_limits import HANDOFF, limited
-from tests.app.turns.test_parking import always, attempts_until_parked
 from tests.lossy_proxy import lossy
 from tests.platform import Platform
 
@@ -43,17 +44,10 @@ async def shop(platform: Platform) -> AsyncIterator[Shop]:
         yield opened
 
 
-async def models_asked(platform: Platform) -> int:
-    """Return the number of requests that the model server has."""
-    return len((await platform.control(platform.servers.model, "requests?limit=1000"))["requests"])
-
-
 async def ledger(platform: Platform) -> list[tuple[int, int]]:
     """Return (turn, number of the attempt at it) of each row. Every call of the model server must have one row."""
-    engine = platform.engine
-    assert engine is not None
     # An attempt that has lost its conversation ends later than the one that answers.
-    await platform.until(lambda: asyncio.sleep(0, engine.in_flight == 0), "every attempt to end")
+    await platform.until(lambda: engine_is_idle(platform), "every attempt to end")
     rows = await db.retry_while_unavailable(lambda: platform.rows(LEDGER), within=15)
     assert len(rows) == await models_asked(platform)
     epochs: dict[int, list[int]] = {}
@@ -140,14 +134,12 @@ async def test_calls_before_an_approval_are_rows_once(platform: Platform, shop: 
 
 
 async def test_what_an_outage_leaves_is_written_after_it(platform: Platform, shop: Shop) -> None:
-    engine = platform.engine
-    assert engine is not None
     with ExitStack() as outage:
         begins = read_only(platform.settings.database_url)
         platform.at_milestone = once(Milestone.TURN_RUN, lambda: outage.enter_context(begins))
         await platform.say("oi")
         await platform.nudge()
-        await platform.until(lambda: asyncio.sleep(0, engine.in_flight == 0), "the attempt to end")
+        await platform.until(lambda: engine_is_idle(platform), "the attempt to end")
 
     async def is_answered() -> bool:
         platform.clock.advance(1)
@@ -242,21 +234,21 @@ async def test_a_fold_of_the_version_before_is_charged(platform: Platform, shop:
 
 
 async def test_turns_from_before_are_counted_then_copied(platform: Platform) -> None:
-    await platform.republish(*limited("{model_tokens_per_month: 1200}"))
+    await platform.republish("lifecycle:\n", "limits: {model_tokens_per_month: 1200}\nlifecycle:\n")
     assert await replies_to(platform, "oi") == ["eco: oi"]
     with psycopg.connect(platform.settings.database_url, autocommit=True) as connection:
         connection.execute("alter table turns disable trigger turns_copy_usage")
         await insert_as_before(platform, 7)
         connection.execute("alter table turns enable trigger turns_copy_usage")
     platform.clock.advance(2 * REFRESH_INTERVAL)
-    assert await replies_to(platform, "e agora?") == [HANDOFF]
+    assert await replies_to(platform, "e agora?") == ["Vou chamar uma pessoa."]
     async with platform.system.statement() as tx:
         assert (await copy_usage(tx, 10), await copy_usage(tx, 10)) == (1, 0)
     assert await copied(platform, 7) == ROW
     await decide(platform, "return", "pois não")
     await drain(platform)
     platform.clock.advance(2 * REFRESH_INTERVAL)
-    assert await replies_to(platform, "e agora?") == [HANDOFF]
+    assert await replies_to(platform, "e agora?") == ["Vou chamar uma pessoa."]
 
 
 async def test_tenants_cannot_change_the_ledger(platform: Platform) -> None:
