@@ -1,7 +1,8 @@
-"""The scheduler process: turns timers into inbox rows. Several may run; each timer fires once."""
+"""The scheduler process: turns timers into inbox rows, and keeps the tables small. Several may run."""
 
 import asyncio
 import signal
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -11,16 +12,21 @@ from app.clock import Clock, utc_now
 from app.config import Settings
 from app.db import Database, DatabaseUnavailable, Role
 from app.inbox.service import TIMERS_AT_ONCE, fire_timers
+from app.retention.service import keep_up
 
 log = structlog.get_logger()
 
 REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL")
 TICK = 1.0
-"""Seconds between polls."""
+"""Seconds between polls for timers."""
+UPKEEP_EVERY = 60.0
+"""Seconds between two looks for what upkeep has to do."""
+UPKEEP_PAUSE = 0.1
+"""Seconds between two batches of upkeep, in which the statements of turns have Postgres for themselves."""
 
 
 async def run(settings: Settings, *, clock: Clock = utc_now) -> None:
-    """Fire timers until SIGTERM or SIGINT."""
+    """Fire timers and keep the tables small until SIGTERM or SIGINT."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -28,22 +34,32 @@ async def run(settings: Settings, *, clock: Clock = utc_now) -> None:
     async with Database(settings.database_url, role=Role.SYSTEM, size=2) as system:
         nudger.start()
         print("recado scheduler ready", flush=True)
-        while not stop.is_set():
-            if await _fire_timers(system, nudger, clock) < TIMERS_AT_ONCE:
-                await _wait(stop, TICK)
+
+        async def fire() -> bool:
+            return await fire_timers(system, nudger, clock) >= TIMERS_AT_ONCE
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_repeat("timers not fired", fire, stop, TICK, pause=0.0))
+            tasks.create_task(
+                _repeat("upkeep failed", lambda: keep_up(system, clock()), stop, UPKEEP_EVERY, pause=UPKEEP_PAUSE)
+            )
         nudger.close()
 
 
-async def _fire_timers(system: Database, nudger: Nudger, clock: Clock) -> int:
-    """Fire the due timers and return their number, 0 after an error. The next poll finds what was not fired."""
-    try:
-        return await fire_timers(system, nudger, clock)
-    except DatabaseUnavailable as error:
-        log.warning("timers not fired", error=str(error))
-    except Exception:
-        # Polls must go on: a process that ends fires no timer at all.
-        log.exception("timers not fired")
-    return 0
+async def _repeat(
+    failure: str, work: Callable[[], Awaitable[bool]], stop: asyncio.Event, every: float, *, pause: float
+) -> None:
+    """Do the work until `stop`, again after `pause` seconds while it returns True, and otherwise after `every`."""
+    while not stop.is_set():
+        more = False
+        try:
+            more = await work()
+        except DatabaseUnavailable as error:
+            log.warning(failure, error=str(error))
+        except Exception:
+            # Polls must go on: a process that ends fires no timer at all.
+            log.exception(failure)
+        await _wait(stop, pause if more else every)
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

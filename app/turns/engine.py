@@ -94,6 +94,10 @@ class Engine:
             if unfinished:
                 await asyncio.wait(unfinished, timeout=10)
         await self._sender.close()
+        try:
+            await self._turns.write_usage()
+        except DatabaseUnavailable as error:
+            log.error("usage lost", error=str(error))
 
     def nudge(self, tenant_id: UUID, conversation_id: UUID, due: float = 0.0) -> None:
         """Drain a conversation that may have a row due at `due` (epoch seconds). Early nudges wait until then.
@@ -197,7 +201,10 @@ class Engine:
                 log.exception("sweep failed")
 
     async def sweep(self) -> None:
-        """Take conversations whose nudge was lost, whose worker died, or whose retry is due, and unsent replies."""
+        """Take conversations whose nudge was lost, whose worker died, or whose retry is due, and unsent replies.
+
+        Write the usage that an outage has left unwritten.
+        """
         owner = self._lease.worker_id
         if owner is None:
             return
@@ -217,3 +224,4 @@ class Engine:
         for conversation in due:
             self.nudge(conversation.tenant_id, conversation.conversation_id)
         await self._sender.sweep(self._system, owner, in_hand)
+        await self._turns.write_usage()

@@ -50,3 +50,17 @@ def run_sql(platform: Platform, query: LiteralString) -> None:
             await connection.execute(query)
 
     from_other_process(run)
+
+
+class Broken(Exception):
+    """An unexpected error."""
+
+
+def always(milestone: Milestone) -> Callable[[Milestone], None]:
+    """Return a hook that fails at every pass of a milestone."""
+
+    def reached(reached_now: Milestone) -> None:
+        if reached_now is milestone:
+            raise Broken
+
+    return reached
