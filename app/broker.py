@@ -13,6 +13,7 @@ import structlog
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import CurrentMessage, ShutdownNotifications
 
+from app.background import Heartbeats
 from app.errors import ConfigurationError
 
 log = structlog.get_logger()
@@ -71,8 +72,9 @@ class Nudger:
     TOGETHER = 50
     """The maximum number of nudges in one message. One worker gets all of them."""
 
-    def __init__(self, broker: RedisBroker) -> None:
+    def __init__(self, broker: RedisBroker, heartbeats: Heartbeats | None = None) -> None:
         self._broker = broker
+        self._heartbeat = (heartbeats or Heartbeats()).of("nudger")
         self._waiting: queue.Queue[Nudge | None] = queue.Queue(self.CAPACITY)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nudger", daemon=True)
@@ -98,12 +100,24 @@ class Nudger:
         self._thread.join(timeout=2)
 
     def _run(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            try:
-                self._broker.enqueue(message([first, *self._others()]))
-            except (dramatiq.BrokerError, redis.RedisError, OSError) as error:
-                log.warning("nudge lost", error=type(error).__name__, reason="the sweep will find the conversation")
-            self._closing.wait(self.PACE)
+        try:
+            self._heartbeat.rest()
+            while (first := self._waiting.get()) is not None:
+                self._heartbeat.beat()
+                self._enqueue([first, *self._others()])
+                self._closing.wait(self.PACE)
+                self._heartbeat.rest()
+        finally:
+            self._heartbeat.end()
+
+    def _enqueue(self, nudges: Sequence[Nudge]) -> None:
+        try:
+            self._broker.enqueue(message(nudges))
+        except (dramatiq.BrokerError, redis.RedisError, OSError) as error:
+            log.warning("nudge lost", error=type(error).__name__, reason="the sweep will find the conversation")
+        except Exception:
+            # The thread must go on: without it every answer waits for a sweep.
+            log.exception("nudge lost")
 
     def _others(self) -> Iterator[Nudge]:
         for _ in range(self.TOGETHER - 1):

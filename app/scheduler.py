@@ -5,7 +5,8 @@ import signal
 
 import structlog
 
-from app import broker
+from app import broker, health, telemetry
+from app.background import Heartbeats
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
@@ -19,16 +20,22 @@ TICK = 1.0
 """Seconds between polls."""
 
 
-async def run(settings: Settings, *, clock: Clock = utc_now) -> None:
-    """Fire timers until SIGTERM or SIGINT."""
+async def run(settings: Settings, *, clock: Clock = utc_now, health_at: health.Address | None = None) -> None:
+    """Fire timers until SIGTERM or SIGINT. Tell at `health_at` how the process is."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    nudger = Nudger(broker.make_broker(settings.redis_url))
-    async with Database(settings.database_url, role=Role.SYSTEM, size=2) as system:
+    heartbeats = Heartbeats()
+    nudger = Nudger(broker.make_broker(settings.redis_url), heartbeats)
+    heartbeat = heartbeats.of("scheduler")
+    async with (
+        Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
+        health.serve(heartbeats, health_at),
+    ):
         nudger.start()
-        print("recado scheduler ready", flush=True)
+        telemetry.announce("recado scheduler ready")
         while not stop.is_set():
+            heartbeat.beat()
             if await _fire_timers(system, nudger, clock) < TIMERS_AT_ONCE:
                 await _wait(stop, TICK)
         nudger.close()

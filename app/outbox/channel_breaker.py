@@ -77,6 +77,9 @@ class ChannelBreaker:
         except DatabaseUnavailable as error:
             log.warning("channels not checked", error=type(error).__name__)
             return
+        except Exception:
+            log.exception("channels not checked")
+            return
         await asyncio.gather(*(self._check_one(due, now) for due in checks))
 
     async def _check_one(self, due: ChannelCheck, now: datetime) -> None:

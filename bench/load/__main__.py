@@ -19,6 +19,7 @@ from bench.measures.building import building
 from bench.measures.crowd import crowd
 from bench.measures.folding import folding
 from bench.measures.growth import growth
+from bench.measures.idle import idle
 from bench.measures.recovery import recovery
 from bench.measures.replies import idle_latency, thousand, throughput, two_hundred
 from bench.measures.starting import starting
@@ -30,6 +31,7 @@ MEASURES: dict[str, Callable[[Lab], Awaitable[list[Row]]]] = {
     "starting": starting,
     "building": building,
     "webhook": webhook,
+    "idle": idle,
     "idle-latency": idle_latency,
     "throughput": throughput,
     "growth": growth,
