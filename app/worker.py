@@ -37,8 +37,6 @@ log = structlog.get_logger()
 REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
 STATUS_PATH = "/api/v1/twilio/status"
 QUEUE_THREADS = 2
-QUEUE_POLL_MS = 20
-"""Milliseconds between polls of an idle queue. Bounds how long a nudge waits on an idle system."""
 CHECK_INTERVAL = 1.0
 """Seconds between checks of the queue's threads."""
 SHUTDOWN_TIMEOUT = 60.0
@@ -104,35 +102,33 @@ async def run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     preload(tuple(settings.providers))
-    queue = broker.make_broker(settings.redis_url)
     heartbeats = Heartbeats()
+    queue = broker.make_broker(settings.redis_url, heartbeats=heartbeats)
     async with (
         engine(settings, on_milestone=on_milestone, heartbeats=heartbeats) as running,
         health.serve(heartbeats, health_at),
     ):
         actors.declare(queue, running, loop)
-        consumer = dramatiq.Worker(queue, worker_threads=QUEUE_THREADS, worker_timeout=QUEUE_POLL_MS)
+        consumer = dramatiq.Worker(queue, worker_threads=QUEUE_THREADS, worker_timeout=broker.QUEUE_WAIT_MS)
         consumer.start()
         gc_freeze.freeze()
         if announce:
             telemetry.announce("recado worker ready")
         try:
-            await watch_queue(consumer, heartbeats, stop)
+            await watch_queue(consumer, stop)
         finally:
             log.info("worker stopping", in_flight=running.in_flight)
             await asyncio.to_thread(consumer.stop, 5_000)
 
 
-async def watch_queue(consumer: dramatiq.Worker, heartbeats: Heartbeats, stop: asyncio.Event) -> None:
+async def watch_queue(consumer: dramatiq.Worker, stop: asyncio.Event) -> None:
     """Return when `stop` is set. Raises RecadoError when a thread that reads the queue has ended.
 
     The process then ends, and its supervisor starts another.
     """
-    heartbeat = heartbeats.of("queue")
     while not stop.is_set():
         if not all(thread.is_alive() for thread in (*consumer.consumers.values(), *consumer.workers)):
             raise RecadoError("a thread that reads the queue has ended")
-        heartbeat.beat()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CHECK_INTERVAL):
                 await stop.wait()

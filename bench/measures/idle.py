@@ -6,17 +6,16 @@ import time
 from bench.load.context import Lab
 from bench.report import Row, at_most
 
-SECONDS = 20.0
+SECONDS, QUICK_SECONDS = 20, 10
 TARGET = 1.0
 
 
 async def idle(lab: Lab) -> list[Row]:
     """CPU of one worker and of Valkey while nobody writes, in percent of a core."""
     await lab.ready(workers=0)
-    alone = await _shares(lab, lab.scaled(1, 0) * SECONDS or SECONDS / 2)
+    alone = await _shares(lab)
     await lab.ready(workers=1)
-    await asyncio.sleep(2)
-    shares = await _shares(lab, lab.scaled(1, 0) * SECONDS or SECONDS / 2)
+    shares = await _shares(lab)
     together = shares["worker-1"] + shares["valkey"]
     notes = ", ".join(f"{name} {shares[name]:.2f} %" for name in ("worker-1", "valkey", "postgres", "api", "scheduler"))
     return [
@@ -31,8 +30,8 @@ async def idle(lab: Lab) -> list[Row]:
     ]
 
 
-async def _shares(lab: Lab, seconds: float) -> dict[str, float]:
+async def _shares(lab: Lab) -> dict[str, float]:
     before, began = lab.system.cpu(), time.perf_counter()
-    await asyncio.sleep(seconds)
+    await asyncio.sleep(lab.scaled(SECONDS, QUICK_SECONDS))
     after, elapsed = lab.system.cpu(), time.perf_counter() - began
     return {name: (after[name] - before[name]) / elapsed * 100 for name in before if name in after}

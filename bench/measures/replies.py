@@ -36,7 +36,7 @@ async def idle_latency(lab: Lab) -> list[Row]:
         latencies.append(await talk.exchange(turn % 20) * 1000)
     p50, p99 = percentile(latencies, 0.5), percentile(latencies, 0.99)
     return [
-        at_most("webhook → POST at Twilio, idle: p50", 40, p50, "ms", f"{len(latencies)} messages, model at 0 ms"),
+        at_most("webhook → POST at Twilio, idle: p50", 25, p50, "ms", f"{len(latencies)} messages, model at 0 ms"),
         at_most("webhook → POST at Twilio, idle: p99", 120, p99, "ms", f"max {max(latencies):.0f} ms"),
     ]
 

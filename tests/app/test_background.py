@@ -73,8 +73,7 @@ async def test_a_worker_whose_tasks_end_goes_on(platform: Platform, name: str) -
 async def test_an_ended_thread_of_the_queue_ends_the_worker() -> None:
     consumer = dramatiq.Worker(StubBroker(), worker_threads=2, worker_timeout=10)
     consumer.start()
-    heartbeats, stop = Heartbeats(), asyncio.Event()
-    watching = asyncio.create_task(watch_queue(consumer, heartbeats, stop))
+    watching = asyncio.create_task(watch_queue(consumer, asyncio.Event()))
     consumer.workers[1].stop()
     with pytest.raises(RecadoError, match="thread that reads the queue"):
         await watching

@@ -73,7 +73,7 @@ async def api(platform: Platform) -> AsyncIterator[str]:
     port = free_port()
     with process(platform, "api", "--port", str(port)):
         at = f"http://127.0.0.1:{port}"
-        await platform.until(lambda: answers(platform, f"{at}/readyz"), "the API")
+        await started(platform, f"{at}/readyz")
         yield at
 
 
@@ -84,8 +84,14 @@ async def worker(platform: Platform) -> AsyncIterator[str]:
     port = free_port()
     with process(platform, "worker", "--health-port", str(port)):
         at = f"http://127.0.0.1:{port}"
-        await platform.until(lambda: answers(platform, f"{at}/healthz"), "the worker")
+        await started(platform, f"{at}/healthz")
         yield at
+
+
+async def started(platform: Platform, url: str) -> None:
+    async with asyncio.timeout(60):
+        while not await answers(platform, url):
+            await asyncio.sleep(0.05)
 
 
 async def answers(platform: Platform, url: str) -> bool:
@@ -136,4 +142,4 @@ async def test_a_worker_answers_when_there_is_room_again(platform: Platform) -> 
 async def test_the_scheduler_runs_with_a_full_log(platform: Platform) -> None:
     port = free_port()
     with process(platform, "scheduler", "--health-port", str(port)):
-        await platform.until(lambda: answers(platform, f"http://127.0.0.1:{port}/healthz"), "the scheduler")
+        await started(platform, f"http://127.0.0.1:{port}/healthz")
