@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from app import broker
+from app import broker, health, telemetry
+from app.background import Heartbeat, Heartbeats
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
@@ -25,40 +26,48 @@ UPKEEP_PAUSE = 0.1
 """Seconds between two batches of upkeep, in which the statements of turns have Postgres for themselves."""
 
 
-async def run(settings: Settings, *, clock: Clock = utc_now) -> None:
-    """Fire timers and keep the tables small until SIGTERM or SIGINT."""
+async def run(settings: Settings, *, clock: Clock = utc_now, health_at: health.Address | None = None) -> None:
+    """Fire timers and keep the tables small until SIGTERM or SIGINT. Tell at `health_at` how the process is."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    nudger = Nudger(broker.make_broker(settings.redis_url))
-    async with Database(settings.database_url, role=Role.SYSTEM, size=2) as system:
+    heartbeats = Heartbeats()
+    nudger = Nudger(broker.make_broker(settings.redis_url), heartbeats)
+    async with (
+        Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
+        health.serve(heartbeats, health_at),
+    ):
         nudger.start()
-        print("recado scheduler ready", flush=True)
+        telemetry.announce("recado scheduler ready")
 
         async def fire() -> bool:
             return await fire_timers(system, nudger, clock) >= TIMERS_AT_ONCE
 
+        async def upkeep() -> bool:
+            return await keep_up(system, clock())
+
+        # A task that ends all the same ends the process, and its supervisor starts it again.
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_repeat("timers not fired", fire, stop, TICK, pause=0.0))
-            tasks.create_task(
-                _repeat("upkeep failed", lambda: keep_up(system, clock()), stop, UPKEEP_EVERY, pause=UPKEEP_PAUSE)
-            )
+            tasks.create_task(_repeat(heartbeats.of("scheduler"), fire, stop, TICK, pause=0.0))
+            tasks.create_task(_repeat(heartbeats.of("upkeep"), upkeep, stop, UPKEEP_EVERY, pause=UPKEEP_PAUSE))
         nudger.close()
 
 
 async def _repeat(
-    failure: str, work: Callable[[], Awaitable[bool]], stop: asyncio.Event, every: float, *, pause: float
+    heartbeat: Heartbeat, work: Callable[[], Awaitable[bool]], stop: asyncio.Event, every: float, *, pause: float
 ) -> None:
     """Do the work until `stop`, again after `pause` seconds while it returns True, and otherwise after `every`."""
     while not stop.is_set():
         more = False
+        heartbeat.beat()
         try:
             more = await work()
         except DatabaseUnavailable as error:
-            log.warning(failure, error=str(error))
+            log.warning(f"{heartbeat.task} failed", error=str(error))
         except Exception:
             # Polls must go on: a process that ends fires no timer at all.
-            log.exception(failure)
+            log.exception(f"{heartbeat.task} failed")
+        heartbeat.rest()
         await _wait(stop, pause if more else every)
 
 

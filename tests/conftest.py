@@ -37,6 +37,8 @@ SLOW = (
     "app/assistants",
     "app/outbox/test_faults.py",
     "app/test_asgi.py",
+    "app/test_full_disk.py",
+    "app/test_log_output.py",
     "app/turns",
     "app/webhooks/test_outage.py",
     "app/test_supervisor.py",

@@ -17,6 +17,7 @@ from bench.load.bench_context import BenchContext, run_bench_context
 from bench.load.closed_loop import MeasurementFailed
 from bench.measures.debounce import debounce
 from bench.measures.graph_build import graph_build
+from bench.measures.idle_cpu import idle_cpu
 from bench.measures.idle_latency import idle_latency
 from bench.measures.long_conversation import long_conversation
 from bench.measures.many_conversations import many_conversations
@@ -32,6 +33,7 @@ MEASURES: dict[str, Callable[[BenchContext], Awaitable[list[ReportRow]]]] = {
     "startup": startup,
     "graph-build": graph_build,
     "webhook": webhook,
+    "idle-cpu": idle_cpu,
     "idle-latency": idle_latency,
     "throughput": throughput,
     "long-conversation": long_conversation,

@@ -10,6 +10,7 @@ from uuid import UUID
 import aiohttp
 import pytest
 
+from app.background import Heartbeats
 from app.channels.whatsapp.outbound import TwilioGateway
 from app.crypto import SecretBox
 from app.db import Database
@@ -50,7 +51,8 @@ async def left_behind(platform: Platform, *bodies: str, owner: int) -> list[int]
 @pytest.fixture
 async def living(platform: Platform) -> AsyncIterator[list[WorkerLease]]:
     """Three workers that are alive and do nothing."""
-    made = [WorkerLease(platform.settings.database_url, platform.system, platform.clock, 3.0) for _ in range(3)]
+    settings = platform.settings
+    made = [WorkerLease(settings.database_url, platform.system, platform.clock, 3.0, Heartbeats()) for _ in range(3)]
     for lease in made:
         await lease.start()
     yield made
