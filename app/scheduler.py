@@ -5,16 +5,16 @@ import signal
 
 import structlog
 
-from app import broker
+from app import broker, db
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
-from app.db import Database, DatabaseUnavailable, Role
+from app.db import Database, DatabaseUnavailable
 from app.inbox.service import TIMERS_AT_ONCE, fire_timers
 
 log = structlog.get_logger()
 
-REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL")
+REQUIRED_ENV = ("SYSTEM_DATABASE_URL", "REDIS_URL")
 TICK = 1.0
 """Seconds between polls."""
 
@@ -25,7 +25,7 @@ async def run(settings: Settings, *, clock: Clock = utc_now) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     nudger = Nudger(broker.make_broker(settings.redis_url))
-    async with Database(settings.database_url, role=Role.SYSTEM, size=2) as system:
+    async with db.system_database(settings, size=2) as system:
         nudger.start()
         print("recado scheduler ready", flush=True)
         while not stop.is_set():

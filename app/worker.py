@@ -8,14 +8,13 @@ from contextlib import asynccontextmanager
 import dramatiq
 import structlog
 
-from app import broker, gc_freeze
+from app import broker, db, gc_freeze
 from app.assistants.service import Assistants
 from app.channels.whatsapp.outbound import TwilioGateway
 from app.circuit_breaker import RedisBreaker
 from app.clock import Clock, utc_now
 from app.config import Settings
 from app.crypto import SecretBox
-from app.db import Database, Role
 from app.identity.secrets import Secrets
 from app.identity.service import Channels
 from app.outbox.channel_breaker import ChannelBreaker
@@ -31,7 +30,7 @@ from tools.net.guarded_http import GuardedHttpClient
 
 log = structlog.get_logger()
 
-REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
+REQUIRED_ENV = ("DATABASE_URL", "SYSTEM_DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
 STATUS_PATH = "/api/v1/twilio/status"
 QUEUE_THREADS = 2
 QUEUE_POLL_MS = 20
@@ -46,8 +45,8 @@ async def engine(
 ) -> AsyncIterator[Engine]:
     """Run an engine with all its dependencies. At the end of the block its running turns are finished."""
     async with (
-        Database(settings.database_url, size=10) as tenants,
-        Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
+        db.app_database(settings, size=10) as tenants,
+        db.system_database(settings, size=2) as system,
     ):
         gateway = TwilioGateway(
             api_url=settings.twilio_api_url,
@@ -57,7 +56,7 @@ async def engine(
         )
         box = SecretBox(settings.secret_key)
         channels = Channels(system, box)
-        lease = WorkerLease(settings.database_url, system, clock, settings.lock_validity)
+        lease = WorkerLease(settings.session_url, system, clock, settings.lock_validity)
         channel_breaker = ChannelBreaker(system, channels, gateway, clock)
         sender = Sender(tenants, channel_breaker, gateway, lease, clock, settings, on_milestone)
         breaker = RedisBreaker(settings.redis_url)

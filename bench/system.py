@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import migrations
 from app.clock import utc_now
 from app.crypto import new_secret_key
 from app.db import Database, Role
 from bench import usage
+from devkit.database_urls import DatabaseUrls
 from devkit.embedded.process import free_port
 from devkit.stack import Number, Servers, Stack, TenantSetup, run_servers, set_up_tenant, simulated_environment
 from graphs.providers import PROVIDERS
@@ -74,10 +74,10 @@ async def system(folder: Path, plan: Plan) -> AsyncIterator[System]:
     """
     async with AsyncExitStack() as stack:
         environment = {k: v for k, v in os.environ.items() if k not in _hidden()} | dict(plan.settings or {})
-        given = environment.get("DATABASE_URL"), environment.get("REDIS_URL")
-        servers = stack.enter_context(run_servers(folder, database_url=given[0], redis_url=given[1]))
+        given = DatabaseUrls.given(environment)
+        servers = stack.enter_context(run_servers(folder, databases=given, redis_url=environment.get("REDIS_URL")))
         made = System(folder, servers, environment, plan.twilio_url)
-        applied = list(migrations.apply(servers.database_url))
+        applied = list(servers.databases.migrate())
         await _publish(made, plan.tenant_edits or {})
         stack.callback(made.stop)
         made.add_model([SCRIPT], "--no-log")
@@ -100,7 +100,7 @@ async def _publish(made: System, edits: Mapping[str, str]) -> None:
         assert old in files[MAIN], f"the tenant's file does not have {old!r}"
         files[MAIN] = files[MAIN].replace(old, new)
     folding = files | {MAIN: files[MAIN].replace(DEBOUNCE, FOLDING)}
-    async with Database(made.servers.database_url, role=Role.SYSTEM, size=1) as database:
+    async with Database(made.servers.databases.system, role=Role.SYSTEM, size=1) as database:
         for slug, number, content in (("bench", made.number, files), ("fold", made.folding_number, folding)):
             setup = TenantSetup(slug, load(content), number)
             await set_up_tenant(database, made.environment["RECADO_SECRET_KEY"], setup, utc_now)

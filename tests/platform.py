@@ -25,6 +25,7 @@ from app.identity import service as identity
 from app.telemetry import Milestone
 from app.turns.engine import Engine
 from devkit import stack
+from devkit.database_urls import DatabaseUrls
 from devkit.serving import address_of, listen
 from devkit.simulators.twilio.signing import sign
 from devkit.stack import Number, TenantSetup
@@ -96,6 +97,7 @@ class Platform:
     """One API, one engine, one tenant with one number; more on demand."""
 
     settings: Settings
+    urls: DatabaseUrls
     servers: Servers
     http: aiohttp.ClientSession
     system: Database
@@ -273,8 +275,10 @@ async def running_platform(
 ) -> AsyncIterator[Platform]:
     """Brings everything up, with the test tenant published and reachable."""
     listener = listen()
+    urls = DatabaseUrls.of_owner(database_url)
     settings = Settings(
-        database_url=database_url,
+        database_url=urls.app,
+        system_database_url=urls.system,
         redis_url=redis_url,
         public_url=address_of(listener),
         secret_key=new_secret_key(),
@@ -285,8 +289,8 @@ async def running_platform(
     )
     clock = TestClock()
     async with AsyncExitStack() as exits:
-        system = await exits.enter_async_context(Database(database_url, role=Role.SYSTEM, size=2))
-        platform = Platform(settings, servers, http, system, clock)
+        system = await exits.enter_async_context(Database(urls.system, role=Role.SYSTEM, size=2))
+        platform = Platform(settings, urls, servers, http, system, clock)
         await exits.enter_async_context(stack.serve_api(settings, clock, listener))
         loaded = load_folder(TENANTS / TENANT)
         await platform.set_up_tenant(TenantSetup(TENANT, loaded, Number(ACCOUNT_SID, TOKEN, NUMBER)))

@@ -201,7 +201,7 @@ async def chaos(folder: Path, size: Size) -> Outcome:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(lifecycle.until_terminated())
         made = await stack.enter_async_context(system(folder, plan))
-        opened = await stack.enter_async_context(store(made.servers.database_url, made.servers.redis_url))
+        opened = await stack.enter_async_context(store(made.servers.databases, made.servers.redis_url))
         model = await stack.enter_async_context(Control(made.addresses["model"]))
         twilio = await stack.enter_async_context(Control(made.addresses["twilio"]))
         run = Run(made, opened, model, twilio, size)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import click
 import uvloop
 
-from app import asgi, db, telemetry, worker
+from app import asgi, database_check, telemetry, worker
 from app.config import Settings
 from app.errors import RecadoError
 from app.telemetry import Milestone
@@ -61,7 +61,7 @@ def mortal_worker(points: Sequence[str], everywhere: float, seed: str) -> None:
     """A worker process."""
     settings = Settings.from_environment(required=worker.REQUIRED_ENV)
     telemetry.setup(settings.log_format)
-    db.require(settings.database_url)
+    database_check.require(settings, worker.REQUIRED_ENV)
     uvloop.run(worker.run(settings, announce=True, on_milestone=Mortality(_odds(points, everywhere), seed)))
 
 
@@ -75,7 +75,7 @@ def mortal_api(host: str, port: int, points: Sequence[str], everywhere: float, s
     """An API process."""
     settings = Settings.from_environment(required=asgi.REQUIRED_ENV)
     telemetry.setup(settings.log_format)
-    db.require(settings.database_url)
+    database_check.require(settings, asgi.REQUIRED_ENV)
     asgi.serve(settings, host, port, on_milestone=Mortality(_odds(points, everywhere), seed))
 
 

@@ -12,6 +12,7 @@ import redis
 
 from app import db
 from app.db import Database, DatabaseUnavailable, Role
+from devkit.database_urls import DatabaseUrls
 
 DATA: LiteralString = (
     "appointments, checkpoint_blobs, checkpoint_writes, checkpoints, tool_calls, interrupts, turns, "
@@ -39,9 +40,9 @@ UNFINISHED = """
 class Store:
     """Reads all tenants' rows."""
 
-    def __init__(self, database: Database, database_url: str, redis_url: str) -> None:
+    def __init__(self, database: Database, owner_url: str, redis_url: str) -> None:
         self._database = database
-        self._database_url = database_url
+        self._owner_url = owner_url
         self._redis = redis.Redis.from_url(redis_url, socket_timeout=2.0, socket_connect_timeout=1.0)
 
     async def rows(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
@@ -83,12 +84,12 @@ class Store:
         return False
 
     async def _as_owner(self, statement: LiteralString) -> int:
-        async with await db.connect(self._database_url) as connection:
+        async with await db.connect(self._owner_url) as connection:
             return (await connection.execute(statement)).rowcount
 
 
 @asynccontextmanager
-async def store(database_url: str, redis_url: str) -> AsyncIterator[Store]:
+async def store(databases: DatabaseUrls, redis_url: str) -> AsyncIterator[Store]:
     """An open store."""
-    async with Database(database_url, role=Role.SYSTEM, size=2) as database:
-        yield Store(database, database_url, redis_url)
+    async with Database(databases.system, role=Role.SYSTEM, size=2) as database:
+        yield Store(database, databases.owner, redis_url)

@@ -82,7 +82,7 @@ async def lab(folder: Path, *, quick: bool, callbacks: bool) -> AsyncIterator[La
     try:
         async with (
             system(folder, Plan(workers=WORKERS, twilio_url=receiver.url)) as made,
-            store(made.servers.database_url, made.servers.redis_url) as opened,
+            store(made.servers.databases, made.servers.redis_url) as opened,
             Control(made.addresses["model"]) as model,
         ):
             poster = Poster(made.addresses["api"])

@@ -105,7 +105,7 @@ async def model_client_ms(lab: Lab) -> float:
 
 async def stock_ms(lab: Lab) -> list[float]:
     """CPU of a turn by stock parts, early and late in a conversation."""
-    return await _alone(lab, "stock", f"{lab.system.addresses['model']}/v1", lab.system.servers.database_url)
+    return await _alone(lab, "stock", f"{lab.system.addresses['model']}/v1", lab.system.servers.databases.owner)
 
 
 async def _alone(lab: Lab, module: str, *arguments: str) -> list[float]:

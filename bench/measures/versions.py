@@ -74,7 +74,7 @@ async def versions(lab: Lab) -> list[Row]:
 
 @asynccontextmanager
 async def _system(lab: Lab) -> AsyncIterator[Database]:
-    async with Database(lab.system.servers.database_url, role=Role.SYSTEM, size=8) as database:
+    async with Database(lab.system.servers.databases.system, role=Role.SYSTEM, size=8) as database:
         yield database
 
 

@@ -11,10 +11,9 @@ from uuid import uuid4
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
-import migrations
 from app.errors import RecadoError
+from devkit.database_urls import OWNER, DatabaseUrls
 from devkit.stack import run_servers
 
 
@@ -22,50 +21,44 @@ from devkit.stack import run_servers
 class Databases:
     """Makes databases on one server, and knows the Redis that takes nudges which nobody reads."""
 
-    url: str
+    urls: DatabaseUrls
     redis_url: str
     _template: str
     _numbers: Iterator[int]
 
     @contextmanager
-    def fresh(self) -> Iterator[str]:
-        """The URL of a database with our tables and nothing in them, for the length of the block."""
+    def fresh(self) -> Iterator[DatabaseUrls]:
+        """The URLs of a database with our tables and nothing in them, for the length of the block."""
         name = f"{self._template}_{next(self._numbers)}"
-        with _administering(self.url) as server:
+        with _administering(self.urls.owner) as server:
             server.execute(_sql("create database {} template {} strategy file_copy", name, self._template))
             try:
-                yield _named(self.url, name)
+                yield self.urls.named(name)
             finally:
                 server.execute(_sql("drop database {} with (force)", name))
 
 
 @contextmanager
-def databases(given_url: str | None) -> Iterator[Databases]:
-    """On the Postgres of the given URL, or on one that lives as long as the block does. Raises RecadoError."""
+def databases(given: DatabaseUrls | None) -> Iterator[Databases]:
+    """On the Postgres of the given URLs, or on one that lives as long as the block does. Raises RecadoError."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recado-scenarios-")))
-        servers = stack.enter_context(run_servers(folder, database_url=given_url, durable=False))
+        servers = stack.enter_context(run_servers(folder, databases=given, durable=False))
         template = f"recado_scenarios_{uuid4().hex[:12]}"
         try:
-            server = stack.enter_context(_administering(servers.database_url))
+            server = stack.enter_context(_administering(servers.databases.owner))
             server.execute(_sql("create database {}", template))
             stack.callback(server.execute, _sql("drop database {} with (force)", template))
-            list(migrations.apply(_named(servers.database_url, template)))
+            list(servers.databases.named(template).migrate())
         except psycopg.Error as error:
-            raise RecadoError(
-                f"DATABASE_URL: scenarios need a Postgres where they may create databases: {error}"
-            ) from None
-        yield Databases(servers.database_url, servers.redis_url, template, itertools.count(1))
+            raise RecadoError(f"{OWNER}: scenarios need a Postgres where they may create databases: {error}") from None
+        yield Databases(servers.databases, servers.redis_url, template, itertools.count(1))
 
 
 @contextmanager
 def _administering(url: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(url, autocommit=True) as connection:
         yield connection
-
-
-def _named(url: str, database: str) -> str:
-    return make_conninfo(url, dbname=database)
 
 
 def _sql(text: LiteralString, *names: str) -> sql.Composed:

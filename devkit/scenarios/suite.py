@@ -10,9 +10,10 @@ from typing import Any
 import structlog
 
 from app.errors import RecadoError
+from devkit.database_urls import DatabaseUrls
 from devkit.scenarios import loader
 from devkit.scenarios.clock import VirtualLoop
-from devkit.scenarios.database import databases
+from devkit.scenarios.database import databases as servers_for
 from devkit.scenarios.environment import ScenarioServers, staged
 from devkit.scenarios.live_model import LiveModel, known_keys
 from devkit.scenarios.loader import Scenario
@@ -25,7 +26,9 @@ from manifest.folder import load_folder
 from manifest.loader import LoadedAssistant
 
 
-def run(folder: Path, *, only: str | None, live: bool, database_url: str | None, say: Callable[[str], None]) -> bool:
+def run(
+    folder: Path, *, only: str | None, live: bool, databases: DatabaseUrls | None, say: Callable[[str], None]
+) -> bool:
     """Runs a tenant's scenarios and prints what becomes of them; whether all passed.
 
     Raises InvalidFiles before anything runs, and RecadoError when a server is missing.
@@ -36,14 +39,14 @@ def run(folder: Path, *, only: str | None, live: bool, database_url: str | None,
         _require_key(assistant)
     say(f"{len(scenarios)} scenarios of {assistant.assistant.name}, with {'the real' if live else 'a scripted'} model")
     report = Report(say)
-    with databases(database_url) as servers:
+    with servers_for(databases) as servers:
         for scenario in scenarios:
             if live and any(step.provider is not None for step in scenario.document.steps):
                 reason = "it needs a provider that fails when told to"
                 report.add(Outcome(scenario.document.name, str(scenario.path), skipped=reason))
                 continue
-            with servers.fresh() as url:
-                report.add(_run_one(scenario, assistant, ScenarioServers(url, servers.redis_url), live=live))
+            with servers.fresh() as urls:
+                report.add(_run_one(scenario, assistant, ScenarioServers(urls, servers.redis_url), live=live))
     report.close()
     return not report.failed
 

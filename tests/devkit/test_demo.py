@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-KEYS = ("OPENAI_API_KEY", "GROQ_API_KEY", "GOOGLE_API_KEY", "DATABASE_URL", "REDIS_URL")
+KEYS = ("OPENAI_API_KEY", "GROQ_API_KEY", "GOOGLE_API_KEY", "REDIS_URL")
+URLS = ("OWNER_DATABASE_URL", "DATABASE_URL", "SYSTEM_DATABASE_URL")
 
 
 def smoke(data: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    plain = {name: value for name, value in os.environ.items() if name not in KEYS}
+    plain = {name: value for name, value in os.environ.items() if name not in KEYS + URLS}
     command = [sys.executable, "-m", "cli", "demo", "--smoke", "--data", str(data)]
     return subprocess.run(command, cwd=ROOT, env=plain | environment, capture_output=True, text=True, timeout=100)
 

@@ -50,7 +50,7 @@ async def left_behind(platform: Platform, *bodies: str, owner: int) -> list[int]
 @pytest.fixture
 async def living(platform: Platform) -> AsyncIterator[list[WorkerLease]]:
     """Three workers that are alive and do nothing."""
-    made = [WorkerLease(platform.settings.database_url, platform.system, platform.clock, 3.0) for _ in range(3)]
+    made = [WorkerLease(platform.settings.system_database_url, platform.system, platform.clock, 3.0) for _ in range(3)]
     for lease in made:
         await lease.start()
     yield made

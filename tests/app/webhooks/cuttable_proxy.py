@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+from app.config import Settings
+
 
 class Cable:
     """A TCP connection to a server that can be pulled out and put back."""
@@ -60,3 +62,12 @@ async def cable_to(url: str) -> AsyncIterator[tuple[Cable, str]]:
         cable.pull()
         server.close()
         await server.wait_closed()
+
+
+@asynccontextmanager
+async def cable_to_postgres(settings: Settings) -> AsyncIterator[tuple[Cable, dict[str, str]]]:
+    """A cable for all logins, and the settings of a process at its near end."""
+    async with cable_to(settings.database_url) as (cable, url):
+        system = urlsplit(settings.system_database_url)
+        near = f"{system.netloc.rpartition('@')[0]}@{urlsplit(url).netloc.rpartition('@')[2]}"
+        yield cable, {"database_url": url, "system_database_url": system._replace(netloc=near).geturl()}
