@@ -14,13 +14,13 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from app import broker, db, gc_freeze, telemetry
+from app import broker, database_check, db, gc_freeze, telemetry
 from app.background import Heartbeats
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
 from app.crypto import SecretBox
-from app.db import Database, DatabaseUnavailable, Role
+from app.db import DatabaseUnavailable
 from app.errors import WebhookRefused
 from app.health import process_metrics
 from app.identity.service import Channels
@@ -41,7 +41,7 @@ RETRY_AFTER = 5
 READY_WITHIN = 3.0
 """The time limit of a readiness check in seconds."""
 
-REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
+REQUIRED_ENV = ("DATABASE_URL", "SYSTEM_DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
 
 
 def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: MilestoneHook = no_hook) -> Litestar:
@@ -54,8 +54,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: Mile
         heartbeats = Heartbeats()
         nudger = Nudger(broker.make_broker(settings.redis_url), heartbeats)
         async with (
-            Database(settings.database_url) as tenants,
-            Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
+            db.app_database(settings) as tenants,
+            db.system_database(settings, size=2) as system,
         ):
             app.state.system, app.state.heartbeats = system, heartbeats
             channels = Channels(system, box)
@@ -104,7 +104,7 @@ async def ready(state: State) -> Response[dict[str, str]]:
     """Answer whether this process can store messages: Postgres answers, and its schema is one that the code knows."""
     try:
         async with asyncio.timeout(READY_WITHIN):
-            problem = await db.schema_problem(state.system)
+            problem = await database_check.schema_problem(state.system)
     except (DatabaseUnavailable, TimeoutError):
         problem = "Postgres is unavailable"
     if problem is None:

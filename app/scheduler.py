@@ -6,18 +6,18 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from app import broker, health, telemetry
+from app import broker, db, health, telemetry
 from app.background import Heartbeat, Heartbeats
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
-from app.db import Database, DatabaseUnavailable, Role
+from app.db import DatabaseUnavailable
 from app.inbox.service import TIMERS_AT_ONCE, fire_timers
 from app.retention.service import keep_up
 
 log = structlog.get_logger()
 
-REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL")
+REQUIRED_ENV = ("SYSTEM_DATABASE_URL", "REDIS_URL")
 TICK = 1.0
 """Seconds between polls for timers."""
 UPKEEP_EVERY = 60.0
@@ -34,7 +34,7 @@ async def run(settings: Settings, *, clock: Clock = utc_now, health_at: health.A
     heartbeats = Heartbeats()
     nudger = Nudger(broker.make_broker(settings.redis_url), heartbeats)
     async with (
-        Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
+        db.system_database(settings, size=2) as system,
         health.serve(heartbeats, health_at),
     ):
         nudger.start()

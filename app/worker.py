@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import dramatiq
 import structlog
 
-from app import broker, gc_freeze, health, telemetry
+from app import broker, db, gc_freeze, health, telemetry
 from app.assistants.service import Assistants
 from app.background import Heartbeats
 from app.channels.whatsapp.outbound import TwilioGateway
@@ -17,7 +17,6 @@ from app.circuit_breaker import RedisBreaker
 from app.clock import Clock, utc_now
 from app.config import Settings
 from app.crypto import SecretBox
-from app.db import Database, Role
 from app.errors import RecadoError
 from app.identity.secrets import Secrets
 from app.identity.service import Channels
@@ -34,7 +33,7 @@ from tools.net.guarded_http import GuardedHttpClient
 
 log = structlog.get_logger()
 
-REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
+REQUIRED_ENV = ("DATABASE_URL", "SYSTEM_DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
 STATUS_PATH = "/api/v1/twilio/status"
 QUEUE_THREADS = 2
 CHECK_INTERVAL = 1.0
@@ -54,8 +53,8 @@ async def engine(
     """Run an engine with all its dependencies. At the end of the block its running turns are finished."""
     heartbeats = heartbeats or Heartbeats()
     async with (
-        Database(settings.database_url, size=10) as tenants,
-        Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
+        db.app_database(settings, size=10) as tenants,
+        db.system_database(settings, size=2) as system,
     ):
         gateway = TwilioGateway(
             api_url=settings.twilio_api_url,
@@ -65,7 +64,7 @@ async def engine(
         )
         box = SecretBox(settings.secret_key)
         channels = Channels(system, box)
-        lease = WorkerLease(settings.database_url, system, clock, settings.lock_validity, heartbeats)
+        lease = WorkerLease(settings.session_url, system, clock, settings.lock_validity, heartbeats)
         channel_breaker = ChannelBreaker(system, channels, gateway, clock)
         sender = Sender(tenants, channel_breaker, gateway, lease, clock, settings, on_milestone)
         breaker = RedisBreaker(settings.redis_url)

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from app import db, telemetry
+from app import database_check, db, telemetry
 from app.config import Settings
-from app.db import Database, Role
+from app.db import Database
 from app.errors import RecadoError
 from app.health import Address
 
@@ -19,8 +19,10 @@ def settings(*required: str) -> Settings:
 
     Raises ConfigurationError.
     """
-    found = Settings.from_environment(required=("DATABASE_URL", *required))
-    db.require(found.database_url)
+    variables = ("SYSTEM_DATABASE_URL", *required)
+    found = Settings.from_environment(required=variables)
+    # A person may use a login that can do more. A process that strangers reach may not.
+    database_check.require(found, variables, alone=False)
     return found
 
 
@@ -31,13 +33,13 @@ def process_settings(required: tuple[str, ...]) -> Settings:
     """
     found = Settings.from_environment(required=required)
     telemetry.setup(found.log_format)
-    db.require(found.database_url)
+    database_check.require(found, required)
     return found
 
 
 def system_database(settings: Settings) -> Database:
     """Return a database of one connection that sees all tenants, for one command."""
-    return Database(settings.database_url, role=Role.SYSTEM, size=1)
+    return db.system_database(settings)
 
 
 def health_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -20,13 +20,13 @@ from typing import Any
 import click
 import platformdirs
 
-import migrations
 from app.clock import utc_now
 from app.crypto import new_secret_key
 from app.db import Database, Role
 from app.errors import RecadoError
 from devkit import stack
 from devkit.bytecode import compile_once
+from devkit.database_urls import OWNER, DatabaseUrls
 from devkit.simulators import ports
 from devkit.stack import LOOPBACK, Number, Stack, TenantSetup
 from graphs.config import Assistant
@@ -147,7 +147,7 @@ def run(data: Path, tenants: Sequence[DemoTenant], say: Callable[[str], None]) -
         compile_once(say)
         started = time.monotonic()
         system = exit_stack.enter_context(_start_servers(data, say))
-        for migration in migrations.apply(system.servers.database_url):
+        for migration in system.servers.databases.migrate():
             say(f"applied {migration.name}")
         provider = next((name for name, row in PROVIDERS.items() if os.environ.get(row.key_variable)), None)
         if provider is None:
@@ -170,9 +170,9 @@ def run(data: Path, tenants: Sequence[DemoTenant], say: Callable[[str], None]) -
 
 @contextmanager
 def _start_servers(data: Path, say: Callable[[str], None]) -> Iterator[Stack]:
-    given = os.environ.get("DATABASE_URL"), os.environ.get("REDIS_URL")
-    say("using DATABASE_URL and REDIS_URL" if all(given) else f"starting Postgres and Valkey in {data}")
-    with stack.run_servers(data, database_url=given[0] or None, redis_url=given[1] or None) as servers:
+    given = DatabaseUrls.given(os.environ), os.environ.get("REDIS_URL")
+    say(f"using {OWNER} and REDIS_URL" if all(given) else f"starting Postgres and Valkey in {data}")
+    with stack.run_servers(data, databases=given[0], redis_url=given[1] or None) as servers:
         environment = {
             **os.environ,
             "RECADO_SECRET_KEY": _kept(data / "secret-key", new_secret_key),
@@ -214,7 +214,7 @@ def _setup(tenant: DemoTenant, system: Stack, tokens: Mapping[str, str]) -> Tena
 
 
 async def _publish(system: Stack, setups: Sequence[TenantSetup]) -> None:
-    async with Database(system.servers.database_url, role=Role.SYSTEM, size=1) as database:
+    async with Database(system.servers.databases.system, role=Role.SYSTEM, size=1) as database:
         for setup in setups:
             await stack.set_up_tenant(database, system.environment["RECADO_SECRET_KEY"], setup, utc_now)
 
@@ -279,6 +279,7 @@ def stay(demo: RunningDemo) -> None:
 
   Operators: `recado interrupts list`, with
     export DATABASE_URL={_shown("DATABASE_URL", system.environment)}
+    export SYSTEM_DATABASE_URL={_shown("SYSTEM_DATABASE_URL", system.environment)}
     export REDIS_URL={_shown("REDIS_URL", system.environment)}
 
 Ctrl-C ends it.""")

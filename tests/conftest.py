@@ -9,10 +9,10 @@ import psycopg
 import pytest
 import redis
 
-import migrations
 from app import telemetry
 from devkit import embedded
 from devkit.bytecode import compile_once
+from devkit.database_urls import DatabaseUrls
 from devkit.stack import Processes
 from tests.platform import Log, Platform, SimulatorUrls, running_platform
 from tests.reusable_database import ReusableDatabase
@@ -80,7 +80,7 @@ def template_database(embedded_servers: embedded.EmbeddedServers) -> str:
     with psycopg.connect(embedded_servers.database_url, autocommit=True) as connection:
         connection.execute("create database template")
     url = embedded_servers.database_url.replace("/recado", "/template")
-    assert [migration.name for migration in migrations.apply(url)]
+    assert list(DatabaseUrls.of_owner(url).migrate())
     return "template"
 
 
@@ -93,9 +93,15 @@ def reusable_database(embedded_servers: embedded.EmbeddedServers, template_datab
 
 @pytest.fixture
 def database_url(reusable_database: ReusableDatabase) -> str:
-    """Return the URL of a database with our tables and without rows."""
+    """Return the URL of a database with our tables and without rows, as superuser."""
     reusable_database.reset()
     return reusable_database.url
+
+
+@pytest.fixture
+def urls(database_url: str) -> DatabaseUrls:
+    """Return the URLs of the same database, as each login."""
+    return DatabaseUrls.of_owner(database_url)
 
 
 @pytest.fixture

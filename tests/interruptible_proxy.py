@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+from app.config import Settings
+
 
 class InterruptibleProxy:
     """A TCP proxy whose connections a test can interrupt and restore."""
@@ -60,3 +62,12 @@ async def interruptible(url: str) -> AsyncIterator[tuple[InterruptibleProxy, str
         proxy.interrupt()
         server.close()
         await server.wait_closed()
+
+
+@asynccontextmanager
+async def interruptible_postgres(settings: Settings) -> AsyncIterator[tuple[InterruptibleProxy, dict[str, str]]]:
+    """Run a proxy in front of Postgres. Yield it, and the settings of a process that connects through it."""
+    async with interruptible(settings.database_url) as (proxy, url):
+        system = urlsplit(settings.system_database_url)
+        near = f"{system.netloc.rpartition('@')[0]}@{urlsplit(url).netloc.rpartition('@')[2]}"
+        yield proxy, {"database_url": url, "system_database_url": system._replace(netloc=near).geturl()}

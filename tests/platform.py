@@ -26,6 +26,7 @@ from app.identity import service as identity
 from app.telemetry import Milestone
 from app.turns.engine import Engine
 from devkit import stack
+from devkit.database_urls import DatabaseUrls
 from devkit.serving import address_of, listen
 from devkit.simulators.twilio.signing import sign
 from devkit.stack import Number, TenantSetup
@@ -97,6 +98,7 @@ class Platform:
     """The running system: an API, a worker's engine, and one tenant with one number. Methods add more of them."""
 
     settings: Settings
+    urls: DatabaseUrls
     servers: SimulatorUrls
     http: aiohttp.ClientSession
     system: Database
@@ -281,8 +283,10 @@ async def running_platform(
 ) -> AsyncIterator[Platform]:
     """Run the platform during the block, with the test tenant published under its number."""
     listener = listen()
+    urls = DatabaseUrls.of_owner(database_url)
     settings = Settings(
-        database_url=database_url,
+        database_url=urls.app,
+        system_database_url=urls.system,
         redis_url=redis_url,
         public_url=address_of(listener),
         secret_key=new_secret_key(),
@@ -293,8 +297,8 @@ async def running_platform(
     )
     clock = TestClock()
     async with AsyncExitStack() as exits:
-        system = await exits.enter_async_context(Database(database_url, role=Role.SYSTEM, size=2))
-        platform = Platform(settings, servers, http, system, clock)
+        system = await exits.enter_async_context(Database(urls.system, role=Role.SYSTEM, size=2))
+        platform = Platform(settings, urls, servers, http, system, clock)
         await exits.enter_async_context(stack.serve_api(settings, clock, listener))
         await platform.set_up_tenant(TenantSetup(TENANT, tenant_manifest(), Number(ACCOUNT_SID, TOKEN, NUMBER)))
         platform.engine = await exits.enter_async_context(platform.worker())

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import structlog
@@ -109,6 +109,7 @@ class WorkerLease:
         asked = time.monotonic()
         try:
             await connection.execute("select pg_advisory_lock(%s, %s)", (LOCK_CLASS, worker_id))
+            await _warn_of_pooler(connection)
         except BaseException:
             await connection.close()
             raise
@@ -123,12 +124,12 @@ class WorkerLease:
     async def _check(self) -> None:
         """Ask Postgres on the connection that holds the lock. An answer proves that the lock was held when we asked."""
         async with self._checking:
-            if self._connection is None:
+            if self._connection is None or self.worker_id is None:
                 return
             asked = time.monotonic()
             try:
                 async with asyncio.timeout(CHECK_TIMEOUT):
-                    await _require_writable(self._connection)
+                    await _require_lock(self._connection, self.worker_id)
             except POSTGRES_ERRORS as error:
                 log.warning("worker lease lost", error=type(error).__name__)
                 self.worker_id = None
@@ -144,8 +145,34 @@ class WorkerLease:
                 await connection.close()
 
 
-async def _require_writable(connection: AsyncConnection[Any]) -> None:
-    """Raise ReadOnlySqlTransaction after a failover: the lock on the former primary is not seen on the new one."""
-    cursor = await connection.execute("show transaction_read_only")
-    if await cursor.fetchone() == ("on",):
+class LockNotHeld(psycopg.OperationalError):
+    """The connection's session does not hold the lock: a pooler in transaction mode has changed the session."""
+
+
+HOLDS: LiteralString = """
+select current_setting('transaction_read_only') = 'on', exists (
+    select from pg_locks
+    where locktype = 'advisory' and classid = %s and objid = %s and objsubid = 2 and granted and pid = pg_backend_pid()
+)
+"""
+
+
+async def _require_lock(connection: AsyncConnection[Any], worker_id: int) -> None:
+    """Raise LockNotHeld, or ReadOnlySqlTransaction after a failover: the new primary has not seen the lock."""
+    read_only, held = await _only(connection, HOLDS, (LOCK_CLASS, worker_id))
+    if read_only:
         raise psycopg.errors.ReadOnlySqlTransaction
+    if not held:
+        raise LockNotHeld
+
+
+async def _warn_of_pooler(connection: AsyncConnection[Any]) -> None:
+    """Log a connection through a pooler, which may give the lock's session to others and outlive this worker."""
+    if await _only(connection, "select pg_backend_pid()", ()) != (connection.info.backend_pid,):
+        log.warning("the worker's lock goes through a pooler: set DIRECT_DATABASE_URL if it pools transactions")
+
+
+async def _only(connection: AsyncConnection[Any], query: LiteralString, params: tuple[Any, ...]) -> tuple[Any, ...]:
+    row: tuple[Any, ...] | None = await (await connection.execute(query, params)).fetchone()
+    assert row is not None
+    return row

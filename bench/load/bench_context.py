@@ -92,7 +92,7 @@ async def run_bench_context(folder: Path, *, quick: bool, callbacks: bool) -> As
     try:
         async with (
             run_stack(folder, StackOptions(workers=WORKERS, twilio_url=twilio.url)) as stack,
-            open_storage(stack.servers.database_url, stack.servers.redis_url) as storage,
+            open_storage(stack.servers.databases, stack.servers.redis_url) as storage,
             SimulatorControl(stack.addresses["model"]) as model,
         ):
             client = WebhookClient(stack.addresses["api"])

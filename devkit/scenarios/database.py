@@ -11,10 +11,9 @@ from uuid import uuid4
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
-import migrations
 from app.errors import RecadoError
+from devkit.database_urls import OWNER, DatabaseUrls
 from devkit.stack import run_servers
 
 
@@ -22,40 +21,38 @@ from devkit.stack import run_servers
 class ScenarioDatabases:
     """A Postgres server with a migrated template database, and the Redis that nudges are sent to."""
 
-    url: str
+    urls: DatabaseUrls
     redis_url: str
     _template: str
     _numbers: Iterator[int]
 
     @contextmanager
-    def create(self) -> Iterator[str]:
-        """Create a database with empty tables for the length of the block. Yield its URL."""
+    def create(self) -> Iterator[DatabaseUrls]:
+        """Create a database with empty tables for the length of the block. Yield its URLs."""
         name = f"{self._template}_{next(self._numbers)}"
-        with _connect(self.url) as server:
+        with _connect(self.urls.owner) as server:
             server.execute(_sql("create database {} template {} strategy file_copy", name, self._template))
             try:
-                yield make_conninfo(self.url, dbname=name)
+                yield self.urls.named(name)
             finally:
                 server.execute(_sql("drop database {} with (force)", name))
 
 
 @contextmanager
-def scenario_databases(database_url: str | None) -> Iterator[ScenarioDatabases]:
-    """Prepare the server at the URL, or an embedded one that runs during the block. Raises RecadoError."""
+def scenario_databases(given: DatabaseUrls | None) -> Iterator[ScenarioDatabases]:
+    """Prepare the server at the URLs, or an embedded one that runs during the block. Raises RecadoError."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recado-scenarios-")))
-        servers = stack.enter_context(run_servers(folder, database_url=database_url, durable=False))
+        servers = stack.enter_context(run_servers(folder, databases=given, durable=False))
         template = f"recado_scenarios_{uuid4().hex[:12]}"
         try:
-            server = stack.enter_context(_connect(servers.database_url))
+            server = stack.enter_context(_connect(servers.databases.owner))
             server.execute(_sql("create database {}", template))
             stack.callback(server.execute, _sql("drop database {} with (force)", template))
-            list(migrations.apply(make_conninfo(servers.database_url, dbname=template)))
+            list(servers.databases.named(template).migrate())
         except psycopg.Error as error:
-            raise RecadoError(
-                f"DATABASE_URL: scenarios need a Postgres where they may create databases: {error}"
-            ) from None
-        yield ScenarioDatabases(servers.database_url, servers.redis_url, template, itertools.count(1))
+            raise RecadoError(f"{OWNER}: scenarios need a Postgres where they may create databases: {error}") from None
+        yield ScenarioDatabases(servers.databases, servers.redis_url, template, itertools.count(1))
 
 
 @contextmanager

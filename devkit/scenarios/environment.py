@@ -22,6 +22,7 @@ from app.inbox import service as inbox
 from app.inbox.decisions import OperatorDecision
 from app.inbox.service import Inbox
 from devkit import stack
+from devkit.database_urls import DatabaseUrls
 from devkit.scenarios.clock import VirtualLoop
 from devkit.scenarios.database_probe import DatabaseProbe
 from devkit.scenarios.model import ScenarioModel
@@ -43,7 +44,7 @@ ACCOUNT_SID = "AC" + "0" * 32
 class ScenarioServers:
     """The database of one scenario, and the Redis that its nudges are sent to."""
 
-    database_url: str
+    databases: DatabaseUrls
     redis_url: str
 
 
@@ -135,13 +136,14 @@ async def run_environment(
     number = Number(ACCOUNT_SID, secrets.token_hex(16), NUMBER)
     twilio = SimulatedTwilio(number, contact.address, contact.name, loop.clock, transcript)
     async with AsyncExitStack() as exit_stack:
-        system = await exit_stack.enter_async_context(Database(servers.database_url, role=Role.SYSTEM, size=1))
+        system = await exit_stack.enter_async_context(Database(servers.databases.system, role=Role.SYSTEM, size=1))
         exit_stack.push_async_callback(twilio.stop)
         await twilio.start(address_of(listener) + WEBHOOK_PATH)
         exit_stack.push_async_callback(model.stop)
         await model.start()
         settings = Settings(
-            database_url=servers.database_url,
+            database_url=servers.databases.app,
+            system_database_url=servers.databases.system,
             redis_url=servers.redis_url,
             public_url=address_of(listener),
             secret_key=new_secret_key(),

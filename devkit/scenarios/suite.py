@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from app.errors import RecadoError
+from devkit.database_urls import DatabaseUrls
 from devkit.scenarios import loader
 from devkit.scenarios.clock import VirtualLoop
 from devkit.scenarios.database import scenario_databases
@@ -25,7 +26,9 @@ from manifest.folder import load_folder
 from manifest.loader import LoadedAssistant
 
 
-def run(folder: Path, *, only: str | None, live: bool, database_url: str | None, say: Callable[[str], None]) -> bool:
+def run(
+    folder: Path, *, only: str | None, live: bool, databases: DatabaseUrls | None, say: Callable[[str], None]
+) -> bool:
     """Run a tenant's scenarios, print their results, and return whether all passed.
 
     Raises InvalidFiles before anything runs, and RecadoError when a server or a key is missing.
@@ -36,15 +39,16 @@ def run(folder: Path, *, only: str | None, live: bool, database_url: str | None,
         _require_key(assistant)
     say(f"{len(scenarios)} scenarios of {assistant.assistant.name}, with {'the real' if live else 'a scripted'} model")
     report = SuiteReport(say)
-    with scenario_databases(database_url) as databases:
+    with scenario_databases(databases) as servers:
         for scenario in scenarios:
             if live and any(step.provider is not None for step in scenario.document.steps):
                 reason = "it injects faults of a provider, which needs the scripted model"
                 report.add(ScenarioResult(scenario.document.name, str(scenario.path), skipped=reason))
                 continue
-            with databases.create() as url:
-                servers = ScenarioServers(url, databases.redis_url)
-                report.add(_run_in_virtual_loop(scenario, assistant, servers, live=live))
+            with servers.create() as urls:
+                report.add(
+                    _run_in_virtual_loop(scenario, assistant, ScenarioServers(urls, servers.redis_url), live=live)
+                )
     report.print_summary()
     return not report.failed
 

@@ -47,8 +47,8 @@ class KillableWorker:
         twilio_port = await self._proxy.forward_to((twilio.hostname or "", twilio.port or 0))
         settings = replace(
             self._settings,
-            # The host's name stays, because certificates are checked against it.
-            database_url=make_conninfo(self._settings.database_url, hostaddr="127.0.0.1", port=database_port),
+            database_url=_through(self._settings.database_url, database_port),
+            system_database_url=_through(self._settings.system_database_url, database_port),
             twilio_api_url=f"http://127.0.0.1:{twilio_port}",
             providers=access(await self._proxy.forward_to(("127.0.0.1", model_port))),
         )
@@ -107,6 +107,11 @@ def _pass_failure(task: "asyncio.Task[None]", started: "asyncio.Future[Engine]")
     if not started.done():
         error = None if task.cancelled() else task.exception()
         started.set_exception(error or RuntimeError("the worker did not start"))
+
+
+def _through(url: str, port: int) -> str:
+    # The name of the host stays, for certificates are checked against it.
+    return make_conninfo(url, hostaddr="127.0.0.1", port=port)
 
 
 def _database(connection: Mapping[str, object]) -> Target:

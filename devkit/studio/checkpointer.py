@@ -13,8 +13,9 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from app import database_check, db
 from app.config import Settings
-from app.db import CONNECTION, SET_TENANT, Database, Role
+from app.db import CONNECTION, Database, Role, set_local
 from app.identity.queries import TenantRow
 from app.turns.saver import SERDE
 from devkit.studio import queries
@@ -29,10 +30,10 @@ GRAPHS_TENANT = "__tenant"
 @asynccontextmanager
 async def checkpointer() -> AsyncIterator["TenantsSaver"]:
     """Yield the checkpointer. langgraph.json names this function, and the server enters it once."""
-    settings = Settings.from_environment(required=("DATABASE_URL",))
-    kwargs = {**CONNECTION, "row_factory": dict_row, "options": f"-c role={Role.APP}"}
+    settings = Settings.from_environment(required=tuple(database_check.ROLES))
+    kwargs = {**CONNECTION, "row_factory": dict_row, "prepare_threshold": 0 if settings.prepares else None}
     async with (
-        Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
+        db.system_database(settings, size=2) as system,
         AsyncConnectionPool[Connection](settings.database_url, max_size=4, kwargs=kwargs) as pool,
     ):
         yield TenantsSaver(pool, system)
@@ -143,7 +144,7 @@ class TenantsSaver(BasePostgresSaver):
     @asynccontextmanager
     async def _as(self, tenant_id: UUID) -> AsyncIterator[Connection]:
         async with self._pool.connection() as connection, connection.transaction():
-            await connection.execute(SET_TENANT, (str(tenant_id),))
+            await set_local(connection, Role.APP, tenant_id)
             yield connection
 
 

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
 
+from app import database_check, db
 from app.assistants import service as assistants
 from app.clock import utc_now
 from app.config import Settings
-from app.db import Database, Role
+from app.db import Database
 from app.errors import RecadoError
 from app.identity import service as identity
 from app.identity.queries import TenantRow
@@ -34,8 +35,8 @@ async def graph(slug: str, config: RunnableConfig) -> AsyncIterator[Graph]:
 
     Raises ValueError for a run on a conversation, before a model is asked.
     """
-    settings = Settings.from_environment(required=("DATABASE_URL",))
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    settings = Settings.from_environment(required=tuple(database_check.ROLES))
+    async with db.system_database(settings) as system:
         if config["configurable"].get(IS_RUN):
             await _require_fork(system, config["configurable"].get("thread_id"))
         tenant, loaded = await _published(system, slug)

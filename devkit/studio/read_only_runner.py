@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from uuid import UUID
 
+from app import db
 from app.appointments.service import Booker, TenantAppointments
 from app.clock import utc_now
 from app.config import Settings
@@ -28,7 +29,7 @@ class ReadOnlyRunner:
 
     async def read(self, call: ToolCall, effect: Effect) -> JSON:
         """Run a tool that changes nothing."""
-        async with self._database() as db, db.statement(self._booker.tenant_id) as tx:
+        async with self._database() as tenants, tenants.statement(self._booker.tenant_id) as tx:
             now, assistant = utc_now(), self._assistant
             appointments = TenantAppointments(tx, self._booker, assistant.calendars, assistant.timezone, now)
             knowledge = VersionKnowledge(tx, self._booker.tenant_id, self._loaded)
@@ -43,9 +44,9 @@ class ReadOnlyRunner:
         """Run a tool that reads from another system. It gets the tenant's secrets if RECADO_SECRET_KEY is set."""
         secrets: Mapping[str, str] = {}
         if call.secrets and self._settings.secret_key:
-            async with self._database() as db:
+            async with self._database() as tenants:
                 box = SecretBox(self._settings.secret_key)
-                secrets = await Secrets(db, box).of(self._booker.tenant_id, call.secrets)
+                secrets = await Secrets(tenants, box).of(self._booker.tenant_id, call.secrets)
         if missing := sorted(call.secrets - secrets.keys()):
             raise ToolFailed("a secret is not set", model_message=f"not set here: {', '.join(missing)}")
         context = ToolContext(
@@ -61,4 +62,4 @@ class ReadOnlyRunner:
         return await self.write_once(call, effect)
 
     def _database(self) -> Database:
-        return Database(self._settings.database_url, size=1)
+        return db.app_database(self._settings, size=1)

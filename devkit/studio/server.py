@@ -17,8 +17,9 @@ from uuid import UUID
 import httpx
 import platformdirs
 
+from app import db
 from app.config import Settings
-from app.db import Database, DatabaseUnavailable, Role
+from app.db import Database, DatabaseUnavailable
 from app.errors import RecadoError
 from app.supervisor import Child
 from devkit.studio import threads
@@ -108,7 +109,7 @@ async def _latest(settings: Settings) -> list[ListedConversation]:
 
 
 def _system(settings: Settings) -> Database:
-    return Database(settings.database_url, role=Role.SYSTEM, size=1)
+    return db.system_database(settings)
 
 
 def _wait_until_ready(server: Child, port: int) -> None:

@@ -71,7 +71,7 @@ async def studio(platform: Platform, data: Path) -> AsyncIterator[Studio]:
     """Run `recado studio` on the platform's database and its model."""
     port = free_port()
     environment = {
-        "DATABASE_URL": platform.settings.database_url,
+        **platform.urls.processes,
         "OPENAI_API_KEY": "key",
         "OPENAI_BASE_URL": f"{platform.servers.model}/v1",
     }

@@ -8,7 +8,8 @@ from pathlib import Path
 from graphs.providers import PROVIDERS
 
 ROOT = Path(__file__).parents[2]
-VARIABLES = {"DATABASE_URL", "REDIS_URL", *(provider.key_variable for provider in PROVIDERS.values())}
+URLS = {"OWNER_DATABASE_URL", "DATABASE_URL", "SYSTEM_DATABASE_URL", "REDIS_URL"}
+VARIABLES = URLS | {provider.key_variable for provider in PROVIDERS.values()}
 
 
 def smoke(data: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 
 import migrations
 from devkit import embedded
+from devkit.database_urls import DatabaseUrls
 from tests.platform import SimulatorUrls, running_platform
 
 LANGGRAPHS = ["checkpoint_blobs", "checkpoint_migrations", "checkpoint_writes", "checkpoints"]
@@ -84,8 +85,9 @@ async def test_a_login_that_is_no_superuser_is_enough(
     everything = [migration.name for migration in migrations.available()]
     for name in ("one", "two"):
         url = f"postgresql://clinic:clinic@127.0.0.1:{hosted.port}/{name}"
-        assert [migration.name for migration in migrations.apply(url)] == everything
-        assert list(migrations.apply(url)) == []
+        urls = DatabaseUrls.of_owner(url)
+        assert [migration.name for migration in urls.migrate()] == everything
+        assert list(urls.migrate()) == []
     async with aiohttp.ClientSession() as http:
         for address in (simulators.twilio, simulators.model):
             async with http.post(f"{address}/control/reset", json={}):

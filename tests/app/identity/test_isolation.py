@@ -89,7 +89,7 @@ async def filled(lasting_platform: Platform) -> Tenants:
     for slug in (TENANT, NEIGHBOUR):
         await secrets.keep(platform.system, box, slug, "SHOP_TOKEN", "geheim", platform.clock)
     ids = [(await platform.row("select id from tenants where slug = %(s)s", s=s))["id"] for s in (TENANT, NEIGHBOUR)]
-    return Tenants(platform.settings.database_url, (ids[0], ids[1]))
+    return Tenants(platform.urls.owner, (ids[0], ids[1]))
 
 
 @pytest.fixture

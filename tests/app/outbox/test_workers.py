@@ -51,8 +51,8 @@ async def left_behind(platform: Platform, *bodies: str, owner: int) -> list[int]
 @pytest.fixture
 async def living(platform: Platform) -> AsyncIterator[list[WorkerLease]]:
     """Three workers that are alive and do nothing."""
-    settings = platform.settings
-    made = [WorkerLease(settings.database_url, platform.system, platform.clock, 3.0, Heartbeats()) for _ in range(3)]
+    url = platform.settings.system_database_url
+    made = [WorkerLease(url, platform.system, platform.clock, 3.0, Heartbeats()) for _ in range(3)]
     for lease in made:
         await lease.start()
     yield made

@@ -121,7 +121,7 @@ async def fire_timers(platform: Platform) -> int:
 
 async def fire_timers_from_other_process(platform: Platform) -> int:
     """Fire the due timers on connections that are not shared with the worker under test."""
-    async with Database(platform.settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with Database(platform.settings.system_database_url, role=Role.SYSTEM, size=1) as system:
         nudger = Nudger(broker.make_broker(platform.settings.redis_url))
         return await inbox_service.fire_timers(system, nudger, platform.clock)
 
@@ -136,7 +136,7 @@ def from_other_process(work: Callable[[], Coroutine[Any, Any, object]]) -> None:
 
 async def receive(platform: Platform, body: str, contact: str = CONTACT) -> None:
     """Store a message as another API process would."""
-    url = platform.settings.database_url
+    url = platform.settings.system_database_url
     async with Database(url, role=Role.SYSTEM, size=1) as system:
         async with system.statement() as tx:
             channel = await tx.one(dict, "select id, tenant_id from channels where address = %(a)s", {"a": NUMBER})
@@ -177,7 +177,7 @@ class OtherWorker:
         await asyncio.gather(*map(asyncio.wrap_future, self._started))
 
     async def _work(self, reached: Callable[[Milestone], None], patience: float) -> None:
-        clock, url = self._platform.clock, self._platform.settings.database_url
+        clock, url = self._platform.clock, self._platform.settings.system_database_url
         async with worker.engine(self._platform.settings, clock=clock, on_milestone=reached) as engine:
             await engine.sweep()
             for found in await _waiting(url):

@@ -46,7 +46,7 @@ def run_sql(platform: Platform, query: LiteralString) -> None:
     """Run a statement as the superuser, on a connection of another thread."""
 
     async def run() -> None:
-        async with await psycopg.AsyncConnection.connect(platform.settings.database_url, autocommit=True) as connection:
+        async with await psycopg.AsyncConnection.connect(platform.urls.owner, autocommit=True) as connection:
             await connection.execute(query)
 
     from_other_process(run)

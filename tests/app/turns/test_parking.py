@@ -183,7 +183,7 @@ async def test_a_tenant_without_a_published_version_loses_nothing(platform: Plat
 @contextmanager
 def broken_commits(platform: Platform, statement: str) -> Iterator[None]:
     """Run a statement of PL/pgSQL whenever a checkpoint is written. A parked turn writes none."""
-    with psycopg.connect(platform.settings.database_url, autocommit=True) as connection:
+    with psycopg.connect(platform.urls.owner, autocommit=True) as connection:
         connection.execute(
             f"""create function broken() returns trigger language plpgsql security definer
                 as $$ begin {statement}; return new; end $$""".encode()

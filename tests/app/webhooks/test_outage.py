@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from urllib.parse import urlsplit
 
-from tests.interruptible_proxy import interruptible
+from tests.interruptible_proxy import interruptible_postgres
 from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TOKEN, Log, Platform
 
 TWILIO_WAITS = 15.0
@@ -35,7 +35,7 @@ async def test_without_postgres_twilio_gets_503_in_time(platform: Platform, log:
         await platform.until(all_connections_are_gone, "the API to notice")
         return await answered(platform, at, platform.webhook("oi"), webhook)
 
-    async with interruptible(platform.settings.database_url) as (proxy, url), platform.api(database_url=url) as at:
+    async with interruptible_postgres(platform.settings) as (proxy, near), platform.api(**near) as at:
         assert await answered(platform, at, platform.webhook("antes"), webhook) == 200
         proxy.interrupt()
         log.clear()
@@ -50,7 +50,7 @@ async def test_without_postgres_twilio_gets_503_in_time(platform: Platform, log:
         stored = await platform.rows("select body from inbox")
         assert stored == [{"body": "antes"}]
         assert TOKEN not in log.text
-        assert urlsplit(url).password not in (None, *log.text.split('"'))
+        assert urlsplit(near["database_url"]).password not in (None, *log.text.split('"'))
         proxy.restore()
 
         async def is_back() -> bool:
@@ -61,7 +61,7 @@ async def test_without_postgres_twilio_gets_503_in_time(platform: Platform, log:
 
 
 async def test_a_broken_connection_is_replaced_before_anybody_notices(platform: Platform) -> None:
-    async with interruptible(platform.settings.database_url) as (proxy, url), platform.api(database_url=url) as at:
+    async with interruptible_postgres(platform.settings) as (proxy, near), platform.api(**near) as at:
         await answered(platform, at, platform.webhook("um"), "/api/v1/twilio/webhook")
         proxy.interrupt()
         proxy.restore()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from devkit import embedded
+from devkit.database_urls import DatabaseUrls
 
 ROOT = Path(__file__).parents[3]
 CLINIC = ROOT / "tenants" / "clinica-sorriso"
@@ -23,6 +24,11 @@ class Ended:
 
     code: int
     output: str
+
+
+def urls_of(servers: embedded.EmbeddedServers) -> dict[str, str]:
+    """Return the variables of a Postgres where scenarios may make their databases."""
+    return DatabaseUrls.of_owner(servers.database_url).environment
 
 
 PlayAll = Callable[..., Ended]
@@ -41,7 +47,12 @@ def play_all(embedded_servers: embedded.EmbeddedServers, tmp_path_factory: pytes
             (folder / "scenarios" / f"{name}.yaml").write_text(text)
         done = subprocess.run(
             [sys.executable, "-c", COMMAND, str(folder), *options],
-            env={**os.environ, "DATABASE_URL": embedded_servers.database_url, "PYTHONPATH": str(ROOT), **environment},
+            env={
+                **os.environ,
+                **urls_of(embedded_servers),
+                "PYTHONPATH": str(ROOT),
+                **environment,
+            },
             capture_output=True,
             text=True,
             timeout=100,

@@ -10,7 +10,7 @@ import pytest
 
 from devkit import embedded
 from devkit.scenarios.loader import load_folder
-from tests.devkit.scenarios.conftest import COMMAND, ROOT, Ended, PlayAll
+from tests.devkit.scenarios.conftest import COMMAND, ROOT, Ended, PlayAll, urls_of
 from tests.platform import SimulatorUrls
 
 SHIPPED = ("clinica-sorriso", "loja-aurora", "escola-horizonte")
@@ -30,7 +30,7 @@ def test_all_shipped_scenarios_pass(tenant: str, embedded_servers: embedded.Embe
     folder = ROOT / "tenants" / tenant
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, str(folder)],
-        env={**os.environ, "DATABASE_URL": embedded_servers.database_url, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **urls_of(embedded_servers), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=110,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from devkit import embedded
+from tests.devkit.scenarios.conftest import urls_of
 from tests.devkit.scenarios.guards import GUARDS, Edit
 from tests.devkit.scenarios.without_guards import OURS
 
@@ -37,7 +38,11 @@ def outcomes(embedded_servers: embedded.EmbeddedServers, tmp_path_factory: pytes
         {"sources": copy_without(edits, tmp_path_factory.mktemp(name)), "scenario": name}
         for name, edits in GUARDS.items()
     ]
-    environment = {**os.environ, "DATABASE_URL": embedded_servers.database_url, "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ,
+        **urls_of(embedded_servers),
+        "PYTHONPATH": str(ROOT),
+    }
     done = subprocess.run(
         [sys.executable, str(DRIVER)],
         input=json.dumps(runs),
