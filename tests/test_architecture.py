@@ -1,6 +1,7 @@
 """Hold the sizes, the names and the direction of imports."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,3 +70,27 @@ def test_the_tests_mirror_the_tree() -> None:
     packages = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
     strange = [str(package) for package in packages if package.parts and not (ROOT / package).is_dir()]
     assert sorted(strange) == ["recipes"]
+
+
+SESSION_STATE = re.compile(
+    r"set_config\([^)]*false\)|pg_(?:try_)?advisory_lock\w*|\bset (?:session|role|time zone)\b|-c role=|"
+    r"^\s*(?:listen|prepare|declare|create temp\w*) "
+)
+"""What a statement leaves in its session, in the strings of our code."""
+ON_THE_DIRECT_CONNECTION = {
+    "app/db.py: set_config(%s, %s, false)",
+    "app/turns/worker_lease.py: pg_advisory_lock",
+}
+
+
+def test_nothing_hangs_on_a_session_of_postgres() -> None:
+    """A pooler in transaction mode gives the session to others."""
+    found = {
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in FILES
+        if path.relative_to(ROOT).parts[0] in ("app", "devkit") and "simulators" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for match in SESSION_STATE.finditer(node.value)
+    }
+    assert found == ON_THE_DIRECT_CONNECTION

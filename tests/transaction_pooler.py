@@ -99,15 +99,16 @@ class TransactionPooler:
             client.writer.write(message if message[:1] != KEY else message[:5] + bytes(len(message) - 5))
             if message[:1] == AUTHENTICATION and struct.unpack("!I", message[5:9])[0] in ASKS:
                 session.writer.write(await _message(client.reader))
-        if self._sessions[startup] < self._size:
-            self._sessions[startup] += 1
+        login = _login(startup)
+        if self._sessions[login] < self._size:
+            self._sessions[login] += 1
             self._writers.append(session.writer)
-            self._idle[startup].put_nowait(session)
+            self._idle[login].put_nowait(session)
         else:
             session.writer.write(TERMINATE + struct.pack("!I", 4))
             await _close(session.writer)
         client.writer.write(message)
-        return startup
+        return login
 
     async def _forward(self, client: Client, idle: asyncio.Queue[Session]) -> None:
         while (message := await _message(client.reader))[:1] != TERMINATE:
@@ -152,6 +153,13 @@ async def _startup(client: Client) -> bytes:
         if code not in (SSL_REQUEST, GSS_REQUEST):
             return length + body
         client.writer.write(b"N")
+
+
+def _login(startup: bytes) -> bytes:
+    """Return user and database, which come before all other parameters."""
+    user, name, database, value = startup[8:].split(b"\0")[:4]
+    assert (user, database) == (b"user", b"database"), startup
+    return name + b"@" + value
 
 
 async def _message(reader: asyncio.StreamReader) -> bytes:

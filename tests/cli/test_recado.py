@@ -99,7 +99,8 @@ def test_migrating_makes_the_tables_once(empty: str) -> None:
     urls = DatabaseUrls.of_owner(empty)
     first = recado("migrate", **urls.environment)
     names = [migration.name for migration in migrations.available()]
-    assert first.out.splitlines() == [
+    made = [line for line in first.out.splitlines() if line.startswith("made the login ")]
+    assert [line for line in first.out.splitlines() if line not in made] == [
         *(f"applied {name}" for name in names),
         f"{len(names)} applied, the database is up to date",
     ]
