@@ -63,7 +63,7 @@ class ExpectationChecker:
         all_replies = [message.body for message in self.environment.twilio.replies]
         for condition in expect.never_said:
             if said := [text for text in all_replies if condition.matches(text)]:
-                yield "never_said", f"expected that nobody says {condition}, got {said[0]!r}"
+                yield "never_said", f"expected that no reply matches {condition}, got {said[0]!r}"
 
     def _all_match(self, wanted: Sequence[TextMatch | None], replies: Sequence[str]) -> bool:
         return len(wanted) == len(replies) and all(

@@ -9,7 +9,7 @@ from typing import Protocol
 from devkit.simulators.llm import codec
 
 type Fault = int | str
-"""An HTTP status, or one of the names in SPOILING and BREAKING."""
+"""An HTTP status, or one of the names in ANSWER_FAULTS and TRANSPORT_FAULTS."""
 
 ANSWER_FAULTS = ("refuse", "empty", "bad_args", "length")
 """Faults that damage a valid answer."""

@@ -107,7 +107,7 @@ class TwilioMessage:
 
 @dataclass(slots=True)
 class Stats:
-    """How many messages and callbacks there were since the last reset."""
+    """Counts of messages and callbacks since the last reset."""
 
     created: int = 0
     rejected: int = 0

@@ -12,14 +12,14 @@ import pytest
 
 from devkit import embedded
 from tests.devkit.scenarios.conftest import urls_of
-from tests.devkit.scenarios.guards import GUARDS, Edit
+from tests.devkit.scenarios.guards import GUARDS, GuardRemoval
 from tests.devkit.scenarios.without_guards import OURS
 
 ROOT = Path(__file__).parents[3]
 DRIVER = Path(__file__).with_name("without_guards.py")
 
 
-def copy_without(edits: tuple[Edit, ...], target: Path) -> str:
+def copy_without(edits: tuple[GuardRemoval, ...], target: Path) -> str:
     """The sources, except for a guard."""
     for package in OURS:
         shutil.copytree(ROOT / package, target / package)
