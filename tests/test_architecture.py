@@ -12,6 +12,11 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 45
 LONGEST_TEST_NAME = 60
+BOUNDED = {
+    *("AsyncConnectionPool", "ConnectionPool", "TCPConnector", "ThreadPoolExecutor", "HostResolver", "Worker"),
+    *("Queue", "Semaphore", "OrderedDict", "WeakKeyDictionary", "cache", "lru_cache"),
+}
+"""Names of what makes threads, connections, waiting or caches."""
 
 
 def test_imports_point_one_way() -> None:
@@ -94,3 +99,25 @@ def test_nothing_hangs_on_a_session_of_postgres() -> None:
         for match in SESSION_STATE.finditer(node.value)
     }
     assert found == ON_THE_DIRECT_CONNECTION
+
+
+def test_the_page_of_bounds_lists_every_pool_and_cache() -> None:
+    listed = set(re.findall(r"^\| `([\w/]+\.py)` \|", (ROOT / "docs" / "bounds.md").read_text(), re.MULTILINE))
+    assert not [path for path in listed if not (ROOT / path).is_file()]
+    assert _with_bounds() <= listed
+
+
+def _with_bounds() -> set[str]:
+    """Return the files of the server that make a pool, a semaphore, a queue or a cache."""
+    return {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if path.relative_to(ROOT).parts[0] in ("app", "manifest", "graphs", "tools")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for made in (node.decorator_list if isinstance(node, ast.FunctionDef) else [node])
+        if _name(made.func if isinstance(made, ast.Call) else made if made is not node else None) in BOUNDED
+    }
+
+
+def _name(node: ast.AST | None) -> str | None:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else None

@@ -19,6 +19,7 @@ from app.turns import journal
 from app.turns.claim import Claim
 from app.turns.journal import CallKey
 from manifest.loader import LoadedAssistant
+from tools.net.resolver import lookups_for
 from tools.ports import (
     JSON,
     Effect,
@@ -141,7 +142,8 @@ class JournalingToolRunner:
 
     async def _run(self, effect: Effect, context: ToolContext) -> JSON:
         try:
-            return await effect(context)
+            with lookups_for(str(self._claim.tenant_id)):
+                return await effect(context)
         except (DatabaseUnavailable, Unreachable):
             raise
         except Exception as error:

@@ -27,8 +27,12 @@ from app.channels.base import (
 )
 from app.channels.clock_skew import ClockSkew
 from app.clock import Clock, utc_now
+from tools.net.resolver import HostResolver
 
 TWILIO = "https://api.twilio.com"
+RESOLVER_THREADS = 2
+"""Threads that look up Twilio's host, and no other."""
+
 LOOKUP_LIMIT = 200
 """The messages that a look-up reads, newest first."""
 
@@ -63,9 +67,12 @@ class _HttpClient(AsyncHttpClient):  # type: ignore[misc]
         self._base_url = base_url
         self._clock = clock
         self.clock_skew = ClockSkew()
+        self._resolver = HostResolver(threads=RESOLVER_THREADS, per_tenant=RESOLVER_THREADS)
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=timeout, connect=min(timeout, 5.0)),
-            connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=30),
+            connector=aiohttp.TCPConnector(
+                limit=100, keepalive_timeout=30, resolver=self._resolver, use_dns_cache=False
+            ),
         )
 
     async def request(
@@ -102,6 +109,7 @@ class _HttpClient(AsyncHttpClient):  # type: ignore[misc]
 
     async def close(self) -> None:
         await self._session.close()
+        await self._resolver.close()
 
 
 class TwilioGateway:

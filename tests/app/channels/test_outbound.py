@@ -27,6 +27,7 @@ from app.channels.base import (
 from app.channels.whatsapp.outbound import TwilioGateway
 from tests.app.channels.scripted_twilio import DROP, HANG, ScriptedAnswer, ScriptedTwilio, refused, scripted_twilio
 from tests.platform import Log
+from tests.shared_threads import SharedThreads
 
 CREDENTIALS = Credentials("AC" + "0" * 31 + "1", "the-token-of-the-account")
 MESSAGE = OutgoingMessage(41, CREDENTIALS, "whatsapp:+551140000001", "whatsapp:+5511990000001", "Olá & até já! 👋\n+1")
@@ -266,6 +267,14 @@ class TestFind:
         async with gateway("http://127.0.0.1:1") as made:
             with pytest.raises(LookupFailed):
                 await made.find(MESSAGE)
+
+
+async def test_twilio_uses_no_thread_of_the_loop(twilio: ScriptedTwilio) -> None:
+    """It would wait for what a tool's name server keeps."""
+    shared = SharedThreads.of_loop()
+    async with gateway(twilio.address.replace("127.0.0.1", "localhost")) as made:
+        assert isinstance(await made.send(MESSAGE), Accepted)
+    assert shared.calls == 0
 
 
 async def test_neither_texts_nor_tokens_are_logged_or_shown(twilio: ScriptedTwilio, log: Log) -> None:
