@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import click
 import uvloop
 
-from app import asgi, db, telemetry, worker
+from app import asgi, db, listening, telemetry, worker
 from app.config import Settings
 from app.errors import RecadoError
 from app.telemetry import Milestone
@@ -76,7 +76,7 @@ def mortal_api(host: str, port: int, points: Sequence[str], everywhere: float, s
     settings = Settings.from_environment(required=asgi.REQUIRED_ENV)
     telemetry.setup(settings.log_format)
     db.require(settings.database_url)
-    asgi.serve(settings, host, port, on_milestone=Mortality(_odds(points, everywhere), seed))
+    asgi.serve(settings, listening.listen(host, port), on_milestone=Mortality(_odds(points, everywhere), seed))
 
 
 def main() -> None:
