@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,7 +15,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from app import broker, database_check, db, gc_freeze, telemetry
+from app import broker, database_check, db, gc_freeze, listening, telemetry
 from app.background import Heartbeats
 from app.broker import Nudger
 from app.clock import Clock, utc_now
@@ -40,6 +41,10 @@ RETRY_AFTER = 5
 
 READY_WITHIN = 3.0
 """The time limit of a readiness check in seconds."""
+
+LINGER = 1.0
+"""Seconds for which an ending process reads requests from connections that it has accepted."""
+LINGER_STEPS = 20
 
 REQUIRED_ENV = ("DATABASE_URL", "SYSTEM_DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
 
@@ -154,20 +159,34 @@ class _AnnouncedServer(uvicorn.Server):
             signal.signal(number, self.handle_exit)
         yield
 
-    async def startup(self, sockets: Any = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             gc_freeze.freeze()
-            port = self.servers[0].sockets[0].getsockname()[1]
-            telemetry.announce(f"recado api ready on http://{self.config.host}:{port}")
+            for listener in sockets or []:
+                telemetry.announce(f"recado api ready on {listening.address_of(listener)}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop to listen, answer what arrives on open connections for a while, then end.
+
+        A request may be on its way on a connection that is idle here. Each answer now closes its connection.
+        """
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        self.server_state.default_headers.append((b"connection", b"close"))
+        for _ in range(LINGER_STEPS):
+            if not self.server_state.connections:
+                break
+            await asyncio.sleep(LINGER / LINGER_STEPS)
+        await super().shutdown(sockets)
 
 
-def serve(settings: Settings, host: str, port: int, *, on_milestone: MilestoneHook = no_hook) -> None:
-    """Serve until SIGTERM or SIGINT, then answer the requests that run."""
+def serve(settings: Settings, listener: socket.socket, *, on_milestone: MilestoneHook = no_hook) -> None:
+    """Serve on a listening socket until SIGTERM or SIGINT, then answer the requests that run."""
     config = uvicorn.Config(
         create_app(settings, on_milestone=on_milestone),
-        host=host,
-        port=port,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http="httptools",
         lifespan="on",
@@ -176,9 +195,10 @@ def serve(settings: Settings, host: str, port: int, *, on_milestone: MilestoneHo
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        backlog=listening.BACKLOG,
         timeout_graceful_shutdown=20,
     )
     server = _AnnouncedServer(config)
-    server.run()
+    server.run([listener])
     if not server.started:
         sys.exit(1)

@@ -157,8 +157,10 @@ class Child:
 class Supervisor:
     """Runs a process for each command: restarts those that die, and ends all on a signal."""
 
-    def __init__(self, commands: Sequence[Sequence[str]]) -> None:
+    def __init__(self, commands: Sequence[Sequence[str]], *, pass_fds: Sequence[int] = ()) -> None:
+        """Every process inherits the descriptors `pass_fds`."""
         self._commands = commands
+        self._descriptors = pass_fds
         self._processes: list[subprocess.Popen[bytes] | None] = []
         self._stopping = threading.Event()
 
@@ -184,11 +186,10 @@ class Supervisor:
             process.wait()
             forget(process)
 
-    @staticmethod
-    def _start(command: Sequence[str]) -> subprocess.Popen[bytes] | None:
+    def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes] | None:
         """Return the process, or None when the machine has no room for it at the moment."""
         try:
-            return spawn(command)
+            return spawn(command, pass_fds=self._descriptors)
         except OSError as error:
             log.error("process not started", error=error.strerror)
             return None

@@ -38,6 +38,7 @@ SLOW = (
     "app/outbox/test_faults.py",
     "app/test_asgi.py",
     "app/test_full_disk.py",
+    "app/test_listening.py",
     "app/test_log_output.py",
     "app/turns",
     "app/webhooks/test_outage.py",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import click
 import uvloop
 
-from app import asgi, database_check, telemetry, worker
+from app import asgi, database_check, listening, telemetry, worker
 from app.config import Settings
 from app.errors import RecadoError
 from app.telemetry import Milestone
@@ -78,7 +78,7 @@ def run_api(host: str, port: int, kill_at: Sequence[str], elsewhere: float, seed
     telemetry.setup(settings.log_format)
     database_check.require(settings, asgi.REQUIRED_ENV)
     on_milestone = KillAtMilestone(_parse_probabilities(kill_at, elsewhere), seed)
-    asgi.serve(settings, host, port, on_milestone=on_milestone)
+    asgi.serve(settings, listening.listen(host, port), on_milestone=on_milestone)
 
 
 def main() -> None:
