@@ -43,7 +43,12 @@ connections, a shutdown, no writes."""
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
-SET_TENANT = "select set_config('app.tenant_id', %s, true)"
+# A tenant's statements name what they look for by ids: one plan is as good for one id as for another, and planning the
+# commit of a turn anew for its values takes longer than running it. Statements without a tenant look for what is due
+# among the rows of all: there Postgres compares the plans.
+SET_TENANT = """
+    select set_config('app.tenant_id', %s, true), set_config('plan_cache_mode', 'force_generic_plan', true)
+"""
 
 CONNECTION: dict[str, Any] = {
     "autocommit": True,
@@ -109,7 +114,7 @@ class Role(StrEnum):
 
 
 @cache
-def _numbered(query: LiteralString) -> tuple[LiteralString, list[str]]:
+def numbered(query: LiteralString) -> tuple[LiteralString, list[str]]:
     """Return the query with Postgres's own placeholders, and the names of their values.
 
     Cached, because the driver would convert the long statements at every call.
@@ -134,7 +139,7 @@ class Transaction:
     async def all[R](self, row: type[R], query: LiteralString, params: Params) -> list[R]:
         """Return all rows of a query."""
         make_row: Any = dict_row if row is dict else class_row(row)
-        statement, names = _numbered(query)
+        statement, names = numbered(query)
         values = [params[name] for name in names]
         with _unavailability(self._connection):
             return await self._fetch(make_row, statement, values)
@@ -154,7 +159,7 @@ class Transaction:
     async def after[R](self, change: LiteralString, row: type[R], query: LiteralString, params: Params) -> list[R]:
         """Run `change`, then return the rows of a query with a new snapshot, in one round trip."""
         make_row: Any = dict_row if row is dict else class_row(row)
-        first, second = _numbered(change), _numbered(query)
+        first, second = numbered(change), numbered(query)
         with _unavailability(self._connection):
             async with AsyncRawCursor[R](self._connection, row_factory=make_row) as cursor:
                 async with self._connection.pipeline():
@@ -242,9 +247,6 @@ class Database:
     async def _configure(self, connection: AsyncConnection[Any]) -> None:
         connection.prepare_threshold = 0
         await connection.execute(sql.SQL("set role {}").format(sql.Identifier(self._role)))
-        # Every statement is prepared once and is as good for one row as for another; planning the commit of a turn
-        # anew for its values takes longer than running it.
-        await connection.execute("set plan_cache_mode = force_generic_plan")
 
 
 async def retry_while_unavailable[T](attempt: Callable[[], Awaitable[T]], *, within: float) -> T:
