@@ -8,8 +8,8 @@ from uuid import UUID
 from app.db import Transaction
 
 # Rows of closed conversations, in one statement: foreign keys are checked at its end. `gone` has the conversations.
-# Their states that were set aside are named by the epoch of a claim. The usage ledger stays. Threads are looked up as an
-# array: a join with so uncertain a number of them would read the tables as a whole.
+# Their states that were set aside are named by the epoch of a claim. The usage ledger stays. Threads are looked up as
+# an array: a join with so uncertain a number of them would read the tables as a whole.
 _ERASE: LiteralString = """
 threads as (
     select id::text as thread_id from gone
