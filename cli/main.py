@@ -19,6 +19,7 @@ COMMANDS = {
     "secrets": ("cli.secrets", "Set, list and remove the secrets that tenants' tools name."),
     "contacts": ("cli.contacts", "Tag contacts, for the rules that ask for a tag."),
     "studio": ("cli.studio", "Open conversations in LangGraph Studio, fork them, and replay turns."),
+    "conversations": ("cli.conversations", "Take conversations over from the assistant, reply, and close them."),
     "interrupts": ("cli.interrupts", "List and resolve what waits for an operator."),
 }
 

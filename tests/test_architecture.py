@@ -94,3 +94,22 @@ def test_nothing_hangs_on_a_session_of_postgres() -> None:
         for match in SESSION_STATE.finditer(node.value)
     }
     assert found == ON_THE_DIRECT_CONNECTION
+
+
+DOORS = {
+    "insert into outbox": "app/conversations/doors.py",
+    "insert into interrupts": "app/conversations/doors.py",
+    "update interrupts set resolved_at": "app/conversations/doors.py",
+}
+
+
+def test_outbox_and_interrupts_have_one_door_each() -> None:
+    """So that no other statement writes them without the conversation's row lock."""
+    found = {
+        (text, str(path.relative_to(ROOT)))
+        for path in FILES
+        if path.relative_to(ROOT).parts[0] == "app"
+        for text in DOORS
+        if text in path.read_text()
+    }
+    assert found == set(DOORS.items())

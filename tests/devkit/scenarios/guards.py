@@ -32,7 +32,9 @@ GUARDS: dict[str, tuple[Edit, ...]] = {
             "",
         ),
     ),
-    "fz-588-answers-between-the-bubbles": (Edit("app/turns/commit.py", ") as free", ") or true as free"),),
+    "fz-588-answers-between-the-bubbles": (
+        Edit("app/conversations/doors.py", "bigint is not null as free", "bigint is not null or true as free"),
+    ),
     "fz-457-silent-after-the-hand-back": (Edit("graphs/nodes/handoff.py", '*_superseded(state["messages"]), ', ""),),
     "tb-1453-triggered-twice": (
         Edit(
