@@ -1,10 +1,15 @@
 """The context that is injected for one turn and never stored."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from graphs.llm_client import Models
 from tools.ports import ToolRunner
+
+Functions = Mapping[str, Callable[..., Any]]
+"""The functions behind a graph's nodes and edges, by name."""
 
 
 @dataclass(frozen=True)
@@ -12,7 +17,7 @@ class Context:
     """The context of one turn. `contact_name` and `facts` are untrusted data, never instructions.
 
     `tags` are set by operators. `first_turn` says that the conversation had no turn before. `over_limit` is the
-    tenant's limit that is reached, in words.
+    tenant's limit that is reached, in words. `functions` are the assistant's, for a graph that assistants share.
     """
 
     now: datetime
@@ -23,3 +28,4 @@ class Context:
     first_turn: bool = False
     facts: tuple[str, ...] = ()
     over_limit: str | None = None
+    functions: Functions = field(default_factory=dict)

@@ -29,8 +29,7 @@ class Runners:
 
     def runner(self, **changes: Any) -> JournalingToolRunner:
         """Return the runner of a turn. `changes` replace fields of its claim."""
-        loaded = load_folder(TENANTS / TENANT)
-        loaded = load_folder(TENANTS / TENANT)
+        loaded = load_folder(TENANTS / TENANT).compiled
         claim = replace(self.claim, **changes)
         ports = ToolDependencies(self.db, self.secrets, NoWayOut(), self.reached.append)
         return JournalingToolRunner(ports, claim, loaded, self.claim.claimed_at)
