@@ -14,15 +14,13 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from app import broker, db, gc_freeze, telemetry
-from app.background import Heartbeats
+from app import broker, db, gc_freeze
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
 from app.crypto import SecretBox
 from app.db import Database, DatabaseUnavailable, Role
 from app.errors import WebhookRefused
-from app.health import process_metrics
 from app.identity.service import Channels
 from app.inbox.service import Inbox
 from app.outbox.callbacks import StatusCallbacks
@@ -51,13 +49,12 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: Mile
 
     @asynccontextmanager
     async def running(app: Litestar) -> AsyncIterator[None]:
-        heartbeats = Heartbeats()
-        nudger = Nudger(broker.make_broker(settings.redis_url), heartbeats)
+        nudger = Nudger(broker.make_broker(settings.redis_url))
         async with (
             Database(settings.database_url) as tenants,
             Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
         ):
-            app.state.system, app.state.heartbeats = system, heartbeats
+            app.state.system = system
             channels = Channels(system, box)
             app.state.dependencies = WebhookDependencies(
                 TwilioWebhooks(settings.public_url, channels),
@@ -92,11 +89,9 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: Mile
 
 
 @get("/healthz", sync_to_thread=False)
-def healthy(state: State) -> Response[dict[str, str]]:
-    """Answer that this process is alive, or which of its background tasks are not."""
-    if late := state.heartbeats.late():
-        return Response({"status": "late", "tasks": ", ".join(late)}, status_code=503)
-    return Response({"status": "ok"})
+def healthy() -> dict[str, str]:
+    """Answer that this process is alive."""
+    return {"status": "ok"}
 
 
 @get("/readyz")
@@ -114,13 +109,8 @@ async def ready(state: State) -> Response[dict[str, str]]:
 
 @get("/metrics", media_type=MediaType.TEXT)
 async def metrics(state: State) -> str:
-    """Answer with the metrics that Prometheus reads. Without Postgres these are the process's own."""
-    own = process_metrics(state.heartbeats)
-    try:
-        async with asyncio.timeout(READY_WITHIN):
-            return own + await sending_metrics(state.system)
-    except (DatabaseUnavailable, TimeoutError):
-        return own
+    """Answer with the metrics that Prometheus reads."""
+    return await sending_metrics(state.system)
 
 
 def _refused(request: AnyRequest, error: WebhookRefused) -> Response[dict[str, str]]:
@@ -159,7 +149,7 @@ class _AnnouncedServer(uvicorn.Server):
         if self.started:
             gc_freeze.freeze()
             port = self.servers[0].sockets[0].getsockname()[1]
-            telemetry.announce(f"recado api ready on http://{self.config.host}:{port}")
+            print(f"recado api ready on http://{self.config.host}:{port}", flush=True)
 
 
 def serve(settings: Settings, host: str, port: int, *, on_milestone: MilestoneHook = no_hook) -> None:
@@ -171,7 +161,6 @@ def serve(settings: Settings, host: str, port: int, *, on_milestone: MilestoneHo
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http="httptools",
         lifespan="on",
-        log_config=None,
         log_level="warning",
         access_log=False,
         proxy_headers=False,

@@ -155,40 +155,33 @@ class Child:
 
 
 class Supervisor:
-    """Runs a process for each command: restarts those that die, and ends all on a signal."""
+    """Runs worker processes: restarts those that die, and ends all on a signal."""
 
-    def __init__(self, commands: Sequence[Sequence[str]]) -> None:
-        self._commands = commands
-        self._processes: list[subprocess.Popen[bytes] | None] = []
+    def __init__(self, command: list[str], processes: int) -> None:
+        self._command = command
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._count = processes
         self._stopping = threading.Event()
 
     def run(self, ready: Callable[[], None]) -> None:
         """Run until all processes have ended after SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
-        self._processes = [self._start(command) for command in self._commands]
+        self._processes = [self._start() for _ in range(self._count)]
         ready()
         while not self._stopping.wait(0.2):
             for position, process in enumerate(self._processes):
-                if process is None or process.poll() is not None:
-                    if process is not None:
-                        log.error("process died", pid=process.pid, code=process.returncode)
-                        forget(process)
+                if process.poll() is not None:
+                    log.error("worker process died", pid=process.pid, code=process.returncode)
+                    forget(process)
                     time.sleep(0.1)
-                    self._processes[position] = self._start(self._commands[position])
-        running = [process for process in self._processes if process is not None]
-        for process in running:
+                    self._processes[position] = self._start()
+        for process in self._processes:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-        for process in running:
+        for process in self._processes:
             process.wait()
             forget(process)
 
-    @staticmethod
-    def _start(command: Sequence[str]) -> subprocess.Popen[bytes] | None:
-        """Return the process, or None when the machine has no room for it at the moment."""
-        try:
-            return spawn(command)
-        except OSError as error:
-            log.error("process not started", error=error.strerror)
-            return None
+    def _start(self) -> subprocess.Popen[bytes]:
+        return spawn(self._command)

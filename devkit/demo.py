@@ -61,8 +61,8 @@ def default_folder() -> Path:
 class DemoTenant:
     """A tenant of the demo.
 
-    `suggestions` are messages that the phone page offers. `tool_server` is the simulated server that its tools call,
-    and `credential` the name of the secret with its token. `folder` is set for a tenant of the user.
+    `suggestions` are messages that the phone page offers. `tool_server` is the simulated server that its tools call;
+    `credential` names the secret that holds its token. `folder` is given for a tenant of the user's own.
     """
 
     slug: str
@@ -80,7 +80,7 @@ class DemoTenant:
 
     @property
     def script(self) -> Path | None:
-        """The script that the simulated model follows, or None."""
+        """The script that the simulated model follows for it."""
         shipped = SHIPPED_SCRIPTS / f"{self.slug}.yaml"
         path = shipped if self.folder is None else self.folder / "scenarios" / "model.yaml"
         return path if path.exists() else None
@@ -193,7 +193,7 @@ def _address(name: str) -> str:
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:
-    """Return the secret in a file of the demo's data. The first call makes the secret."""
+    """Return the secret in a file of the demo's data, which is made once."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
@@ -220,10 +220,7 @@ async def _publish(system: Stack, setups: Sequence[TenantSetup]) -> None:
 
 
 def adapt(tenant: DemoTenant, environment: Mapping[str, str], addresses: Mapping[str, str]) -> LoadedAssistant:
-    """Load a tenant's manifest, changed for this machine.
-
-    Models of providers without a key are replaced, and tool servers get their present addresses.
-    """
+    """Load a tenant's manifest, with providers that have a key, and the tool servers at their present addresses."""
     usable = [provider for provider in PROVIDERS.values() if environment.get(provider.key_variable)]
     names = {provider.name for provider in usable}
 
@@ -292,5 +289,5 @@ Ctrl-C ends it.""")
 
 
 def _shown(name: str, environment: Mapping[str, str]) -> str:
-    # The passwords of embedded servers may be shown. A URL that the user has set may not.
+    # The embedded servers' passwords may be shown. A URL that the user has set is not printed.
     return "…  (as you have set it)" if name in os.environ else f"'{environment[name]}'"

@@ -1,4 +1,4 @@
-"""Make the README's pictures from a running demo, in Chromium: `python -m devkit.screenshots`."""
+"""`python -m devkit.screenshots` makes the pictures of the README from a running demo, in Chromium."""
 
 import asyncio
 import shutil

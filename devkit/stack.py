@@ -39,7 +39,7 @@ LOOPBACK = "127.0.0.0/8"
 
 @dataclass(frozen=True)
 class Servers:
-    """The URLs of Postgres and Redis. `postgres` and `valkey` are None where the server is not embedded."""
+    """The URLs of Postgres and Redis, and the embedded servers behind them, where they are embedded."""
 
     database_url: str
     redis_url: str
@@ -117,7 +117,7 @@ def simulated_access(model_url: str, key: str = "simulated") -> dict[str, ModelP
 
 
 def simulated_environment(model_url: str, names: Sequence[str]) -> dict[str, str]:
-    """Return the same settings as environment variables, for some providers."""
+    """Return the same as environment variables, for some providers only."""
     variables: dict[str, str] = {}
     for provider in (PROVIDERS[name] for name in names):
         variables[provider.key_variable] = "simulated"
@@ -134,7 +134,7 @@ class Processes:
         self.children: dict[str, Child] = {}
 
     def add(self, name: str, module: str, *arguments: str) -> Child:
-        """Define a process that runs a Python module, or replace it. It is not started."""
+        """Define a process that runs a Python module, or define it anew. It is not started."""
         command = [sys.executable, "-m", module, *arguments]
         child = self.children[name] = Child(name, command, self.environment, self.logs / f"{name}.log")
         return child

@@ -1,4 +1,4 @@
-"""Run the system under test, send it signed webhooks, and read Twilio's messages and the database's rows."""
+"""The system under test, seen through its doors: signed webhooks in, Twilio's messages out, rows in between."""
 
 import asyncio
 import io
@@ -39,19 +39,19 @@ CONTACT = "whatsapp:+5511990000001"
 TENANT = "clinica"
 TENANTS = Path(__file__).parent / "data" / "tenants"
 PATIENCE = 20.0
-"""Seconds after which a test stops waiting and fails."""
+"""Seconds after which a test gives up waiting for what should have happened."""
 
 
 @dataclass(frozen=True)
-class SimulatorUrls:
-    """The URLs of the simulators."""
+class Servers:
+    """Where the simulators listen."""
 
     twilio: str
     model: str
 
 
 class TestClock:
-    """A clock that runs with the wall clock. The test can advance it."""
+    """The wall clock, and how far the test has moved it on."""
 
     __test__ = False
 
@@ -62,42 +62,42 @@ class TestClock:
         return datetime.now(UTC) + self._ahead
 
     def advance(self, seconds: float) -> None:
-        """Advance the clock."""
+        """Moves on."""
         self._ahead += timedelta(seconds=seconds)
 
 
 class Log(io.TextIOBase):
-    """A replacement of stderr that keeps what is logged. It is set before logging, because loggers keep their file."""
+    """Takes the place of stderr while logging is set up, for loggers keep the file that they first saw."""
 
     def __init__(self) -> None:
         self._text = ""
 
     def write(self, text: str) -> int:
-        """Keep the text, and write it to stderr, which pytest captures."""
+        """Keeps it, and passes it on to pytest."""
         self._text += text
         return sys.stderr.write(text)
 
     def clear(self) -> None:
-        """Forget what was written."""
+        """Forgets what was written."""
         self._text = ""
 
     @property
     def text(self) -> str:
-        """All that was written."""
+        """Everything as it was written."""
         return self._text
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """The log events: one object for each line."""
+        """One object for each line."""
         return [json.loads(line) for line in self._text.splitlines()]
 
 
 @dataclass
 class Platform:
-    """The running system: an API, a worker's engine, and one tenant with one number. Methods add more of them."""
+    """One API, one engine, one tenant with one number; more on demand."""
 
     settings: Settings
-    servers: SimulatorUrls
+    servers: Servers
     http: aiohttp.ClientSession
     system: Database
     clock: TestClock
@@ -105,10 +105,10 @@ class Platform:
     at_milestone: Callable[[Milestone], None] | None = None
     engine: Engine | None = None
 
-    # Messages to the system.
+    # What comes in.
 
     def webhook(self, body: str, *, contact: str = CONTACT, **fields: str) -> list[tuple[str, str]]:
-        """Return the parameters of a message as Twilio posts them. `fields` replace single parameters."""
+        """A message's parameters as Twilio posts them."""
         sid = fields.pop("MessageSid", f"SM{uuid.uuid4().hex}")
         values = {
             "SmsMessageSid": sid,
@@ -138,10 +138,9 @@ class Platform:
         at: str | None = None,
         signed: str | None = None,
     ) -> tuple[int, str]:
-        """Post a signed request, and return status and body of the answer.
+        """Posts a signed request; (status, body) of the answer.
 
-        `at` is the base URL to post to, and `signed` the base URL that the signature covers. Both are the public URL by
-        default.
+        `at`: where the API listens, if not at its public URL. `signed`: the base of the URL that the signature covers.
         """
         url = (signed or self.settings.public_url) + path
         signature = {"X-Twilio-Signature": sign(url, parameters, token)}
@@ -150,20 +149,20 @@ class Platform:
             return answer.status, await answer.text()
 
     async def say(self, body: str, *, contact: str = CONTACT, **fields: str) -> None:
-        """Post a message of the contact. The webhook must accept it."""
+        """The contact writes; the webhook must take it."""
         status, text = await self.post(self.webhook(body, contact=contact, **fields))
         assert (status, text) == (200, '<?xml version="1.0" encoding="UTF-8"?><Response/>')
 
     async def nudge(self) -> None:
-        """Nudge the engine about all pending conversations, as the queue does. A sweep leaves them for a second."""
+        """Tells the engine of everything that waits, as the queue would: sweeps leave it to the queue for a second."""
         assert self.engine is not None
         for found in await self.rows("select tenant_id, id, due_at from conversations where pending > 0"):
             self.engine.nudge(found["tenant_id"], found["id"], found["due_at"].timestamp())
 
-    # Messages from the system.
+    # What goes out.
 
     async def control(self, server: str, path: str, body: Any = None) -> Any:
-        """Send a request to a simulator's control endpoint, and return its JSON. A body makes it a POST."""
+        """A simulator's control interface."""
         method = "GET" if body is None else "POST"
         async with self.http.request(method, f"{server}/control/{path}", json=body) as answer:
             result = await answer.json()
@@ -171,14 +170,14 @@ class Platform:
             return result
 
     async def delivered(self, contact: str = CONTACT) -> list[str]:
-        """Return the texts that Twilio has for the contact, oldest first."""
+        """What Twilio has for the contact, oldest first."""
         answer = await self.control(
             self.servers.twilio, f"messages?direction=outbound&contact={contact.replace('+', '%2B')}"
         )
         return [message["body"] for message in answer["messages"]]
 
     async def replies(self, count: int, contact: str = CONTACT) -> list[str]:
-        """Wait until Twilio has `count` messages for the contact and nothing is due, and return all texts."""
+        """Waits until Twilio has `count` messages for the contact, and the system is quiet; returns all."""
 
         async def enough() -> bool:
             return len(await self.delivered(contact)) >= count
@@ -188,7 +187,7 @@ class Platform:
         return await self.delivered(contact)
 
     async def quiet(self) -> None:
-        """Wait until nothing is due, no conversation has an owner, and no reply is being sent."""
+        """Waits until nothing is due, nobody owns a conversation, and no reply is under way."""
 
         async def nothing_left() -> bool:
             busy = await self.rows(
@@ -199,35 +198,35 @@ class Platform:
             )
             return not busy
 
-        await self.until(nothing_left, "the system to be idle")
+        await self.until(nothing_left, "the system to be quiet")
 
     async def until(self, condition: Callable[[], Any], what: str) -> None:
-        """Wait until the condition holds. Fail after PATIENCE seconds."""
+        """Polls until the condition holds."""
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while not await condition():
             assert asyncio.get_running_loop().time() < deadline, f"gave up waiting for {what}"
             await asyncio.sleep(0.02)
 
-    # The database.
+    # What is stored.
 
     async def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
-        """Return the rows of a query, of all tenants."""
+        """What a query finds, across tenants."""
         async with self.system.statement() as tx:
             return await tx.all(dict, query, parameters)
 
     async def row(self, query: str, **parameters: Any) -> dict[str, Any]:
-        """Return the only row of a query."""
+        """The one row that a query finds."""
         (found,) = await self.rows(query, **parameters)
         return found
 
-    # Tenants and processes.
+    # What is set up.
 
     async def publish(self, slug: str, files: Files) -> None:
-        """Publish an assistant."""
+        """Publishes an assistant."""
         await assistants.publish(self.system, slug, load(files), self.clock)
 
     async def republish(self, old: str, new: str, slug: str = TENANT) -> None:
-        """Publish the test tenant's assistant with a replacement in its YAML."""
+        """Publishes the test tenant's assistant with a change to its YAML."""
         files = dict(tenant_manifest().files)
         assert old in files["assistant.yaml"], old
         files["assistant.yaml"] = files["assistant.yaml"].replace(old, new)
@@ -237,7 +236,7 @@ class Platform:
         """Publish a tenant with its secrets and its number, here and at Twilio."""
         await stack.set_up_tenant(self.system, self.settings.secret_key, setup, self.clock)
         number = setup.number.as_simulated(self.settings.public_url)
-        # Without the fragment Twilio does not retry, so a test sees every answer of the webhook.
+        # Without Twilio's retries: a test sees every answer of the webhook.
         number["webhook_url"] = number["webhook_url"].partition("#")[0]
         await self.control(self.servers.twilio, "numbers", number)
 
@@ -251,14 +250,14 @@ class Platform:
 
     @asynccontextmanager
     async def worker(self, **changes: Any) -> AsyncIterator[Engine]:
-        """Run another worker's engine during the block. `changes` replace settings."""
+        """One more worker's engine."""
         settings = replace(self.settings, **changes)
         async with worker.engine(settings, clock=self.clock, on_milestone=self._note) as engine:
             yield engine
 
     @asynccontextmanager
     async def api(self, **changes: Any) -> AsyncIterator[str]:
-        """Run another API during the block, and yield its address. `changes` replace settings."""
+        """One more API process's worth of the system; the address where it listens, whatever its public URL says."""
         with listen() as listener:
             async with stack.serve_api(replace(self.settings, **changes), self.clock, listener):
                 yield address_of(listener)
@@ -277,9 +276,9 @@ def tenant_manifest() -> LoadedAssistant:
 
 @asynccontextmanager
 async def running_platform(
-    database_url: str, redis_url: str, servers: SimulatorUrls, http: aiohttp.ClientSession
+    database_url: str, redis_url: str, servers: Servers, http: aiohttp.ClientSession
 ) -> AsyncIterator[Platform]:
-    """Run the platform during the block, with the test tenant published under its number."""
+    """Brings everything up, with the test tenant published and reachable."""
     listener = listen()
     settings = Settings(
         database_url=database_url,

@@ -10,7 +10,6 @@ from psycopg.types.json import Jsonb
 from app.db import Transaction
 from app.outbox.queries import HEAD_CHECK_AFTER, OWNER_CHECK_AFTER
 from app.turns.claim import Claim
-from app.turns.usage import INSERT_USAGE
 from graphs.state import Reply, Route, Usage
 
 
@@ -125,7 +124,6 @@ with fenced as (
     where id = %(conversation_id)s and owner = %(owner)s and epoch = %(epoch)s
     returning id, turn
 ),
-charged as ({INSERT_USAGE}),
 {_CHECKPOINT},
 taken as (
     update inbox set turn = fenced.turn + 1 from fenced where inbox.id = any(%(inbox_ids)s)
@@ -134,8 +132,7 @@ select id from fenced
 """
 
 # Part of every commit: release the conversation and write the dispositions of the inbox rows.
-_FENCED: LiteralString = f"""
-charged as ({INSERT_USAGE}),
+_FENCED: LiteralString = """
 fenced as (
     update conversations c set
         turn = c.turn + %(turns)s, attempts = 0, last_error = null,
@@ -164,7 +161,7 @@ fenced as (
         end,
         rating = coalesce(%(rating)s::smallint, c.rating),
         folds = case when %(turns)s > 0 then 0 else c.folds end,
-        folded_usage = null
+        folded_usage = case when %(turns)s > 0 then null else c.folded_usage end
     where c.id = %(conversation_id)s and c.owner = %(owner)s and c.epoch = %(epoch)s
         and (c.pending <= %(known)s or not %(unless_new_rows)s)
     returning c.id, c.tenant_id, c.contact_id, c.turn, c.pending, c.due_at, c.version_id
@@ -208,10 +205,9 @@ spoken as (
 ),
 recorded as (
     insert into turns (
-        conversation_id, turn, epoch, tenant_id, version_id, agent, route, usage, attempts, error, claimed_at,
-        finished_at
+        conversation_id, turn, tenant_id, version_id, agent, route, usage, attempts, error, claimed_at, finished_at
     )
-    select id, turn, %(epoch)s, tenant_id, version_id, %(agent)s, %(route)s, %(usage)s, %(attempts)s, %(error)s,
+    select id, turn, tenant_id, version_id, %(agent)s, %(route)s, %(usage)s, %(attempts)s, %(error)s,
         %(claimed_at)s, %(now)s
     from fenced
 ),
@@ -240,26 +236,14 @@ COMMIT_WITHOUT_CHECKPOINT: LiteralString = f"with {_FENCED}, {_RECORD}"
 async def commit(
     tx: Transaction, claim: Claim, settlement: Settlement, now: datetime, *, unless_new_rows: bool = False
 ) -> CommitResult | None:
-    """End the turn. Return None, and write nothing but its usage, when another worker owns the conversation.
+    """End the turn. Return None, and write nothing, when another worker owns the conversation.
 
     With `unless_new_rows`, also return None when a row arrived since the claim.
     """
-    parameters = _parameters(claim, settlement, now, unless_new_rows=unless_new_rows)
-    if settlement.record is None:
-        result = await tx.one(CommitResult, CONSUME, parameters)
-    elif settlement.checkpoint is None:
-        result = await tx.one(CommitResult, COMMIT_WITHOUT_CHECKPOINT, parameters)
-    else:
-        result = await tx.one(CommitResult, COMMIT, {**parameters, **settlement.checkpoint})
-    claim.usage.mark_written()
-    return result
-
-
-def _parameters(claim: Claim, settlement: Settlement, now: datetime, *, unless_new_rows: bool) -> dict[str, Any]:
     record = settlement.record
     parameters = {
         **claim.fence,
-        **claim.usage.parameters(now),
+        "now": now,
         "owner_check": now + OWNER_CHECK_AFTER,
         "head_check": now + HEAD_CHECK_AFTER,
         "turns": 0 if record is None else 1,
@@ -274,7 +258,12 @@ def _parameters(claim: Claim, settlement: Settlement, now: datetime, *, unless_n
         "unless_new_rows": unless_new_rows,
         "rating": record.rating if record else None,
     }
-    return parameters if record is None else parameters | _record_parameters(record, claim)
+    if record is None:
+        return await tx.one(CommitResult, CONSUME, parameters)
+    parameters |= _record_parameters(record, claim)
+    if settlement.checkpoint is None:
+        return await tx.one(CommitResult, COMMIT_WITHOUT_CHECKPOINT, parameters)
+    return await tx.one(CommitResult, COMMIT, {**parameters, **settlement.checkpoint})
 
 
 def _record_parameters(record: TurnRecord, claim: Claim) -> dict[str, Any]:
@@ -283,7 +272,6 @@ def _record_parameters(record: TurnRecord, claim: Claim) -> dict[str, Any]:
         "bodies": [reply["body"] for reply in record.replies],
         "agent": record.agent,
         "route": Jsonb(record.route) if record.route else None,
-        # For code of the version before, which counts the limits by it.
         "usage": Jsonb([*claim.folded_usage, *record.usage]),
         "attempts": claim.attempts,
         "error": record.error,
@@ -299,38 +287,39 @@ async def commit_leg(
     tx: Transaction, claim: Claim, checkpoint: Mapping[str, Any], inbox_ids: Sequence[int], now: datetime
 ) -> bool:
     """Make a leg durable while the turn continues. Return False when another worker owns the conversation."""
-    parameters = {**claim.fence, **claim.usage.parameters(now), **checkpoint, "inbox_ids": list(inbox_ids)}
-    row = await tx.one(dict, COMMIT_LEG, parameters)
-    claim.usage.mark_written()
+    row = await tx.one(dict, COMMIT_LEG, {**claim.fence, **checkpoint, "inbox_ids": list(inbox_ids), "now": now})
     return row is not None
-
-
-RELEASE: LiteralString = f"""
-with charged as ({INSERT_USAGE})
-update conversations set owner = null, claimed_at = null, last_error = %(error)s,
-    attempts = case when %(forgive)s then 0 else attempts end,
-    folds = folds + case when %(folded)s then 1 else 0 end,
-    due_at = case when pending > 0 then %(due_at)s::timestamptz end
-where id = %(conversation_id)s and owner = %(owner)s and epoch = %(epoch)s
-returning id
-"""
 
 
 async def release(
     tx: Transaction,
     claim: Claim,
     error: str | None,
-    now: datetime,
     due_at: datetime,
     *,
     forgive: bool,
-    folded: bool = False,
+    folded_usage: Sequence[Usage] | None = None,
 ) -> bool:
     """Give up the claim without a turn, to be claimed again at `due_at`. Return False when another worker owns it.
 
-    With `forgive` this attempt does not count. `folded`: it starts again because a message arrived.
+    With `forgive` this attempt does not count. `folded_usage`: the attempt is folded into the next one, and these are
+    the model calls of all folded attempts.
     """
-    parameters = {**claim.fence, **claim.usage.parameters(now), "error": error, "due_at": due_at}
-    row = await tx.one(dict, RELEASE, {**parameters, "forgive": forgive, "folded": folded})
-    claim.usage.mark_written()
+    row = await tx.one(
+        dict,
+        """update conversations set owner = null, claimed_at = null, last_error = %(error)s,
+               attempts = case when %(forgive)s then 0 else attempts end,
+               folds = folds + case when %(folded_usage)s::jsonb is null then 0 else 1 end,
+               folded_usage = coalesce(%(folded_usage)s::jsonb, folded_usage),
+               due_at = case when pending > 0 then %(due_at)s::timestamptz end
+           where id = %(conversation_id)s and owner = %(owner)s and epoch = %(epoch)s
+           returning id""",
+        {
+            **claim.fence,
+            "error": error,
+            "due_at": due_at,
+            "forgive": forgive,
+            "folded_usage": None if folded_usage is None else Jsonb(list(folded_usage)),
+        },
+    )
     return row is not None

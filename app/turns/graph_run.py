@@ -175,7 +175,6 @@ class GraphRunner:
             first_turn=claim.turn == 0,
             facts=tuple(claim.contact_facts) if assistant.facts else (),
             over_limit=await self._limits.reached_limit(claim.tenant_id, assistant, now),
-            on_model_call=claim.usage.add,
         )
 
     async def _input(self, claim: Claim, plan: TurnPlan, assistant: Assistant) -> GraphInput:

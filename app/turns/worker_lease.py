@@ -14,7 +14,6 @@ import structlog
 from psycopg import AsyncConnection
 
 from app import db
-from app.background import Heartbeats, Periodic
 from app.clock import Clock
 from app.db import Database, DatabaseUnavailable, Transaction
 
@@ -24,9 +23,6 @@ LOCK_CLASS = 7701
 CHECK_INTERVAL = 1.0
 """Seconds between checks of the connection that holds the lock."""
 CHECK_TIMEOUT = 10.0
-
-POSTGRES_ERRORS = (psycopg.Error, DatabaseUnavailable, OSError, TimeoutError)
-"""What a Postgres that is away raises."""
 
 
 async def add_worker(tx: Transaction, host: str, pid: int, now: datetime) -> int:
@@ -50,15 +46,12 @@ class WorkerLease:
     confirmation for so long, `confirm` is false and guarded blocks are cancelled.
     """
 
-    def __init__(
-        self, database_url: str, system: Database, clock: Clock, validity: float, heartbeats: Heartbeats
-    ) -> None:
+    def __init__(self, database_url: str, system: Database, clock: Clock, validity: float) -> None:
         self._database_url = database_url
         self._system = system
         self._clock = clock
         self._connection: AsyncConnection[Any] | None = None
-        pause = min(CHECK_INTERVAL, validity / 3)
-        self._keeper = Periodic(heartbeats.of("lease"), lambda: pause, self._keep, POSTGRES_ERRORS)
+        self._keeper: asyncio.Task[None] | None = None
         self._validity = validity
         self._valid_until = 0.0
         self._checking = asyncio.Lock()
@@ -68,12 +61,15 @@ class WorkerLease:
     async def start(self) -> None:
         """Acquire the lock, and keep it from then on. Raises psycopg.Error, DatabaseUnavailable."""
         await self._acquire()
-        self._keeper.start()
+        self._keeper = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
         """Release the lock."""
         self.worker_id = None
-        await self._keeper.close()
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
         await self._disconnect()
 
     async def confirm(self, owner: int) -> bool:
@@ -107,18 +103,22 @@ class WorkerLease:
             worker_id = await add_worker(tx, socket.gethostname(), os.getpid(), self._clock())
         connection = await db.connect(self._database_url)
         asked = time.monotonic()
-        try:
-            await connection.execute("select pg_advisory_lock(%s, %s)", (LOCK_CLASS, worker_id))
-        except BaseException:
-            await connection.close()
-            raise
+        await connection.execute("select pg_advisory_lock(%s, %s)", (LOCK_CLASS, worker_id))
         self._connection = connection
         self._set_valid_until(asked + self._validity)
         self.worker_id = worker_id
         log.info("worker lease acquired", worker_id=worker_id)
 
     async def _keep(self) -> None:
-        await (self._acquire() if self._connection is None else self._check())
+        while True:
+            await asyncio.sleep(min(CHECK_INTERVAL, self._validity / 3))
+            if self._connection is not None:
+                await self._check()
+                continue
+            try:
+                await self._acquire()
+            except (psycopg.Error, DatabaseUnavailable, OSError, TimeoutError) as error:
+                log.warning("worker lease not acquired", error=type(error).__name__)
 
     async def _check(self) -> None:
         """Ask Postgres on the connection that holds the lock. An answer proves that the lock was held when we asked."""
@@ -129,7 +129,7 @@ class WorkerLease:
             try:
                 async with asyncio.timeout(CHECK_TIMEOUT):
                     await _require_writable(self._connection)
-            except POSTGRES_ERRORS as error:
+            except (psycopg.Error, DatabaseUnavailable, OSError, TimeoutError) as error:
                 log.warning("worker lease lost", error=type(error).__name__)
                 self.worker_id = None
                 self._set_valid_until(0.0)

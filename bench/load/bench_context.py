@@ -12,7 +12,6 @@ from bench.stack import BenchStack, StackOptions, run_stack
 from bench.storage import BenchStorage, open_storage
 from bench.twilio_stub import PostedReply, TwilioStub
 from bench.webhook_client import WebhookClient
-from devkit.stack import Number
 
 WORKERS = 2
 IDLE_TIMEOUT = 60.0
@@ -38,9 +37,9 @@ class BenchContext:
         """Return the size of a measure: `quick` with the option --quick, otherwise `full`."""
         return quick if self.quick else full
 
-    def new_closed_loop(self, number: Number | None = None) -> ClosedLoop:
-        """Return a closed loop that receives replies until the next `restart`. By default of the first tenant."""
-        loop = ClosedLoop(self.client, number or self.stack.number)
+    def new_closed_loop(self) -> ClosedLoop:
+        """Return a closed loop that receives replies until the next `restart`."""
+        loop = ClosedLoop(self.client, self.stack.number)
         self.reply_listeners.append(loop.on_reply)
         return loop
 
@@ -57,9 +56,7 @@ class BenchContext:
         await self.storage.delete_conversations()
         await self.model.post("faults", {"latency_ms": model_ms})
         wanted = ["api", "scheduler", *names[:workers]]
-        # Without a name, `start` would start every process, also those that run.
-        if ended := [name for name in wanted if not self.stack.children[name].alive]:
-            self.stack.start(*ended)
+        self.stack.start(*(name for name in wanted if not self.stack.children[name].alive))
         if workers:
             await self._warm_up()
 

@@ -1,4 +1,4 @@
-"""Create a database for each scenario from one template, and drop it afterwards."""
+"""Where scenarios keep their rows: a database for each, made from one template and dropped afterwards."""
 
 import itertools
 import tempfile
@@ -19,8 +19,8 @@ from devkit.stack import run_servers
 
 
 @dataclass(frozen=True)
-class ScenarioDatabases:
-    """A Postgres server with a migrated template database, and the Redis that nudges are sent to."""
+class Databases:
+    """Makes databases on one server, and knows the Redis that takes nudges which nobody reads."""
 
     url: str
     redis_url: str
@@ -28,40 +28,44 @@ class ScenarioDatabases:
     _numbers: Iterator[int]
 
     @contextmanager
-    def create(self) -> Iterator[str]:
-        """Create a database with empty tables for the length of the block. Yield its URL."""
+    def fresh(self) -> Iterator[str]:
+        """The URL of a database with our tables and nothing in them, for the length of the block."""
         name = f"{self._template}_{next(self._numbers)}"
-        with _connect(self.url) as server:
+        with _administering(self.url) as server:
             server.execute(_sql("create database {} template {} strategy file_copy", name, self._template))
             try:
-                yield make_conninfo(self.url, dbname=name)
+                yield _named(self.url, name)
             finally:
                 server.execute(_sql("drop database {} with (force)", name))
 
 
 @contextmanager
-def scenario_databases(database_url: str | None) -> Iterator[ScenarioDatabases]:
-    """Prepare the server at the URL, or an embedded one that runs during the block. Raises RecadoError."""
+def databases(given_url: str | None) -> Iterator[Databases]:
+    """On the Postgres of the given URL, or on one that lives as long as the block does. Raises RecadoError."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recado-scenarios-")))
-        servers = stack.enter_context(run_servers(folder, database_url=database_url, durable=False))
+        servers = stack.enter_context(run_servers(folder, database_url=given_url, durable=False))
         template = f"recado_scenarios_{uuid4().hex[:12]}"
         try:
-            server = stack.enter_context(_connect(servers.database_url))
+            server = stack.enter_context(_administering(servers.database_url))
             server.execute(_sql("create database {}", template))
             stack.callback(server.execute, _sql("drop database {} with (force)", template))
-            list(migrations.apply(make_conninfo(servers.database_url, dbname=template)))
+            list(migrations.apply(_named(servers.database_url, template)))
         except psycopg.Error as error:
             raise RecadoError(
                 f"DATABASE_URL: scenarios need a Postgres where they may create databases: {error}"
             ) from None
-        yield ScenarioDatabases(servers.database_url, servers.redis_url, template, itertools.count(1))
+        yield Databases(servers.database_url, servers.redis_url, template, itertools.count(1))
 
 
 @contextmanager
-def _connect(url: str) -> Iterator[psycopg.Connection]:
+def _administering(url: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(url, autocommit=True) as connection:
         yield connection
+
+
+def _named(url: str, database: str) -> str:
+    return make_conninfo(url, dbname=database)
 
 
 def _sql(text: LiteralString, *names: str) -> sql.Composed:

@@ -1,4 +1,4 @@
-"""Make the file for `langgraph dev --config` that opens every published tenant. langgraph.json opens the demo's.
+"""What `langgraph dev --config` needs to open every published tenant: langgraph.json opens the demo's.
 
 `python -m devkit.studio.configuration` prints it.
 """
@@ -21,14 +21,14 @@ DEMO = ROOT / "langgraph.json"
 
 
 async def configuration(settings: Settings) -> dict[str, Any]:
-    """Return the configuration. Raises NotFoundError when no tenant has published."""
+    """Raises NotFoundError when no tenant has published."""
     async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
         slugs = [each.slug for each in await assistants.published(system) if each.content_hash]
     if not slugs:
-        raise NotFoundError("no tenant has published an assistant: run `recado tenants publish FOLDER` first")
+        raise NotFoundError("no tenant has published anything yet: `recado tenants publish FOLDER` does")
     demo = json.loads(DEMO.read_text())
     factory = ROOT / "devkit" / "studio" / "factory.py"
-    # Absolute paths, because the server runs in another folder.
+    # Absolute paths: the server does not run in this folder.
     return {
         "dependencies": [str(ROOT)],
         "graphs": {slug: f"{factory}:{variable(slug)}" for slug in slugs},
@@ -38,7 +38,7 @@ async def configuration(settings: Settings) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print the configuration, or the error."""
+    """Prints the configuration, or why there is none."""
     try:
         settings = Settings.from_environment(required=("DATABASE_URL",))
         db.require(settings.database_url)

@@ -1,4 +1,4 @@
-"""Define a factory for each tenant's graph, as a variable that langgraph.json can name."""
+"""A factory for each tenant's graph, under a name that langgraph.json can give."""
 
 import os
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from app.identity import service as identity
 from app.identity.queries import TenantRow
 from devkit.studio import queries
 from devkit.studio.checkpointer import GRAPHS_TENANT, require_no_conversation
-from devkit.studio.read_only_runner import ReadOnlyRunner
+from devkit.studio.simulated_tools import ReadOnlyRunner
 from graphs.builder import LEG_ENDS_BEFORE, Graph, build
 from graphs.context import Context
 from graphs.llm_client import Models
@@ -25,14 +25,14 @@ from manifest.loader import LoadedAssistant
 from tools.net.guarded_http import GuardedHttpClient
 
 IS_RUN = "__is_for_execution__"
-"""The key in the config that the server sets to run the graph. It calls the factory without it to read a state."""
+"""Where the server says that it will run the graph. It looks at a state with the same factory."""
 
 
 @asynccontextmanager
 async def graph(slug: str, config: RunnableConfig) -> AsyncIterator[Graph]:
-    """Yield the graph of the tenant's current version. Called for every run, and whenever a state is read.
+    """The graph of the tenant's current version. Called for every run and every look at a state.
 
-    Raises ValueError for a run on a conversation, before a model is asked.
+    Raises ValueError for a run on a conversation, before it asks a model.
     """
     settings = Settings.from_environment(required=("DATABASE_URL",))
     async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
@@ -49,7 +49,7 @@ async def graph(slug: str, config: RunnableConfig) -> AsyncIterator[Graph]:
             context=lambda: Context(utc_now(), "Studio", models, runner),
             interrupt_before=LEG_ENDS_BEFORE,
         )
-        # The server always passes a context. Without a schema it is not converted.
+        # The server always passes a context, and ours cannot be made of it.
         yield built.copy({"config": {"configurable": {GRAPHS_TENANT: tenant}}, "context_schema": None})
     finally:
         await models.close()
@@ -61,7 +61,7 @@ async def _published(system: Database, slug: str) -> tuple[TenantRow, LoadedAssi
         tenant = await identity.tenant(system, slug)
         return tenant, await assistants.current(system, tenant.id)
     except RecadoError as error:
-        # The server sends the text of a ValueError to its client. For other errors it sends "Internal Server Error".
+        # The server tells its client the text of a ValueError; of others it says "Internal Server Error".
         raise ValueError(str(error)) from error
 
 
@@ -74,9 +74,9 @@ async def _require_fork(system: Database, thread_id: str | None) -> None:
 
 
 def variable(slug: str) -> str:
-    """Return the name of the tenant's factory in this module. Its hyphen prevents a clash with other names."""
+    """The name of the tenant's factory in this module. With its hyphen it can be no name of ours."""
     return f"graph-{slug}"
 
 
-# `langgraph dev` finds its graphs among the variables of this module.
+# `langgraph dev` looks its graphs up among this module's variables.
 globals().update({variable(slug): partial(graph, slug) for slug in os.environ.get("RECADO_TENANTS", "").split(",")})

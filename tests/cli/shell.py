@@ -1,4 +1,4 @@
-"""Run the `recado` command as a process, with the settings that a test gives in its environment."""
+"""The `recado` command as a shell runs it: a process of its own that knows of its environment what a test says."""
 
 import os
 import subprocess
@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from graphs.providers import PROVIDERS
-
 ROOT = Path(__file__).parents[2]
 PATIENCE = 50.0
-"""Seconds after which a test stops waiting for a command and fails."""
+"""Seconds after which a test gives up waiting for a command."""
 
-OURS = ("RECADO_", "DATABASE_", "REDIS_", "TWILIO_", *(f"{name.upper()}_" for name in PROVIDERS))
-"""The prefixes of the variables that a command does not inherit from the test process."""
+OURS = ("RECADO_", "DATABASE_", "REDIS_", "TWILIO_", "OPENAI_", "GROQ_", "GOOGLE_")
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Done:
 
 
 def run(command: Sequence[str], *, typed: str = "", **environment: str) -> Done:
-    """Run Python with arguments until it ends. `typed` is its standard input."""
+    """Runs Python to its end."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     ended = subprocess.run(
         [sys.executable, *command],
@@ -37,21 +34,21 @@ def run(command: Sequence[str], *, typed: str = "", **environment: str) -> Done:
         capture_output=True,
         encoding="utf-8",
         timeout=PATIENCE,
-        # Without a terminal, so that a prompt for a password does not reach the person who runs the tests.
+        # Without a terminal, so that what is asked for without echo is not asked of whoever runs the tests.
         start_new_session=True,
     )
     return Done(ended.returncode, ended.stdout, ended.stderr)
 
 
 def recado(*arguments: str, typed: str = "", **environment: str) -> Done:
-    """Run `recado`. It must not print a traceback."""
+    """Runs `recado`, which explains whatever fails, and never with a traceback."""
     done = run(["-m", "cli", *arguments], typed=typed, **environment)
     assert "Traceback" not in done.out + done.err, done.err
     return done
 
 
 def refused(*arguments: str, typed: str = "", **environment: str) -> str:
-    """Run `recado`, which must fail with an error. Return the error."""
+    """What `recado` says when it must fail with an explanation."""
     done = recado(*arguments, typed=typed, **environment)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("error: ")

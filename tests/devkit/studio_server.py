@@ -1,4 +1,4 @@
-"""Run `recado studio` as a process, and send it requests by HTTP, as Studio's page does."""
+"""`recado studio` as a process, asked as Studio's page asks it: by HTTP."""
 
 import asyncio
 import os

@@ -309,7 +309,7 @@ async def test_what_is_missing_is_said(platform: Platform, environment: pytest.M
 
 async def test_without_a_published_tenant_there_is_no_configuration(database_url: str) -> None:
     settings = Settings.from_environment(environ={"DATABASE_URL": database_url})
-    with pytest.raises(NotFoundError, match="no tenant has published an assistant"):
+    with pytest.raises(NotFoundError, match="no tenant has published anything yet"):
         await configuration(settings)
 
 

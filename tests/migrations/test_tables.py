@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 import migrations
 from devkit import embedded
-from tests.platform import SimulatorUrls, running_platform
+from tests.platform import Servers, running_platform
 
 LANGGRAPHS = ["checkpoint_blobs", "checkpoint_migrations", "checkpoint_writes", "checkpoints"]
 SHARED = {"schema_migrations", "checkpoint_migrations", "workers"}
@@ -79,7 +79,7 @@ def test_the_roles_own_nothing_and_stand_above_nothing(database_url: str, role: 
 
 
 async def test_a_login_that_is_no_superuser_is_enough(
-    hosted: embedded.Postgres, redis_url: str, simulators: SimulatorUrls
+    hosted: embedded.Postgres, redis_url: str, simulators: Servers
 ) -> None:
     everything = [migration.name for migration in migrations.available()]
     for name in ("one", "two"):

@@ -1,4 +1,4 @@
-"""Represent requests and answers in a form that is the same for all providers."""
+"""A request and its answer, free of any provider's wire format."""
 
 import itertools
 import os
@@ -11,41 +11,33 @@ from devkit.simulators.llm import codec
 type Fault = int | str
 """An HTTP status, or one of the names in SPOILING and BREAKING."""
 
-ANSWER_FAULTS = ("refuse", "empty", "bad_args", "length")
-"""Faults that damage a valid answer."""
-TRANSPORT_FAULTS = ("timeout", "drop", "garbage")
-"""Faults instead of an answer."""
+SPOILING = ("refuse", "empty", "bad_args", "length")
+BREAKING = ("timeout", "drop", "garbage")
 
 
 @dataclass(slots=True)
-class ChatToolCall:
-    """A tool call of a model."""
-
+class ToolCall:
     id: str
     name: str
     arguments: object
 
 
 @dataclass(slots=True)
-class ChatMessage:
-    """A message of a request. `name` is the tool's in a tool result."""
-
+class Message:
     role: str
     text: str
     name: str = ""
-    calls: Sequence[ChatToolCall] = ()
+    calls: Sequence[ToolCall] = ()
 
 
 @dataclass(slots=True)
-class ChatRequest:
-    """A parsed request. `tools` are the names of the offered tools. `structured` asks for JSON or forces a tool."""
-
+class Chat:
     provider: str
     model: str
-    messages: list[ChatMessage]
+    messages: list[Message]
     tools: list[str]
     forced: str
-    """The tool that the client forces with `tool_choice`, or ''."""
+    """The one tool the client insists on, or nothing."""
     structured: bool
     stream: bool
     usage_in_stream: bool
@@ -53,19 +45,16 @@ class ChatRequest:
 
 
 @dataclass(slots=True)
-class ChatAnswer:
-    """An answer. `broken` cuts the arguments of its calls, or its JSON."""
-
+class Answer:
     text: str = ""
-    calls: list[ChatToolCall] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
     structured: bool = False
     finish: str = "stop"
-    """`stop`, `length` or `refusal`."""
+    """stop, length or refusal."""
     broken: bool = False
 
     @property
     def kind(self) -> str:
-        """The kind of answer in the log: refusal, json, calls, text or empty."""
         if self.finish == "refusal":
             return "refusal"
         if self.structured:
@@ -74,8 +63,8 @@ class ChatAnswer:
             return "calls"
         return "text" if self.text else "empty"
 
-    def damage(self, fault: Fault) -> bool:
-        """Damage the answer. Return False when it has nothing that this fault can damage."""
+    def spoil(self, fault: Fault) -> bool:
+        """Damage the answer; False when there is nothing in it that this fault could damage."""
         match fault:
             case "refuse":
                 self.text = "" if self.structured else self.text
@@ -87,29 +76,26 @@ class ChatAnswer:
                 self.finish = "length"
                 self.text = self.text[: len(self.text) // 2]
             case "bad_args" if self.structured and not self.calls:
-                self.text, self.broken = truncate(self.text), True
+                self.text, self.broken = cut(self.text), True
             case "bad_args" if self.calls:
                 self.broken = True
             case _:
                 return False
         return True
 
-    def arguments_text(self, call: ChatToolCall) -> str:
-        """Return a call's arguments as JSON, cut if the answer is damaged."""
+    def written(self, call: ToolCall) -> str:
+        """The call's arguments as the wire carries them."""
         arguments = codec.text(call.arguments)
-        return truncate(arguments) if self.broken or self.finish == "length" else arguments
+        return cut(arguments) if self.broken or self.finish == "length" else arguments
 
-    def count_tokens(self) -> int:
-        """Return the number of tokens."""
+    def tokens(self) -> int:
         if not self.text and not self.calls:
             return 0
-        return count_tokens(
-            len(self.text) + sum(len(call.name) + len(self.arguments_text(call)) for call in self.calls)
-        )
+        return tokens(len(self.text) + sum(len(call.name) + len(self.written(call)) for call in self.calls))
 
 
-class RequestRejected(Exception):
-    """An error that is sent in the provider's format."""
+class Rejected(Exception):
+    """The request is answered with an error in the provider's shape."""
 
     def __init__(self, status: int, message: str, code: str | None = None, param: str | None = None) -> None:
         super().__init__(message)
@@ -119,44 +105,39 @@ class RequestRejected(Exception):
         self.param = param
 
 
-class WireFormat(Protocol):
-    """The wire format of a provider."""
+class Wire(Protocol):
+    """What the server asks of a provider's wire format."""
 
     provider: str
 
-    def read(self, body: bytes, target: str) -> ChatRequest:
-        """Parse a request. `target` is the last part of its path. Raises RequestRejected where the provider would."""
+    def read(self, body: bytes, target: str) -> Chat:
+        """The request as a chat; raises Rejected as the provider would."""
 
-    def messages(self, body: bytes) -> list[ChatMessage]:
-        """Return the messages of a request that may be invalid."""
+    def messages(self, body: bytes) -> list[Message]:
+        """The messages of a request, valid or not, as far as they can be told."""
 
-    def reply(self, chat: ChatRequest, answer: ChatAnswer) -> bytes:
-        """Return the body of an answer."""
+    def reply(self, chat: Chat, answer: Answer) -> bytes: ...
 
-    def events(self, chat: ChatRequest, answer: ChatAnswer) -> bytes:
-        """Return the body of a streamed answer, as server-sent events."""
+    def events(self, chat: Chat, answer: Answer) -> bytes: ...
 
-    def error(self, error: RequestRejected) -> bytes:
-        """Return the body of an error."""
+    def error(self, error: Rejected) -> bytes: ...
 
 
-def truncate(document: str) -> str:
-    """Return the first half of a JSON text, which is never valid."""
+def cut(document: str) -> str:
+    """A JSON object or list cut short, and so never valid."""
     return document[: max(1, len(document) // 2)]
 
 
-def prompt_tokens(messages: list[ChatMessage], tools: object) -> int:
-    """Return the number of tokens of a request."""
+def prompt_tokens(messages: list[Message], tools: object) -> int:
     characters = len(codec.dumps(tools)) if tools else 0
     for message in messages:
         characters += len(message.text)
         for call in message.calls:
             characters += len(call.name) + len(codec.dumps(call.arguments))
-    return count_tokens(characters) + 4 * len(messages)
+    return tokens(characters) + 4 * len(messages)
 
 
-def count_tokens(characters: int) -> int:
-    """Return the number of tokens of a text: its characters divided by four."""
+def tokens(characters: int) -> int:
     return max(1, (characters + 3) // 4)
 
 
@@ -164,6 +145,5 @@ _prefix = os.urandom(6).hex()
 _numbers = itertools.count(1)
 
 
-def new_id(kind: str) -> str:
-    """Return a unique id that begins with `kind`."""
+def unique(kind: str) -> str:
     return f"{kind}{_prefix}{next(_numbers):010x}"

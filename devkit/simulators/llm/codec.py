@@ -1,4 +1,4 @@
-"""Read and write JSON with orjson, or with the standard library where it is not installed."""
+"""JSON, by orjson where it is installed."""
 
 import json
 from collections.abc import Callable
@@ -24,12 +24,11 @@ else:
 
 
 def text(value: object) -> str:
-    """Return compact JSON."""
     return dumps(value).decode()
 
 
-def parse_or_text(raw: str) -> object:
-    """Return the value of a JSON text, or the text itself if it is not JSON."""
+def decoded(raw: str) -> object:
+    """The JSON a text holds, or the text itself."""
     try:
         return loads(raw)
     except ValueError:

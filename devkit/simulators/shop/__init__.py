@@ -1,1 +1,1 @@
-"""A simulated online shop: products, orders and refunds, with a bearer token and Idempotency-Keys."""
+"""A loopback online shop: products, orders, refunds; bearer tokens and Idempotency-Keys as real shops want them."""

@@ -1,4 +1,4 @@
-"""Keep the shop's products, orders and refunds in memory. Amounts are in cents."""
+"""What the shop has and what became of it. In memory; amounts are in cents."""
 
 import itertools
 from collections import Counter
@@ -33,8 +33,8 @@ def _order(number: str, status: str, items: list[tuple[str, int]], total: int, *
     return {"number": number, "status": status, "items": lines, "total": total, "refunded": 0, **more}
 
 
-class ShopRefused(Exception):
-    """The shop refuses a request. `code` is the error code in the body of its answer."""
+class Refused(Exception):
+    """The shop says no."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -42,13 +42,12 @@ class ShopRefused(Exception):
         self.code = code
 
     def body(self) -> Document:
-        """Return the body of the answer."""
         return {"error": {"code": self.code, "message": str(self)}}
 
 
 @dataclass
-class IdempotentAnswer:
-    """The first request with an Idempotency-Key, its answer, and how often the key was received."""
+class Keyed:
+    """An Idempotency-Key: the request that came with it first, what was answered, and how often it came."""
 
     key: str
     request: tuple[str, str, str]
@@ -57,45 +56,44 @@ class IdempotentAnswer:
     times: int = 1
 
     def as_json(self) -> Document:
-        """Return the key, for the control endpoint."""
         method, path, _ = self.request
         return {"key": self.key, "method": method, "path": path, "status": self.status, "times": self.times}
 
 
 @dataclass
-class ShopState:
-    """The state of the shop, and how often each path was requested."""
+class Shop:
+    """Everything the simulator knows."""
 
     products: dict[str, Document] = field(default_factory=lambda: {p["sku"]: deepcopy(p) for p in PRODUCTS})
     orders: dict[str, Document] = field(default_factory=lambda: {order["number"]: order for order in _orders()})
     refunds: list[Document] = field(default_factory=list)
-    keys: dict[str, IdempotentAnswer] = field(default_factory=dict)
+    keys: dict[str, Keyed] = field(default_factory=dict)
     requests: Counter[str] = field(default_factory=Counter)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def search(self, words: str, limit: int) -> list[Document]:
-        """Return the products whose name contains all the words."""
+        """Products whose name has all the words."""
         wanted = words.casefold().split()
         found = (product for product in self.products.values() if all(w in product["name"].casefold() for w in wanted))
         return list(itertools.islice(found, limit))
 
     def product(self, sku: str) -> Document:
-        """Return a product. Raises ShopRefused."""
+        """One product. Raises Refused."""
         if sku not in self.products:
-            raise ShopRefused(404, "product_not_found", f"there is no product {sku}")
+            raise Refused(404, "product_not_found", f"there is no product {sku}")
         return self.products[sku]
 
     def order(self, number: str) -> Document:
-        """Return an order. Raises ShopRefused."""
+        """One order. Raises Refused."""
         if number not in self.orders:
-            raise ShopRefused(404, "order_not_found", f"there is no order {number}")
+            raise Refused(404, "order_not_found", f"there is no order {number}")
         return self.orders[number]
 
     def reserve(self, sku: str, quantity: int) -> Document:
-        """Take products from the stock, and return an order that waits for its payment. Raises ShopRefused."""
+        """Takes products from the stock and makes an order that waits for its payment. Raises Refused."""
         product = self.product(sku)
         if product["stock"] < quantity:
-            raise ShopRefused(409, "out_of_stock", f"only {product['stock']} of {sku} are left")
+            raise Refused(409, "out_of_stock", f"only {product['stock']} of {sku} are left")
         product["stock"] -= quantity
         number = str(2000 + next(self._numbers))
         order = _order(number, "awaiting_payment", [(sku, quantity)], quantity * product["price"])
@@ -103,34 +101,33 @@ class ShopState:
         return order
 
     def cancel(self, number: str) -> Document:
-        """Cancel an order that was not shipped, and put its products back in stock. Raises ShopRefused."""
+        """Cancels an order that has not been sent, and gives the money back. Raises Refused."""
         order = self.order(number)
         if order["status"] not in ("awaiting_payment", "preparing"):
-            raise ShopRefused(409, "not_cancellable", f"order {number} is {order['status']}")
+            raise Refused(409, "not_cancellable", f"order {number} is {order['status']}")
         order["status"] = "cancelled"
         for line in order["items"]:
             self.products[line["sku"]]["stock"] += line["quantity"]
         return order
 
     def refund(self, number: str, amount: int | None, reason: str) -> Document:
-        """Refund an amount, or all that is not refunded yet. Raises ShopRefused."""
+        """Gives money back; without an amount, all that is left. Raises Refused."""
         order = self.order(number)
         left = order["total"] - order["refunded"]
         if order["status"] != "delivered":
-            raise ShopRefused(409, "not_refundable", f"order {number} is {order['status']}")
+            raise Refused(409, "not_refundable", f"order {number} is {order['status']}")
         if left == 0 or (amount or left) > left:
-            raise ShopRefused(409, "amount_too_large", f"{left} cents of order {number} can be refunded")
+            raise Refused(409, "amount_too_large", f"{left} cents of order {number} can be refunded")
         order["refunded"] += amount or left
         refund = {"id": f"RF{next(self._numbers)}", "order": number, "amount": amount or left, "reason": reason}
         self.refunds.append(refund)
         return refund
 
     def as_json(self) -> Document:
-        """Return everything, for the control endpoint."""
         return {
             "products": list(self.products.values()),
             "orders": list(self.orders.values()),
             "refunds": self.refunds,
-            "keys": [answer.as_json() for answer in self.keys.values()],
+            "keys": [keyed.as_json() for keyed in self.keys.values()],
             "requests": dict(self.requests),
         }

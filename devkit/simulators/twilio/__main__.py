@@ -1,23 +1,20 @@
-"""Serve the simulated Twilio until SIGINT or SIGTERM: `python -m devkit.simulators.twilio`."""
-
 import argparse
 import asyncio
 
 import uvloop
 
 from devkit.simulators.twilio.numbers import parse_option
-from devkit.simulators.twilio.server import TwilioOptions, serve
-from devkit.simulators.twilio.store import SimulatedNumber
+from devkit.simulators.twilio.server import Settings, serve
+from devkit.simulators.twilio.state import Number
 
 NUMBER_HELP = """\
-a number, and the URL that its messages are posted to; repeatable. Either separated by colons, with the URL last:
+a number and where its messages are posted; repeatable. Either colon separated, the URL last:
 AC…32 hex…:auth token:whatsapp:+551140000000:http://127.0.0.1:8000/api/v1/twilio/webhook
 or the JSON object that POST /control/numbers takes: {"account_sid", "auth_token", "address", "webhook_url", "name",
 "suggestions"}. The URL may carry connection overrides: #rc=3&rp=ct,rt,5xx&rt=4000"""
 
 
-def number(text: str) -> tuple[SimulatedNumber, str]:
-    """Parse the --number option. Return the number and its account's token."""
+def number(text: str) -> tuple[Number, str]:
     try:
         return parse_option(text)
     except ValueError as error:
@@ -25,7 +22,6 @@ def number(text: str) -> tuple[SimulatedNumber, str]:
 
 
 def main() -> None:
-    """Parse the command line, and serve."""
     parser = argparse.ArgumentParser(
         prog="python -m devkit.simulators.twilio",
         description="A Twilio on this machine: Messages API, webhooks, status callbacks, faults, and a phone page.",
@@ -38,11 +34,11 @@ def main() -> None:
         type=float,
         default=0.05,
         metavar="SECONDS",
-        help="seconds between two statuses of a message (default: %(default)s)",
+        help="between two statuses of a message (default: %(default)s)",
     )
-    parser.add_argument("--auto-read", action="store_true", help="mark delivered messages as read")
+    parser.add_argument("--auto-read", action="store_true", help="delivered messages are read without a phone page")
     args = parser.parse_args()
-    settings = TwilioOptions(args.host, args.port, args.callback_delay, args.auto_read, args.number)
+    settings = Settings(args.host, args.port, args.callback_delay, args.auto_read, args.number)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(serve(settings))

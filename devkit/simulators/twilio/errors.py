@@ -1,8 +1,6 @@
-"""Twilio's errors, by code."""
-
 from aiohttp import web
 
-from devkit.simulators.twilio.store import dump_json
+from devkit.simulators.twilio.state import dump
 
 ERRORS: dict[int, tuple[int, str]] = {
     20001: (400, "Invalid parameter {}"),
@@ -27,7 +25,7 @@ ERRORS: dict[int, tuple[int, str]] = {
 
 
 class TwilioError(Exception):
-    """An error that is sent as Twilio's JSON error. `subject` is inserted into its text."""
+    """Answered as Twilio's JSON error."""
 
     def __init__(self, code: int, subject: str = "") -> None:
         self.code = code
@@ -36,7 +34,6 @@ class TwilioError(Exception):
         super().__init__(self.text)
 
     def response(self) -> web.Response:
-        """Return the response with the error."""
         headers = {"Content-Type": "application/json"}
         if self.status == 401:
             headers["WWW-Authenticate"] = 'Basic realm="Twilio API"'
@@ -46,4 +43,4 @@ class TwilioError(Exception):
             "more_info": f"https://www.twilio.com/docs/errors/{self.code}",
             "status": self.status,
         }
-        return web.Response(body=dump_json(body), status=self.status, headers=headers)
+        return web.Response(body=dump(body), status=self.status, headers=headers)

@@ -1,5 +1,3 @@
-"""Answer requests for the list of messages, with filters and pages."""
-
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -8,40 +6,35 @@ from urllib.parse import urlencode
 
 from devkit.simulators.twilio.errors import TwilioError
 from devkit.simulators.twilio.resource import resource
-from devkit.simulators.twilio.store import MessageStore, TwilioMessage
+from devkit.simulators.twilio.state import Message, Store
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
 FILTERS = ("To", "From", "DateSent", "DateSent<", "DateSent>")
 
 Query = dict[str, str]
-MessageFilter = Callable[[TwilioMessage], bool]
+Test = Callable[[Message], bool]
 
 
-def list_messages(store: MessageStore, account: str, query: Query) -> dict[str, Any]:
-    """Return one page, newest first.
-
-    The page token names the newest message of the first page. Later messages are left out, so pages do not shift.
-    """
-    size = min(max(_parse_whole_number(query, "PageSize", DEFAULT_PAGE_SIZE), 1), MAX_PAGE_SIZE)
-    page = _parse_whole_number(query, "Page", 0)
-    filters = [_make_filter(name, query[name]) for name in FILTERS if name in query]
-    newest = _newest_index(store, query)
+def list_messages(store: Store, account: str, query: Query) -> dict[str, Any]:
+    """One page, newest first. The token pins the newest message of the first page, so that pages do not shift."""
+    size = min(max(_whole(query, "PageSize", DEFAULT_PAGE_SIZE), 1), MAX_PAGE_SIZE)
+    page = _whole(query, "Page", 0)
+    tests = [_test(name, query[name]) for name in FILTERS if name in query]
+    newest = _newest(store, query)
     matching = (
         message
         for message in _candidates(store, account, query)
-        if message.index <= newest and message.account_sid == account and all(passes(message) for passes in filters)
+        if message.index <= newest and message.account_sid == account and all(test(message) for test in tests)
     )
     start = page * size
     found = list(islice(matching, start, start + size + 1))
     token = query.get("PageToken") or (f"PA{found[0].sid}" if found else "")
-    parameters = {name: query[name] for name in FILTERS if name in query} | {"PageSize": str(size)}
+    filters = {name: query[name] for name in FILTERS if name in query} | {"PageSize": str(size)}
 
     def uri(number: int) -> str:
-        page_token = {"PageToken": token} if number and token else {}
-        return (
-            f"/2010-04-01/Accounts/{account}/Messages.json?{urlencode(parameters | {'Page': str(number)} | page_token)}"
-        )
+        pinned = {"PageToken": token} if number and token else {}
+        return f"/2010-04-01/Accounts/{account}/Messages.json?{urlencode(filters | {'Page': str(number)} | pinned)}"
 
     shown = found[:size]
     return {
@@ -57,15 +50,15 @@ def list_messages(store: MessageStore, account: str, query: Query) -> dict[str, 
     }
 
 
-def _candidates(store: MessageStore, account: str, query: Query) -> Iterator[TwilioMessage]:
-    """Yield the messages of one contact if a filter names it, so that a look-up is cheap under load."""
+def _candidates(store: Store, account: str, query: Query) -> Iterator[Message]:
+    """One contact's messages where a filter names a contact: looking one message up must stay cheap under load."""
     for name in ("To", "From"):
         if query.get(name) in store.by_contact:
             return reversed(store.by_contact[query[name]])
     return reversed(store.by_account.get(account, []))
 
 
-def _newest_index(store: MessageStore, query: Query) -> int:
+def _newest(store: Store, query: Query) -> int:
     token = query.get("PageToken")
     if token is None:
         return store.index
@@ -75,14 +68,14 @@ def _newest_index(store: MessageStore, query: Query) -> int:
     return pinned.index
 
 
-def _parse_whole_number(query: Query, name: str, default: int) -> int:
+def _whole(query: Query, name: str, default: int) -> int:
     text = query.get(name, str(default))
     if not text.isdecimal():
         raise TwilioError(20001, name)
     return int(text)
 
 
-def _make_filter(name: str, text: str) -> MessageFilter:
+def _test(name: str, text: str) -> Test:
     if name == "To":
         return lambda message: message.recipient == text
     if name == "From":

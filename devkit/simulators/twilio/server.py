@@ -1,5 +1,3 @@
-"""Assemble the simulated Twilio and serve it."""
-
 import asyncio
 import signal
 from collections.abc import Iterable
@@ -7,43 +5,41 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from devkit.simulators.twilio.control_api import TwilioControlApi
-from devkit.simulators.twilio.delivery import DeliverySimulation
-from devkit.simulators.twilio.faults import TwilioFaultInjector
-from devkit.simulators.twilio.inbound import InboundMessages
-from devkit.simulators.twilio.messages_api import MessagesApi
-from devkit.simulators.twilio.phone_page import PhonePage
-from devkit.simulators.twilio.store import MessageStore, SimulatedNumber
-from devkit.simulators.twilio.webhooks import WebhookSender
+from devkit.simulators.twilio.control import Control
+from devkit.simulators.twilio.faults import Faults
+from devkit.simulators.twilio.inbound import Inbound
+from devkit.simulators.twilio.lifecycle import Lifecycle
+from devkit.simulators.twilio.phone import Phone
+from devkit.simulators.twilio.rest import Rest
+from devkit.simulators.twilio.state import Number, Store
+from devkit.simulators.twilio.webhooks import Webhooks
 
-# Without it, long polls and event streams would delay the end of the process by a minute.
+# Long polls and event streams would otherwise hold the end of the process up for a minute.
 SHUTDOWN_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class TwilioOptions:
-    """The options of the command line. `callback_delay` is in seconds; each number comes with its account's token."""
-
+class Settings:
     host: str
     port: int
     callback_delay: float
     auto_read: bool
-    numbers: Iterable[tuple[SimulatedNumber, str]]
+    numbers: Iterable[tuple[Number, str]]
 
 
-async def serve(settings: TwilioOptions) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    store, faults, webhooks = MessageStore(), TwilioFaultInjector(), WebhookSender()
+async def serve(settings: Settings) -> None:
+    """Runs until SIGTERM or SIGINT."""
+    store, faults, webhooks = Store(), Faults(), Webhooks()
     for number, token in settings.numbers:
         store.put_number(number, token)
-    delivery = DeliverySimulation(store, faults, webhooks, settings.callback_delay, settings.auto_read)
-    control = TwilioControlApi(store, faults, delivery, InboundMessages(store, webhooks))
+    lifecycle = Lifecycle(store, faults, webhooks, settings.callback_delay, settings.auto_read)
+    control = Control(store, faults, lifecycle, Inbound(store, webhooks))
     app = web.Application()
-    app.add_routes([*MessagesApi(store, faults, delivery).routes(), *control.routes(), *PhonePage(store).routes()])
+    app.add_routes([*Rest(store, faults, lifecycle).routes(), *control.routes(), *Phone(store).routes()])
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=SHUTDOWN_SECONDS)
     stop = asyncio.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+    for number_of_signal in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number_of_signal, stop.set)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
@@ -51,6 +47,6 @@ async def serve(settings: TwilioOptions) -> None:
         print(f"twilio simulator ready on {base} (phone: {base}/phone)", flush=True)
         await stop.wait()
     finally:
-        delivery.cancel()
+        lifecycle.cancel()
         await runner.cleanup()
         webhooks.close()

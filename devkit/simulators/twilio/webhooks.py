@@ -1,5 +1,3 @@
-"""Post signed webhooks, with Twilio's timeouts and retries."""
-
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,20 +6,20 @@ from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote_plus, urlsplit
 
-from devkit.simulators.twilio.keep_alive_client import ConnectFailed, IncompleteAnswer, KeepAliveClient, Origin
 from devkit.simulators.twilio.signing import sign
+from devkit.simulators.twilio.wire import Broken, Origin, Unreachable, Wire
 
 Params = list[tuple[str, str]]
 
-WEBHOOK_UNREACHABLE = 11205
-WEBHOOK_FAILED = 11200
+UNREACHABLE = 11205
+FAILED = 11200
 
-# Cached, because most names and values of webhooks repeat.
+# Most names and values of webhooks come again and again.
 _quote = lru_cache(maxsize=2048)(quote_plus)
 
 
-class ConnectionPolicy(NamedTuple):
-    """The timeouts in seconds and the retries of a webhook. They are Twilio's connection overrides."""
+class Policy(NamedTuple):
+    """Twilio's connection overrides, written in the fragment of a webhook's URL. Seconds here, milliseconds there."""
 
     connect: float = 5.0
     read: float = 15.0
@@ -30,7 +28,6 @@ class ConnectionPolicy(NamedTuple):
     retry_on: frozenset[str] = frozenset({"ct"})
 
     def retries_after(self, kind: str) -> bool:
-        """Return whether a failure of this kind is retried."""
         return kind in self.retry_on or ("all" in self.retry_on and kind != "")
 
 
@@ -39,11 +36,10 @@ def _clamped(text: str, low: int, high: int, default: float) -> float:
 
 
 @lru_cache(maxsize=256)
-def parse_policy(fragment: str) -> ConnectionPolicy:
-    """Parse connection overrides, the fragment of a webhook's URL. They are in milliseconds, limited as at Twilio."""
+def parse_policy(fragment: str) -> Policy:
     given = dict(parse_qsl(fragment))
     retries = given.get("rc", "")
-    return ConnectionPolicy(
+    return Policy(
         connect=_clamped(given.get("ct", ""), 100, 10_000, 5.0),
         read=_clamped(given.get("rt", ""), 100, 15_000, 15.0),
         total=_clamped(given.get("tt", ""), 100, 15_000, 15.0),
@@ -61,7 +57,7 @@ def _is_local(host: str) -> bool:
 
 
 def is_loopback(url: str) -> bool:
-    """Return whether the URL is one of this machine. The simulator posts to no other."""
+    """The simulator posts to this machine and to nothing else."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
@@ -71,14 +67,14 @@ def is_loopback(url: str) -> bool:
 
 
 def idempotency_token(*parts: str) -> str:
-    """Return the I-Twilio-Idempotency-Token. It is the same for all attempts of a webhook."""
+    """The same for every try of the same webhook."""
     text = md5("/".join(parts).encode(), usedforsecurity=False).hexdigest()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 @dataclass(slots=True)
-class WebhookResult:
-    """The last answer to a webhook, or the error if there was none. `error_code` is Twilio's."""
+class Outcome:
+    """What became of a webhook: the status of the last answer, or the reason why there was none."""
 
     status: int | None = None
     body: str = ""
@@ -89,18 +85,16 @@ class WebhookResult:
 
     @property
     def ok(self) -> bool:
-        """Whether the webhook answered with a status from 200 to 299."""
         return self.status is not None and 200 <= self.status < 300
 
     @property
     def kind(self) -> str:
-        """The kind of failure as connection overrides name it: `ct`, `rt`, `4xx` or `5xx`. '' if there was none."""
+        """In the words of the retry policy."""
         if self.status is None:
-            return "ct" if self.error_code == WEBHOOK_UNREACHABLE else "rt"
+            return "ct" if self.error_code == UNREACHABLE else "rt"
         return f"{self.status // 100}xx" if self.status >= 400 else ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the fields that the control endpoints show."""
         return {
             "ok": self.ok,
             "status": self.status,
@@ -112,50 +106,46 @@ class WebhookResult:
         }
 
 
-class WebhookSender:
-    """Posts webhooks over connections that are kept alive."""
-
+class Webhooks:
     def __init__(self) -> None:
-        self._client = KeepAliveClient()
+        self._wire = Wire()
 
     def close(self) -> None:
-        """Close the idle connections."""
-        self._client.close()
+        self._wire.close()
 
-    async def post(self, url: str, params: Params, token: str, idempotency: str) -> WebhookResult:
-        """Post a webhook, and retry it as the URL's overrides say. `token` signs it."""
+    async def post(self, url: str, params: Params, token: str, idempotency: str) -> Outcome:
         if not is_loopback(url):
-            return WebhookResult(error="not an http:// address of this machine", error_code=WEBHOOK_UNREACHABLE)
+            return Outcome(error="not an http:// address of this machine", error_code=UNREACHABLE)
         address, _, fragment = url.partition("#")
         policy = parse_policy(fragment)
         origin, request = _request(address, params, token, idempotency)
         begin = time.monotonic()
-        result = WebhookResult()
+        outcome = Outcome()
         for attempt in range(1, policy.retries + 2):
-            result = await self._try(origin, request, policy, begin + policy.total)
-            result.attempts = attempt
-            if not policy.retries_after(result.kind) or time.monotonic() >= begin + policy.total:
+            outcome = await self._try(origin, request, policy, begin + policy.total)
+            outcome.attempts = attempt
+            if not policy.retries_after(outcome.kind) or time.monotonic() >= begin + policy.total:
                 break
-        result.elapsed_ms = round((time.monotonic() - begin) * 1000, 1)
-        return result
+        outcome.elapsed_ms = round((time.monotonic() - begin) * 1000, 1)
+        return outcome
 
-    async def _try(self, origin: Origin, request: bytes, policy: ConnectionPolicy, deadline: float) -> WebhookResult:
+    async def _try(self, origin: Origin, request: bytes, policy: Policy, deadline: float) -> Outcome:
         try:
-            answer = await self._client.send(origin, request, policy.connect, policy.read, deadline)
-        except ConnectFailed as error:
-            return WebhookResult(error=str(error), error_code=WEBHOOK_UNREACHABLE)
-        except IncompleteAnswer as error:
-            return WebhookResult(error=str(error), error_code=WEBHOOK_FAILED)
-        result = WebhookResult(status=answer.status, body=answer.body.decode(errors="replace"))
-        if not result.ok:
-            result.error, result.error_code = f"the webhook answered {answer.status}", WEBHOOK_FAILED
-        return result
+            answer = await self._wire.send(origin, request, policy.connect, policy.read, deadline)
+        except Unreachable as error:
+            return Outcome(error=str(error), error_code=UNREACHABLE)
+        except Broken as error:
+            return Outcome(error=str(error), error_code=FAILED)
+        outcome = Outcome(status=answer.status, body=answer.body.decode(errors="replace"))
+        if not outcome.ok:
+            outcome.error, outcome.error_code = f"the webhook answered {answer.status}", FAILED
+        return outcome
 
 
 def _request(address: str, params: Params, token: str, idempotency: str) -> tuple[Origin, bytes]:
     parts = urlsplit(address)
     body = "&".join([f"{_quote(name)}={_quote(value)}" for name, value in params]).encode()
-    # Cut from the URL's text, because the signature covers the URL byte for byte.
+    # Taken from the text and not put together again: the signature covers the URL byte for byte.
     target = address[address.index(parts.netloc) + len(parts.netloc) :]
     head = (
         f"POST {target if target.startswith('/') else '/' + target} HTTP/1.1\r\n"

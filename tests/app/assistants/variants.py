@@ -1,4 +1,4 @@
-"""Other versions of the tests' assistant."""
+"""Other versions of the tests' tenant."""
 
 GOODBYE = ("goodbye: Até logo!", "goodbye: Tchau da versão dois!")
 WITHOUT_AGENDA = """

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from app.outbox.queries import SWEEP
-from tests.app.outbox import outbox_rows as rows
+from tests.app.outbox import builders as rows
 from tests.platform import Platform
 
 # One contact and one row each: waiting for their time, for a channel, or final.

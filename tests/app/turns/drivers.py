@@ -16,7 +16,6 @@ from app.db import Database, Role
 from app.inbox import service as inbox_service
 from app.inbox.service import Inbox
 from app.telemetry import Milestone
-from app.turns.turn import RETRY_AFTER
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, Platform
 
 THREADS = ThreadPoolExecutor(4, "other-process")
@@ -65,32 +64,6 @@ async def _unsettled(platform: Platform) -> bool:
                union all select 1 from outbox where status in ('queued', 'sending', 'retrying', 'unknown')"""
         )
     )
-
-
-async def attempts_until_parked(platform: Platform, text: str | None = None) -> int:
-    """Run the turn until it is parked, and return the number of attempts."""
-    if text is not None:
-        await platform.say(text)
-    first = platform.reached.count(Milestone.TURN_CLAIMED)
-    await platform.nudge()
-    for _ in range(20):
-        await platform.until(lambda: engine_is_idle(platform), "the try to end")
-        if not await platform.rows("select 1 from conversations where pending > 0"):
-            break
-        platform.clock.advance(max(RETRY_AFTER) + 1)
-        await platform.nudge()
-    await platform.quiet()
-    return platform.reached.count(Milestone.TURN_CLAIMED) - first - 1
-
-
-async def engine_is_idle(platform: Platform) -> bool:
-    assert platform.engine is not None
-    return platform.engine.in_flight == 0
-
-
-async def models_asked(platform: Platform) -> int:
-    """Return the number of requests that the model server has."""
-    return len((await platform.control(platform.servers.model, "requests?limit=1000"))["requests"])
 
 
 # Operators and timers.

@@ -1,4 +1,4 @@
-"""Faults for tests: a worker that loses its lease while it runs, and broken connections."""
+"""Faults: a worker that loses its lease while it runs, and broken connections."""
 
 from collections.abc import Callable
 from typing import LiteralString
@@ -50,17 +50,3 @@ def run_sql(platform: Platform, query: LiteralString) -> None:
             await connection.execute(query)
 
     from_other_process(run)
-
-
-class Broken(Exception):
-    """An unexpected error."""
-
-
-def always(milestone: Milestone) -> Callable[[Milestone], None]:
-    """Return a hook that fails at every pass of a milestone."""
-
-    def reached(reached_now: Milestone) -> None:
-        if reached_now is milestone:
-            raise Broken
-
-    return reached

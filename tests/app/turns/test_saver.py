@@ -21,7 +21,7 @@ from graphs.llm_client import Models
 from graphs.nodes.handoff import ResumeValue
 from graphs.state import new_turn
 from tests.app.turns.drivers import ask, decide, drain, pending_interrupt, replies_to
-from tests.graphs.conversation import InMemoryCalendar, OnceToolRunner
+from tests.graphs.conversation import Diary, Runner
 from tests.platform import Platform, tenant_manifest
 
 
@@ -39,7 +39,7 @@ class Stock:
 
     async def run(self, graph_input: Any, thread: str | None = None) -> dict[str, Any]:
         """Run the graph with LangGraph alone."""
-        context = Context(self.platform.clock(), "Ana", self.models, OnceToolRunner(InMemoryCalendar()))
+        context = Context(self.platform.clock(), "Ana", self.models, Runner(Diary()))
         output: dict[str, Any] = await self.graph.ainvoke(graph_input, await self._thread(thread), context=context)
         return output
 

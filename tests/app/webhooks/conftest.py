@@ -1,5 +1,3 @@
-"""Provide one platform for all tests of a module."""
-
 import uuid
 from collections.abc import AsyncIterator
 
@@ -9,14 +7,14 @@ import pytest
 import redis
 
 from devkit import embedded
-from tests.platform import Platform, SimulatorUrls, running_platform
+from tests.platform import Platform, Servers, running_platform
 
 
 @pytest.fixture(scope="module")
 async def lasting_platform(
-    embedded_servers: embedded.EmbeddedServers, template_database: str, simulators: SimulatorUrls
+    embedded_servers: embedded.Servers, template_database: str, simulators: Servers
 ) -> AsyncIterator[Platform]:
-    """Yield a platform for a module whose tests leave nothing behind, or use different contacts."""
+    """One platform for a module of tests that leave nothing behind, or whose contacts are all their own."""
     name = f"webhooks_{uuid.uuid4().hex}"
     with psycopg.connect(embedded_servers.database_url, autocommit=True) as connection:
         connection.execute(f"create database {name} template {template_database}".encode())

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from urllib.parse import urlsplit
 
-from tests.interruptible_proxy import interruptible
+from tests.app.webhooks.cuttable_proxy import cable_to
 from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TOKEN, Log, Platform
 
 TWILIO_WAITS = 15.0
@@ -35,9 +35,9 @@ async def test_without_postgres_twilio_gets_503_in_time(platform: Platform, log:
         await platform.until(all_connections_are_gone, "the API to notice")
         return await answered(platform, at, platform.webhook("oi"), webhook)
 
-    async with interruptible(platform.settings.database_url) as (proxy, url), platform.api(database_url=url) as at:
+    async with cable_to(platform.settings.database_url) as (cable, url), platform.api(database_url=url) as at:
         assert await answered(platform, at, platform.webhook("antes"), webhook) == 200
-        proxy.interrupt()
+        cable.pull()
         log.clear()
         statuses = await asyncio.gather(
             answered(platform, at, message, webhook),
@@ -51,7 +51,7 @@ async def test_without_postgres_twilio_gets_503_in_time(platform: Platform, log:
         assert stored == [{"body": "antes"}]
         assert TOKEN not in log.text
         assert urlsplit(url).password not in (None, *log.text.split('"'))
-        proxy.restore()
+        cable.plug()
 
         async def is_back() -> bool:
             return await answered(platform, at, message, webhook) == 200
@@ -61,10 +61,10 @@ async def test_without_postgres_twilio_gets_503_in_time(platform: Platform, log:
 
 
 async def test_a_broken_connection_is_replaced_before_anybody_notices(platform: Platform) -> None:
-    async with interruptible(platform.settings.database_url) as (proxy, url), platform.api(database_url=url) as at:
+    async with cable_to(platform.settings.database_url) as (cable, url), platform.api(database_url=url) as at:
         await answered(platform, at, platform.webhook("um"), "/api/v1/twilio/webhook")
-        proxy.interrupt()
-        proxy.restore()
+        cable.pull()
+        cable.plug()
         assert await answered(platform, at, platform.webhook("dois"), "/api/v1/twilio/webhook") == 200
     rows = await platform.rows("select body from inbox order by id")
     assert [row["body"] for row in rows] == ["um", "dois"]

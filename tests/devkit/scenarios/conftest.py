@@ -1,4 +1,4 @@
-"""Run scenarios that a test writes, by the command."""
+"""A tenant's folder with scenarios that a test writes, and the command that plays them."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ COMMAND = "from cli.scenarios import command; command()"
 
 @dataclass(frozen=True)
 class Ended:
-    """The exit code and the output of `recado tenants test`."""
+    """What `recado tenants test` ended with."""
 
     code: int
     output: str
@@ -29,8 +29,8 @@ PlayAll = Callable[..., Ended]
 
 
 @pytest.fixture(scope="module")
-def play_all(embedded_servers: embedded.EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> PlayAll:
-    """Return a function that writes scenarios beside the clinic's assistant, and runs them as a process."""
+def play_all(embedded_servers: embedded.Servers, tmp_path_factory: pytest.TempPathFactory) -> PlayAll:
+    """Writes scenarios beside the clinic's assistant and plays them, in a process of its own."""
 
     def run(scenarios: Mapping[str, str], *options: str, **environment: str) -> Ended:
         folder = tmp_path_factory.mktemp("tenants") / "clinica-sorriso"

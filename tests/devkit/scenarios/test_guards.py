@@ -31,7 +31,7 @@ def copy_without(edits: tuple[Edit, ...], target: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def outcomes(embedded_servers: embedded.EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def outcomes(embedded_servers: embedded.Servers, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What becomes of each scenario without its guard."""
     runs = [
         {"sources": copy_without(edits, tmp_path_factory.mktemp(name)), "scenario": name}

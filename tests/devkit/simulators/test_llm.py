@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import aiohttp
 import groq
@@ -29,14 +29,13 @@ from langchain_groq import ChatGroq
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from pydantic import BaseModel, SecretStr
 
-from graphs.providers import PROVIDERS, Dialect
-
 pytestmark = [
     # google-genai inherits from aiohttp's session, and forgets to await the body of an error.
     pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:coroutine 'ClientResponse.json' was never awaited:RuntimeWarning"),
 ]
 in_loop = pytest.mark.asyncio(loop_scope="module")
+PROVIDERS = ["openai", "groq", "google"]
 each_provider = pytest.mark.parametrize("provider", PROVIDERS)
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -101,19 +100,17 @@ class Models:
     def of(self, provider: str, seconds: float = 10) -> BaseChatModel:
         if (provider, seconds) not in self._built:
             # For Gemini's client this is the number of tries.
-            retries = 1 if PROVIDERS[provider].dialect == "gemini" else 0
+            retries = 1 if provider == "google" else 0
             more = {"timeout": seconds, "api_key": "any", "max_retries": retries}
             self._built[provider, seconds] = self._build(provider, more)
         return self._built[provider, seconds]
 
     def _build(self, provider: str, more: dict[str, Any]) -> BaseChatModel:
-        row = PROVIDERS[provider]
-        base_url = f"{self._base}{row.simulator_path()}"
-        if row.dialect == "openai":
-            return ChatOpenAI(model=row.demo_model, base_url=base_url, stream_usage=True, **more)
-        if row.dialect == "groq":
-            return ChatGroq(model=row.demo_model, base_url=base_url, http_async_client=self._groq, **more)
-        return ChatGoogleGenerativeAI(model=row.demo_model, base_url=base_url, **more)
+        if provider == "openai":
+            return ChatOpenAI(model="gpt-5-mini", base_url=f"{self._base}/v1", stream_usage=True, **more)
+        if provider == "groq":
+            return ChatGroq(model="llama-3.3-70b", base_url=self._base, http_async_client=self._groq, **more)
+        return ChatGoogleGenerativeAI(model="gemini-2.5-flash", base_url=self._base, **more)
 
     async def ask(self, provider: str, text: str, seconds: float = 10) -> AIMessage:
         return await self.of(provider, seconds).ainvoke([SYSTEM, HumanMessage(text)])
@@ -214,7 +211,6 @@ class TestAnswers:
 
 
 ERRORS: dict[str, tuple[type[Exception], type[Exception], type[Exception]]] = {
-    # The errors of the clients, in the order of the dialects.
     "p_429": (core.ModelRateLimitError, groq.RateLimitError, core.ModelRateLimitError),
     "p_500": (core.ModelAPIError, groq.InternalServerError, core.ModelAPIError),
     "p_503": (core.ModelAPIError, groq.InternalServerError, core.ModelAPIError),
@@ -230,7 +226,7 @@ class TestFaults:
     @pytest.mark.parametrize("fault", ERRORS)
     async def test_outage(self, url: str, models: Models, provider: str, fault: str) -> None:
         plan(url, only_provider=provider, count=1, **{fault: 1})
-        with pytest.raises(ERRORS[fault][get_args(Dialect).index(PROVIDERS[provider].dialect)]):
+        with pytest.raises(ERRORS[fault][PROVIDERS.index(provider)]):
             await models.ask(provider, "bom dia", 0.5 if fault == "p_timeout" else 10)
         assert (await models.ask(provider, "bom dia")).text == f"eco: bom dia ({provider})"
         assert control(url, "faults")["injected"] == 1
@@ -391,7 +387,7 @@ def test_log_and_counts(url: str) -> None:
     assert [row["index"] for row in control(url, "requests?since=1&limit=1")["requests"]] == [2]
     stats = control(url, "stats")
     assert [stats[key] for key in ("requests", "in_flight", "max_in_flight")] == [3, 0, 1]
-    assert (stats["by_provider"], stats["by_status"]) == ({"openai": 1, "google": 1, "groq": 1}, {"200": 2, "400": 1})
+    assert (stats["by_provider"], stats["by_status"]) == (dict.fromkeys(PROVIDERS, 1), {"200": 2, "400": 1})
 
 
 def test_plan_of_faults(url: str) -> None:

@@ -1,4 +1,4 @@
-"""Interrupt and restore the connections to a server, without stopping the server."""
+"""A server that can be out of reach and come back, without being stopped."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,17 +6,17 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 
-class InterruptibleProxy:
-    """A TCP proxy whose connections a test can interrupt and restore."""
+class Cable:
+    """A TCP connection to a server that can be pulled out and put back."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = host, port
-        self._is_open = True
+        self._plugged = True
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Forward one connection in both directions until either side ends it."""
-        if not self._is_open:
+        """Copies both ways until one side ends."""
+        if not self._plugged:
             writer.close()
             return
         far_reader, far_writer = await asyncio.open_connection(*self._target)
@@ -34,29 +34,29 @@ class InterruptibleProxy:
             writer.close()
             self._writers.discard(writer)
 
-    def interrupt(self) -> None:
-        """End all connections, and refuse new ones until `restore`."""
-        self._is_open = False
+    def pull(self) -> None:
+        """Ends all connections and takes no new ones."""
+        self._plugged = False
         for writer in list(self._writers):
             writer.transport.abort()
 
-    def restore(self) -> None:
-        """Accept connections again."""
-        self._is_open = True
+    def plug(self) -> None:
+        """Takes connections again."""
+        self._plugged = True
 
 
 @asynccontextmanager
-async def interruptible(url: str) -> AsyncIterator[tuple[InterruptibleProxy, str]]:
-    """Run a proxy in front of a server. Yield the proxy, and the server's URL through it."""
+async def cable_to(url: str) -> AsyncIterator[tuple[Cable, str]]:
+    """A cable, and the server's URL at its near end."""
     parts = urlsplit(url)
     assert parts.hostname is not None
     assert parts.port is not None
-    proxy = InterruptibleProxy(parts.hostname, parts.port)
-    server = await asyncio.start_server(proxy.forward, "127.0.0.1", 0)
+    cable = Cable(parts.hostname, parts.port)
+    server = await asyncio.start_server(cable.forward, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:
-        yield proxy, parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{port}")).geturl()
+        yield cable, parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{port}")).geturl()
     finally:
-        proxy.interrupt()
+        cable.pull()
         server.close()
         await server.wait_closed()

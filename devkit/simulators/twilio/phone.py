@@ -1,11 +1,9 @@
-"""Serve the phone page, on which a developer chats as a contact."""
-
 import asyncio
 from pathlib import Path
 
 from aiohttp import web
 
-from devkit.simulators.twilio.store import MessageStore, TwilioMessage, dump_json
+from devkit.simulators.twilio.state import Message, Store, dump
 
 FOLDER = Path(__file__).parent.parent / "phone"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -15,19 +13,17 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'",
 }
 HISTORY = 300
-"""The number of messages in a snapshot."""
 HEARTBEAT_SECONDS = 15.0
 
 
-class PhonePage:
-    """The page's files, and a stream of events that keeps it up to date."""
+class Phone:
+    """The page from which one chats as a contact, and the stream that keeps it up to date."""
 
-    def __init__(self, store: MessageStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._files = {path.name: path for path in FOLDER.iterdir() if path.suffix in TYPES}
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes."""
         return [
             web.get("/phone", self.page),
             web.get("/phone/", self.page),
@@ -36,18 +32,16 @@ class PhonePage:
         ]
 
     async def page(self, request: web.Request) -> web.Response:
-        """Send the page."""
         return _file(self._files["index.html"])
 
     async def file(self, request: web.Request) -> web.Response:
-        """Send a script, a style sheet or the icon."""
         path = self._files.get(request.match_info["name"])
         if path is None:
             raise web.HTTPNotFound
         return _file(path)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Send server-sent events: a snapshot first, then every new or changed message."""
+        """Server-sent events: a snapshot at each connection, then every new or changed message."""
         number, contact = request.query.get("number", ""), request.query.get("contact", "")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
         await response.prepare(request)
@@ -65,7 +59,7 @@ class PhonePage:
         mine = [message for message in self._store.since(0, contact) if message.number == number] if contact else []
         return _event("snapshot", [message.as_json() for message in mine[-HISTORY:]])
 
-    async def _next(self, queue: "asyncio.Queue[TwilioMessage | None]", number: str, contact: str) -> bytes:
+    async def _next(self, queue: "asyncio.Queue[Message | None]", number: str, contact: str) -> bytes:
         try:
             async with asyncio.timeout(HEARTBEAT_SECONDS):
                 message = await queue.get()
@@ -77,7 +71,7 @@ class PhonePage:
 
 
 def _event(name: str, data: object) -> bytes:
-    return f"event: {name}\ndata: ".encode() + dump_json(data) + b"\n\n"
+    return f"event: {name}\ndata: ".encode() + dump(data) + b"\n\n"
 
 
 def _file(path: Path) -> web.Response:

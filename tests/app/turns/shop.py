@@ -1,4 +1,4 @@
-"""Serve a small shop over HTTP, and publish an assistant whose tools call it."""
+"""A tenant with remote tools: a small shop on a real server, and the assistant that calls it."""
 
 import asyncio
 import threading
@@ -112,12 +112,11 @@ rules:
 
 
 @dataclass
-class RemoteShop:
+class Shop:
     """The shop's requests: path, Idempotency-Key, Authorization and body.
 
-    `hangs` are paths whose requests are recorded and never answered. `fails` is an HTTP status for all answers. `echo`
-    is a text in the answers. `at_path` is called before the first answer to a path. `together` is the number of
-    requests that are awaited before any is answered.
+    `hangs`: paths that it does the work of and never answers. `echo`: what it answers besides. `at_path`: what happens
+    before the first answer to a path. `together`: so many requests are awaited before any is answered.
     """
 
     url: str = ""
@@ -132,7 +131,7 @@ class RemoteShop:
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Record a request, and answer it."""
+        """Record the request."""
         body = await request.json() if request.can_read_body else None
         headers = request.headers
         self.requests.append((request.path, headers.get("Idempotency-Key"), headers.get("Authorization"), body))
@@ -162,9 +161,9 @@ class RemoteShop:
 
 
 @asynccontextmanager
-async def open_shop() -> AsyncIterator[RemoteShop]:
+async def open_shop() -> AsyncIterator[Shop]:
     """Run the shop's server in a thread, so that it answers while the test's loop is blocked."""
-    shop, loop = RemoteShop(), asyncio.new_event_loop()
+    shop, loop = Shop(), asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="shop")
     thread.start()
     runner = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_serve(shop), loop))
@@ -177,7 +176,7 @@ async def open_shop() -> AsyncIterator[RemoteShop]:
         loop.close()
 
 
-async def _serve(shop: RemoteShop) -> web.AppRunner:
+async def _serve(shop: Shop) -> web.AppRunner:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", shop.answer)
     runner = web.AppRunner(app, shutdown_timeout=1)
@@ -187,12 +186,12 @@ async def _serve(shop: RemoteShop) -> web.AppRunner:
     return runner
 
 
-async def _close(shop: RemoteShop, runner: web.AppRunner) -> None:
+async def _close(shop: Shop, runner: web.AppRunner) -> None:
     shop.closing.set()
     await runner.cleanup()
 
 
-async def publish_shop(platform: Platform, shop: RemoteShop, *, while_running: str = "queue") -> None:
+async def publish_shop(platform: Platform, shop: Shop, *, while_running: str = "queue") -> None:
     """Publish the shop as the test tenant, and set its secrets."""
     box = SecretBox(platform.settings.secret_key)
     for name, value in (("LOJA", SECRET), ("FALTA", "x")):

@@ -1,4 +1,4 @@
-"""Insert rows into the outbox, as a turn's commit does, and wait for their statuses."""
+"""Rows of the outbox, put there as a turn's commit would."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from tests.app.channels.scripted_twilio import ScriptedTwilio, scripted_twilio
+from tests.app.channels.scripted import ScriptedTwilio, scripted_twilio
 from tests.platform import CONTACT, TENANT, Platform
 
 
 async def conversation(platform: Platform, contact: str = CONTACT, slug: str = TENANT) -> UUID:
-    """Return a new conversation on the tenant's first channel. The contact's other conversations are closed."""
+    """A fresh open conversation of the tenant's first channel; the contact's open one is closed."""
     row = await platform.row(
         """with channel as (
                select ch.id, ch.tenant_id from channels ch join tenants t on t.id = ch.tenant_id
@@ -48,10 +48,7 @@ OPEN = ("queued", "sending", "retrying", "unknown")
 
 
 async def queue(platform: Platform, conversation_id: UUID, *bodies: str, **columns: Any) -> list[int]:
-    """Insert queued rows and return their ids, oldest first. `columns` replace values.
-
-    The rows are five seconds old, so that a sweep takes them at once.
-    """
+    """Queued rows, oldest first, from a moment ago: a sweep takes them at once. `columns` says what else they are."""
     then = platform.clock() - timedelta(seconds=5)
     known: dict[str, Any] = {
         "status": "queued",
@@ -85,22 +82,22 @@ async def queue(platform: Platform, conversation_id: UUID, *bodies: str, **colum
 
 
 async def row(platform: Platform, outbox_id: int) -> dict[str, Any]:
-    """Return a row of the outbox."""
+    """One row as it stands."""
     return await platform.row("select * from outbox where id = %(id)s", id=outbox_id)
 
 
 async def statuses(platform: Platform, *outbox_ids: int) -> list[str]:
-    """Return the statuses of the rows."""
+    """Where the rows have got to."""
     rows = await platform.rows("select id, status from outbox where id = any(%(ids)s)", ids=list(outbox_ids))
     found = {each["id"]: each["status"] for each in rows}
     return [found[outbox_id] for outbox_id in outbox_ids]
 
 
 async def until(platform: Platform, outbox_id: int, *wanted: str, hurry: float = 0.0) -> dict[str, Any]:
-    """Wait until a row has one of the statuses and no owner, and return it.
+    """Waits until a row has one of the statuses and nobody has it in hand; returns it.
 
-    The clock advances by `hurry` seconds with each poll, because a sweep takes a row only after a moment. The dates of
-    the simulated Twilio do not advance. Do not use `hurry` where a later look-up must find a message by its date.
+    `hurry`: seconds that pass with each look, for sweeps leave a row alone for a moment. Not where Twilio is to take a
+    message afterwards without an answer: its dates stay behind, and the look-up would not find it.
     """
 
     async def there() -> bool:
@@ -113,12 +110,12 @@ async def until(platform: Platform, outbox_id: int, *wanted: str, hurry: float =
 
 
 FAR = datetime.fromisoformat("2200-01-01T00:00:00+00:00")
-"""A time that no sweep of these tests reaches."""
+"""No sweep of these tests gets there."""
 
 
 @asynccontextmanager
 async def scripted_worker(platform: Platform, **changes: Any) -> AsyncIterator[ScriptedTwilio]:
-    """Replace the platform's worker by one that posts to a scripted Twilio. `changes` replace settings."""
+    """In place of the platform's worker, one that posts to a Twilio with a script."""
     assert platform.engine is not None
     await platform.engine.close()
     async with scripted_twilio() as twilio, platform.worker(twilio_api_url=twilio.address, **changes):

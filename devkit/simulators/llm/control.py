@@ -1,28 +1,25 @@
-"""Serve the control endpoints of the model simulator: faults, scripts, log and counts."""
+"""The control endpoints: faults, scripts, log, counts."""
 
 from aiohttp import web
 
 from devkit.simulators.llm import codec
-from devkit.simulators.llm.faults import ModelFaultInjector, parse_plan
-from devkit.simulators.llm.request_log import MAX_REQUESTS
-from devkit.simulators.llm.script_loader import load_text
-from devkit.simulators.llm.server import ModelSimulator
+from devkit.simulators.llm.faults import Faults, read_plan
+from devkit.simulators.llm.journal import KEPT
+from devkit.simulators.llm.loading import load_text
+from devkit.simulators.llm.server import Simulator
 from manifest.yaml_source import InvalidFiles
 
 
-class ModelControlApi:
-    """The endpoints below /control."""
-
-    def __init__(self, simulator: ModelSimulator) -> None:
+class Control:
+    def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
 
     def add_to(self, application: web.Application) -> None:
-        """Add the routes."""
         routes = application.router
         routes.add_get("/control/faults", self._faults)
-        routes.add_post("/control/faults", self._set_faults)
+        routes.add_post("/control/faults", self._plan)
         routes.add_get("/control/scripts", self._scripts)
-        routes.add_post("/control/scripts", self._load_scripts)
+        routes.add_post("/control/scripts", self._load)
         routes.add_get("/control/requests", self._requests)
         routes.add_get("/control/stats", self._stats)
         routes.add_post("/control/reset", self._reset)
@@ -30,19 +27,19 @@ class ModelControlApi:
     async def _faults(self, request: web.Request) -> web.Response:
         return _reply(self._simulator.faults.describe())
 
-    async def _set_faults(self, request: web.Request) -> web.Response:
+    async def _plan(self, request: web.Request) -> web.Response:
         try:
             document = codec.loads(await request.read())
-            plan = parse_plan(document, self._simulator.options.latency_ms)
+            plan = read_plan(document, self._simulator.options.latency_ms)
         except ValueError as error:
             return _reply({"error": str(error)}, 400)
-        self._simulator.faults = ModelFaultInjector(plan)
+        self._simulator.faults = Faults(plan)
         return _reply(self._simulator.faults.describe())
 
     async def _scripts(self, request: web.Request) -> web.Response:
         return _reply({"scripts": self._simulator.library.names})
 
-    async def _load_scripts(self, request: web.Request) -> web.Response:
+    async def _load(self, request: web.Request) -> web.Response:
         try:
             self._simulator.library.put(load_text(await request.text(), "posted"))
         except (InvalidFiles, UnicodeDecodeError) as error:
@@ -55,10 +52,10 @@ class ModelControlApi:
             limit = int(request.query.get("limit", "100"))
         except ValueError:
             return _reply({"error": "since and limit must be whole numbers"}, 400)
-        return _reply(self._simulator.request_log.requests(since, max(0, min(limit, MAX_REQUESTS))))
+        return _reply(self._simulator.journal.requests(since, max(0, min(limit, KEPT))))
 
     async def _stats(self, request: web.Request) -> web.Response:
-        return _reply(self._simulator.request_log.stats())
+        return _reply(self._simulator.journal.stats())
 
     async def _reset(self, request: web.Request) -> web.Response:
         self._simulator.reset()

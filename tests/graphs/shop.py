@@ -1,4 +1,4 @@
-"""Remote tools of a small shop, which record their calls."""
+"""Tools of a small shop elsewhere, that count what was asked of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,25 +18,25 @@ NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
 
 
 @dataclass
-class ShopTools:
-    """The tools and their calls. `answers` replace the usual results; an exception is raised."""
+class Shop:
+    """What was ordered; `answers` are given in place of its own, or raised."""
 
     orders: list[Mapping[str, Any]] = field(default_factory=list)
     asked: int = 0
     answers: list[JSON | Exception] = field(default_factory=list)
 
     async def order(self, _: ToolContext, arguments: Any) -> JSON:
-        """Record an order, and return its number."""
+        """Takes an order."""
         self.orders.append(arguments)
         return self._answer({"numero": len(self.orders), "pago": False, "itens": [{"nome": "escova"}]})
 
     async def price(self, _: ToolContext, __: Any) -> JSON:
-        """Count the question, and return the price."""
+        """Says what it costs."""
         self.asked += 1
         return self._answer({"preco": 10})
 
     def tools(self, *, approval: bool = False) -> dict[str, Tool]:
-        """Return the built-in tools, with `pedir`, which has side effects, and `preco`, which reads."""
+        """All built-in tools, `pedir`, which writes, and `preco`, which reads."""
         order = Tool("pedir", "pede", QUANTITY, "write", self.order, arguments_parser(QUANTITY), remote=True)
         price = Tool("preco", "preço", NOTHING, "read", self.price, arguments_parser(NOTHING), remote=True)
         if approval:
@@ -51,5 +51,5 @@ class ShopTools:
 
 
 def broken(message: str = "não atende") -> ToolFailed:
-    """Return the error of a shop that does not answer."""
+    """The shop is closed."""
     return ToolFailed("broken", model_message=message)

@@ -1,6 +1,6 @@
-"""A small HTTP/1.1 client with keep-alive connections.
+"""A small HTTP/1.1 client that posts over kept-alive connections.
 
-A general client uses several times the CPU. A load test on the same machine would measure that CPU.
+A general client costs several times the CPU, which a load test on the same machine would pay for.
 """
 
 import asyncio
@@ -8,8 +8,8 @@ import re
 import time
 from typing import NamedTuple, cast
 
-# Common servers close idle connections after five seconds. A shorter time avoids a post on a connection that closes.
-MAX_IDLE_SECONDS = 2.0
+# Below the five seconds after which common servers close idle connections, so a post never meets a dying one.
+IDLE_SECONDS = 2.0
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)\s*\r\n")
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:\s*chunked\s*\r\n")
 _CLOSE = re.compile(rb"\r\nconnection:\s*close\s*\r\n")
@@ -17,28 +17,26 @@ _CLOSE = re.compile(rb"\r\nconnection:\s*close\s*\r\n")
 Origin = tuple[str, int]
 
 
-class ConnectFailed(Exception):
-    """No connection was made in time, or the server refused it."""
+class Unreachable(Exception):
+    """No connection could be made."""
 
 
-class IncompleteAnswer(Exception):
-    """The connection was made, but no complete answer arrived in time."""
+class Broken(Exception):
+    """The connection was made, but no whole answer came in time."""
 
 
-class HttpAnswer(NamedTuple):
-    """An answer. `reusable` says whether the connection may be used again."""
-
+class Answer(NamedTuple):
     status: int
     body: bytes
     reusable: bool
 
 
-class _ChunkedBody(NamedTuple):
+class _Chunks(NamedTuple):
     body: bytes
-    complete: bool
+    whole: bool
 
 
-def _decode_chunked(raw: bytes) -> _ChunkedBody:
+def _unchunk(raw: bytes) -> _Chunks:
     body, at = b"", 0
     while (end := raw.find(b"\r\n", at)) >= 0:
         size = int(raw[at:end].partition(b";")[0], 16)
@@ -46,13 +44,13 @@ def _decode_chunked(raw: bytes) -> _ChunkedBody:
         if len(raw) < at:
             break
         if size == 0:
-            return _ChunkedBody(body, True)
+            return _Chunks(body, True)
         body += raw[end + 2 : end + 2 + size]
-    return _ChunkedBody(body, False)
+    return _Chunks(body, False)
 
 
-def parse(raw: bytes, closed: bool) -> HttpAnswer | None:
-    """Return the answer, or None while it is not complete. Raises ValueError when it is not HTTP."""
+def parse(raw: bytes, closed: bool) -> Answer | None:
+    """The answer, or None while it is not complete. ValueError when it is not HTTP."""
     end = raw.find(b"\r\n\r\n")
     if end < 0:
         return None
@@ -62,21 +60,21 @@ def parse(raw: bytes, closed: bool) -> HttpAnswer | None:
         return parse(body, closed)
     reusable = not _CLOSE.search(head)
     if status in (204, 304):
-        return HttpAnswer(status, b"", reusable)
+        return Answer(status, b"", reusable)
     if length := _LENGTH.search(head):
         size = int(length[1])
-        return HttpAnswer(status, body[:size], reusable) if len(body) >= size else None
+        return Answer(status, body[:size], reusable) if len(body) >= size else None
     if _CHUNKED.search(head):
-        chunks = _decode_chunked(body)
-        return HttpAnswer(status, chunks.body, reusable) if chunks.complete else None
-    return HttpAnswer(status, body, False) if closed else None
+        chunks = _unchunk(body)
+        return Answer(status, chunks.body, reusable) if chunks.whole else None
+    return Answer(status, body, False) if closed else None
 
 
-class _ClientConnection(asyncio.Protocol):
+class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[HttpAnswer] | None = None
+        self._answer: asyncio.Future[Answer] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._received = b""
         self._read = self._deadline = 0.0
@@ -87,20 +85,18 @@ class _ClientConnection(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether a request can be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
 
-    def send(self, request: bytes, read: float, deadline: float) -> "asyncio.Future[HttpAnswer]":
-        """Send a request. The future has the answer, or raises IncompleteAnswer."""
+    def ask(self, request: bytes, read: float, deadline: float) -> "asyncio.Future[Answer]":
         if self._transport is None:
-            raise IncompleteAnswer("the connection was closed")
+            raise Broken("the connection was closed")
         self._answer, self._received = self._loop.create_future(), b""
         self._read, self._deadline = read, deadline
-        self._start_timer()
+        self._arm()
         self._transport.write(request)
         return self._answer
 
@@ -108,14 +104,14 @@ class _ClientConnection(asyncio.Protocol):
         self._received += data
         self._try(closed=False)
         if self._timer is not None:
-            self._start_timer()
+            self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._try(closed=True)
         self._fail("the connection was closed without a whole answer")
 
-    def _start_timer(self) -> None:
+    def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         seconds = min(self._read, self._deadline - time.monotonic())
@@ -130,35 +126,29 @@ class _ClientConnection(asyncio.Protocol):
             self._fail("the answer is not HTTP")
             return
         if answer is not None:
-            self._stop_timer()
+            self._settle()
             self._answer.set_result(answer)
 
     def _fail(self, reason: str) -> None:
-        self._stop_timer()
+        self._settle()
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(IncompleteAnswer(reason))
+            self._answer.set_exception(Broken(reason))
 
-    def _stop_timer(self) -> None:
+    def _settle(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
 
-class KeepAliveClient:
-    """Sends requests, and keeps a pool of idle connections for each origin."""
-
+class Wire:
     def __init__(self) -> None:
-        self._idle: dict[Origin, list[_ClientConnection]] = {}
+        self._idle: dict[Origin, list[_Connection]] = {}
 
-    async def send(self, origin: Origin, request: bytes, connect: float, read: float, deadline: float) -> HttpAnswer:
-        """Send a request, and return the answer. Raises ConnectFailed or IncompleteAnswer.
-
-        `connect` and `read` are timeouts in seconds. `deadline` is a time of `time.monotonic()` that limits both.
-        """
+    async def send(self, origin: Origin, request: bytes, connect: float, read: float, deadline: float) -> Answer:
         connection = self._take(origin) or await self._connect(origin, min(connect, deadline - time.monotonic()))
         reusable = False
         try:
-            answer = await connection.send(request, read, deadline)
+            answer = await connection.ask(request, read, deadline)
             reusable = answer.reusable
         finally:
             if reusable and connection.usable:
@@ -169,14 +159,13 @@ class KeepAliveClient:
         return answer
 
     def close(self) -> None:
-        """Close the idle connections."""
         for connections in self._idle.values():
             for connection in connections:
                 connection.close()
         self._idle.clear()
 
-    def _take(self, origin: Origin) -> _ClientConnection | None:
-        oldest = time.monotonic() - MAX_IDLE_SECONDS
+    def _take(self, origin: Origin) -> _Connection | None:
+        oldest = time.monotonic() - IDLE_SECONDS
         connections = self._idle.get(origin, [])
         while connections:
             connection = connections.pop()
@@ -185,12 +174,12 @@ class KeepAliveClient:
             connection.close()
         return None
 
-    async def _connect(self, origin: Origin, seconds: float) -> _ClientConnection:
+    async def _connect(self, origin: Origin, seconds: float) -> _Connection:
         try:
             async with asyncio.timeout(seconds):
-                _, connection = await asyncio.get_running_loop().create_connection(_ClientConnection, *origin)
+                _, connection = await asyncio.get_running_loop().create_connection(_Connection, *origin)
         except TimeoutError as error:
-            raise ConnectFailed("no connection in time") from error
+            raise Unreachable("no connection in time") from error
         except OSError as error:
-            raise ConnectFailed(f"no connection: {error.strerror or error}") from error
+            raise Unreachable(f"no connection: {error.strerror or error}") from error
         return connection

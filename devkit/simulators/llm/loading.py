@@ -1,4 +1,4 @@
-"""Load model scripts from YAML, and report every problem with its file and line."""
+"""Load model scripts from YAML, or report every problem with its place."""
 
 import datetime
 import re
@@ -9,42 +9,42 @@ from typing import Annotated, Any
 from jinja2 import TemplateSyntaxError
 from pydantic import BeforeValidator, Field, model_validator
 
-from devkit.simulators.llm.chat import ANSWER_FAULTS, TRANSPORT_FAULTS, Fault
-from devkit.simulators.llm.request_view import VARIABLES
-from devkit.simulators.llm.script import CompiledConditions, CompiledRule, Script
-from devkit.simulators.llm.templates import compile_template
+from devkit.simulators.llm.chat import BREAKING, SPOILING, Fault
+from devkit.simulators.llm.script import Conditions, Rule, Script
+from devkit.simulators.llm.templates import compiled
+from devkit.simulators.llm.turn import VARIABLES
 from graphs.fields import ProviderName, Section
 from manifest.yaml_source import InvalidFiles, Location, Problem, YamlDocument, path_of, read_text
 
-TEMPLATE_VARIABLES = frozenset(VARIABLES) | {"result", "m"}
+KNOWN = frozenset(VARIABLES) | {"result", "m"}
 """The variables that a template may read."""
 
 
-def _compile_regex(value: Any) -> Any:
+def _pattern(value: Any) -> Any:
     try:
         return re.compile(value) if isinstance(value, str) else value
     except re.error as error:
         raise ValueError(f"not a regular expression: {error}") from None
 
 
-def _check_fault(value: Any) -> Any:
-    names = (*ANSWER_FAULTS, *TRANSPORT_FAULTS)
+def _fault(value: Any) -> Any:
+    names = (*SPOILING, *BREAKING)
     is_status = isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599
     if not is_status and value not in names:
         raise ValueError(f"expected a status from 400 to 599, or one of {', '.join(names)}")
     return value
 
 
-def _as_list(value: Any) -> Any:
+def _listed(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
-Pattern = Annotated[re.Pattern[str], BeforeValidator(_compile_regex)]
-Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_list)]
+Pattern = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
+Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed)]
 
 
 class ScriptConditions(Section):
-    """The conditions of a rule. `tool` names offered tools, and `result_of` tools whose results end the request."""
+    """The conditions of a rule. `tool`: tools that the request offers; `result_of`: tools that have just answered."""
 
     structured: bool | None = None
     user: Pattern | None = None
@@ -56,30 +56,29 @@ class ScriptConditions(Section):
 
 
 class ScriptCall(Section):
-    """A tool call. `arguments` is a mapping, or a template that yields one."""
+    """A tool call. `arguments`: a mapping, or a template that yields one."""
 
     name: Annotated[str, Field(min_length=1)]
     arguments: dict[str, Any] | str = Field(default_factory=dict[str, Any])
 
 
 class ScriptRule(Section):
-    """A rule: its conditions, and its answer or fault."""
+    """A rule: its conditions, and the answer or the fault."""
 
     when: ScriptConditions = ScriptConditions()
     say: str | int | float | None = None
-    call: Annotated[tuple[ScriptCall, ...], BeforeValidator(_as_list)] = ()
+    call: Annotated[tuple[ScriptCall, ...], BeforeValidator(_listed)] = ()
     json_: Annotated[Any, Field(alias="json")] = None
-    fail: Annotated[Fault | None, BeforeValidator(_check_fault)] = None
+    fail: Annotated[Fault | None, BeforeValidator(_fault)] = None
     delay_ms: Annotated[float, Field(ge=0)] = 0
     times: Annotated[int | None, Field(ge=0)] = None
 
     @property
     def has_json(self) -> bool:
-        """Whether the rule has `json`. Its value may be null."""
         return "json_" in self.model_fields_set
 
     @model_validator(mode="after")
-    def _check_answer(self) -> "ScriptRule":
+    def _answers(self) -> "ScriptRule":
         written = self.model_fields_set
         if not written & {"say", "call", "json_", "fail"}:
             raise ValueError("expected one of `say`, `call`, `json`, `fail`")
@@ -90,14 +89,14 @@ class ScriptRule(Section):
         return self
 
     def structured(self) -> bool | None:
-        """Return the default of the condition `structured`: true for `json`, false for `say` and `call`, else None."""
+        """Return which requests the rule answers by default: `json` structured ones, words and calls the others."""
         if self.has_json:
             return True
         return False if self.model_fields_set & {"say", "call"} else None
 
 
 class ScriptFile(Section):
-    """A script: one document of a YAML file. `match` is a text in the system prompts that it answers."""
+    """One document of a script's file. `match`: a text of the system prompts that it answers."""
 
     name: Annotated[str, Field(min_length=1)]
     match: str = ""
@@ -113,7 +112,7 @@ def load_text(text: str, source: str) -> list[Script]:
     """Return the scripts of a YAML text, one per document. Raises InvalidFiles."""
     scripts = [_script(document) for document in YamlDocument.parse_all(text, source)]
     if not scripts:
-        raise InvalidFiles([Problem(source, 1, 1, "the file has no script")])
+        raise InvalidFiles([Problem(source, 1, 1, "no script in it")])
     return scripts
 
 
@@ -126,7 +125,7 @@ def _script(document: YamlDocument) -> Script:
     return Script(file.name, file.match, document.file, rules)
 
 
-def _rule(rule: ScriptRule, at: Location, templates: "_Templates") -> CompiledRule:
+def _rule(rule: ScriptRule, at: Location, templates: "_Templates") -> Rule:
     templates.names = set()
     listed = isinstance(templates.document.value((*at, "call")), list)
     calls = [
@@ -135,11 +134,9 @@ def _rule(rule: ScriptRule, at: Location, templates: "_Templates") -> CompiledRu
     ]
     when = rule.when
     structured = when.structured if "structured" in when.model_fields_set else rule.structured()
-    return CompiledRule(
+    return Rule(
         line=templates.document.position(at)[0],
-        when=CompiledConditions(
-            structured, when.user, when.system, when.model, when.provider or "", when.tool, when.result_of
-        ),
+        when=Conditions(structured, when.user, when.system, when.model, when.provider or "", when.tool, when.result_of),
         say=templates.compile(rule.say, (*at, "say")),
         calls=calls,
         json=templates.compile(rule.json_, (*at, "json")),
@@ -152,7 +149,7 @@ def _rule(rule: ScriptRule, at: Location, templates: "_Templates") -> CompiledRu
 
 
 class _Templates:
-    """Compiles the templates of a document. `names` collects the variables that they read."""
+    """Compiles the templates of a document. `names`: the variables that they read since it was last set."""
 
     def __init__(self, document: YamlDocument) -> None:
         self.document = document
@@ -160,7 +157,6 @@ class _Templates:
         self.problems: list[Problem] = []
 
     def compile(self, value: object, where: Location) -> object:
-        """Return the value with its texts compiled. Problems are added to `problems`."""
         if isinstance(value, dict):
             return {key: self.compile(item, (*where, key)) for key, item in value.items()}
         if isinstance(value, list):
@@ -172,12 +168,12 @@ class _Templates:
     def _template(self, text: str, where: Location) -> object:
         used: set[str] = set()
         try:
-            template = compile_template(text, used)
+            template = compiled(text, used)
         except TemplateSyntaxError as error:
             self._add(where, str(error.message))
             return None
-        for unknown in sorted(used - TEMPLATE_VARIABLES):
-            self._add(where, f"unknown variable `{unknown}`; known: {', '.join(sorted(TEMPLATE_VARIABLES))}")
+        for unknown in sorted(used - KNOWN):
+            self._add(where, f"unknown variable `{unknown}`; known: {', '.join(sorted(KNOWN))}")
         self.names |= used
         return template
 

@@ -1,4 +1,4 @@
-"""Read a scenario's database directly: the work that is due, and the results of the work that is done."""
+"""What a scenario looks up in its database: what is still to be done, and what has become of everything."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +10,8 @@ from app.db import Database
 
 
 @dataclass(frozen=True)
-class DueWork:
-    """The work that the database holds.
-
-    `busy` is true when a row is due or a worker owns one. `next_due` is when the next row is due, and `next_timer` when
-    the next timer fires.
-    """
+class Outlook:
+    """`busy`: something is due or under way. `next_due`: when the next row is; `next_timer`: when the next timer is."""
 
     busy: bool
     next_due: datetime | None
@@ -23,8 +19,8 @@ class DueWork:
 
 
 @dataclass(frozen=True)
-class PendingConversation:
-    """A conversation with waiting rows in its inbox."""
+class Pending:
+    """A conversation with something in its inbox."""
 
     tenant_id: UUID
     id: UUID
@@ -32,25 +28,25 @@ class PendingConversation:
 
 
 @dataclass(frozen=True)
-class ConversationSnapshot:
-    """The status of a conversation, the agent of its last turn, and the payload of its open interrupt."""
+class Standing:
+    """How the contact's conversation stands; the newest one, if there were several."""
 
     status: str
     agent: str | None
     interrupt: Mapping[str, Any] | None
 
 
-class DatabaseProbe:
-    """Queries of a scenario that bypass the product."""
+class Ledger:
+    """The scenario's own look at its database, past the product."""
 
     def __init__(self, system: Database) -> None:
         self._system = system
 
-    async def due_work(self, now: datetime) -> DueWork:
-        """Return what is due at `now`, and when the next work is due."""
+    async def outlook(self, now: datetime) -> Outlook:
+        """What is to be done, and when."""
         async with self._system.statement() as tx:
             found = await tx.one(
-                DueWork,
+                Outlook,
                 """with open_rows as (
                        select due_at, owner is not null or status = 'queued' as busy from outbox
                        where due_at is not null
@@ -68,29 +64,27 @@ class DatabaseProbe:
                        (select min(wake_at) from conversations where pending = 0) as next_timer""",
                 {"now": now},
             )
-        assert found is not None, "the query always returns a row"
+        assert found is not None, "it has no condition"
         return found
 
-    async def pending_conversations(self) -> list[PendingConversation]:
-        """Return the conversations that a worker must be nudged about."""
+    async def pending(self) -> list[Pending]:
+        """Conversations that somebody should be nudged about."""
         async with self._system.statement() as tx:
             return await tx.all(
-                PendingConversation,
-                "select tenant_id, id, due_at from conversations where pending > 0 and due_at is not null",
-                {},
+                Pending, "select tenant_id, id, due_at from conversations where pending > 0 and due_at is not null", {}
             )
 
-    async def wait_until_no_worker_is_alive(self) -> None:
-        """Wait until Postgres has released the locks of all workers. No virtual time passes."""
+    async def nobody_lives(self) -> None:
+        """Returns when Postgres takes no worker for alive, in no virtual time."""
         async with self._system.statement() as tx:
             while await tx.one(dict, "select id from live_workers limit 1", {}):
                 await tx.run("select pg_sleep(0.001)", {})
 
-    async def conversation(self) -> ConversationSnapshot | None:
-        """Return the contact's newest conversation, or None if there is none."""
+    async def standing(self) -> Standing | None:
+        """How the conversation stands; None when there is none."""
         async with self._system.statement() as tx:
             return await tx.one(
-                ConversationSnapshot,
+                Standing,
                 """select c.status,
                        (select t.agent from turns t where t.conversation_id = c.id and t.agent is not null
                         order by t.turn desc limit 1) as agent,
@@ -100,17 +94,17 @@ class DatabaseProbe:
                 {},
             )
 
-    async def count_messages(self) -> dict[str, int]:
-        """Return the number of the contact's messages by disposition. `open` counts those that no turn has taken."""
-        return await self._count(
+    async def dispositions(self) -> dict[str, int]:
+        """The contact's messages by what became of them; `open` are those that wait."""
+        return await self._counted(
             """select coalesce(disposition, 'open') as name, count(*) as count from inbox
                where kind = 'message' group by 1"""
         )
 
-    async def count_effects(self) -> dict[str, int]:
-        """Return how often each tool with side effects has run, from the journal."""
-        return await self._count("select name, count(*) as count from tool_calls where result is not null group by 1")
+    async def effects(self) -> dict[str, int]:
+        """The journal: writing tools that have run, by name."""
+        return await self._counted("select name, count(*) as count from tool_calls where result is not null group by 1")
 
-    async def _count(self, query: Any) -> dict[str, int]:
+    async def _counted(self, query: Any) -> dict[str, int]:
         async with self._system.statement() as tx:
             return {str(row["name"]): int(row["count"]) for row in await tx.all(dict, query, {})}

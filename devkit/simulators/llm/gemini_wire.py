@@ -1,19 +1,11 @@
-"""Read and write the wire format of Gemini's generateContent and streamGenerateContent."""
+"""Gemini's generateContent and streamGenerateContent."""
 
 from collections.abc import Iterator
 
 from devkit.simulators.llm import codec
-from devkit.simulators.llm.chat import (
-    ChatAnswer,
-    ChatMessage,
-    ChatRequest,
-    ChatToolCall,
-    RequestRejected,
-    new_id,
-    prompt_tokens,
-)
+from devkit.simulators.llm.chat import Answer, Chat, Message, Rejected, ToolCall, prompt_tokens, unique
 from devkit.simulators.llm.codec import Document
-from devkit.simulators.llm.openai_format import split_words
+from devkit.simulators.llm.openai_wire import pieces
 
 _STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -30,25 +22,24 @@ _FINISHES = {"stop": "STOP", "length": "MAX_TOKENS", "refusal": "SAFETY"}
 _ROLES = {"user": "user", "model": "assistant", "function": "user"}
 
 
-class GeminiFormat:
-    """The wire format of Gemini."""
+class GeminiWire:
+    """Gemini's format."""
 
     def __init__(self, provider: str) -> None:
         self.provider = provider
 
-    def read(self, body: bytes, target: str) -> ChatRequest:
-        """Parse a request. Raises RequestRejected where the provider would."""
+    def read(self, body: bytes, target: str) -> Chat:
         model, _, method = target.rpartition(":")
         payload = _payload(body)
         contents = payload.get("contents")
         if not isinstance(contents, list) or not contents:
-            raise RequestRejected(400, "* GenerateContentRequest.contents: contents is not specified\n")
+            raise Rejected(400, "* GenerateContentRequest.contents: contents is not specified\n")
         _check_history(contents)
         messages = _messages(payload)
         mode, tools = _tools(payload)
         forced = tools[0] if mode == "ANY" and len(tools) == 1 else ""
         wants_json = (payload.get("generationConfig") or {}).get("responseMimeType") == "application/json"
-        return ChatRequest(
+        return Chat(
             provider=self.provider,
             model=model,
             messages=messages,
@@ -60,26 +51,22 @@ class GeminiFormat:
             prompt_tokens=prompt_tokens(messages, payload.get("tools")),
         )
 
-    def messages(self, body: bytes) -> list[ChatMessage]:
-        """Return the messages of a request that may be invalid."""
+    def messages(self, body: bytes) -> list[Message]:
         return _messages(_payload(body))
 
-    def reply(self, chat: ChatRequest, answer: ChatAnswer) -> bytes:
-        """Return the body of an answer."""
+    def reply(self, chat: Chat, answer: Answer) -> bytes:
         text = _said(answer)
         parts: list[Document] = [{"text": text}] if text else []
-        return codec.dumps(_chunk(chat, answer, new_id("resp"), parts + _call_parts(answer), _given(answer), True))
+        return codec.dumps(_chunk(chat, answer, unique("resp"), parts + _call_parts(answer), _given(answer), True))
 
-    def events(self, chat: ChatRequest, answer: ChatAnswer) -> bytes:
-        """Return the body of a streamed answer, as server-sent events."""
+    def events(self, chat: Chat, answer: Answer) -> bytes:
         return b"".join(b"data: " + codec.dumps(chunk) + b"\r\n\r\n" for chunk in _chunks(chat, answer))
 
-    def array(self, chat: ChatRequest, answer: ChatAnswer) -> bytes:
-        """Return the body of a stream without `alt=sse`: a JSON list of chunks."""
+    def array(self, chat: Chat, answer: Answer) -> bytes:
+        """The stream of a client that did not ask for alt=sse."""
         return codec.dumps(list(_chunks(chat, answer)))
 
-    def error(self, error: RequestRejected) -> bytes:
-        """Return the body of an error."""
+    def error(self, error: Rejected) -> bytes:
         status = _STATUSES.get(error.status, "UNKNOWN")
         body: Document = {"code": error.status, "message": error.message, "status": status}
         if error.status == 429:
@@ -94,7 +81,7 @@ def _payload(body: bytes) -> Document:
     except ValueError:
         payload = None
     if not isinstance(payload, dict):
-        raise RequestRejected(400, "Invalid JSON payload received. Unexpected end of string.")
+        raise Rejected(400, "Invalid JSON payload received. Unexpected end of string.")
     return payload
 
 
@@ -104,10 +91,10 @@ def _check_history(contents: list[Document]) -> None:
     for index, content in enumerate(contents):
         role, parts = content.get("role", "user"), content.get("parts")
         if role not in _ROLES:
-            raise RequestRejected(400, "Please use a valid role: user, model.")
+            raise Rejected(400, "Please use a valid role: user, model.")
         if not parts:
             text = f"* GenerateContentRequest.contents[{index}].parts: contents.parts must not be empty.\n"
-            raise RequestRejected(400, text)
+            raise Rejected(400, text)
         calls = sum("functionCall" in part for part in parts)
         results = sum("functionResponse" in part for part in parts)
         _check_turn(before, open_calls, calls, results)
@@ -119,37 +106,37 @@ def _check_history(contents: list[Document]) -> None:
 def _check_turn(before: str, open_calls: int, calls: int, results: int) -> None:
     if results and before != "calls":
         text = "function response turn comes immediately after a function call turn."
-        raise RequestRejected(400, f"Please ensure that {text}")
+        raise Rejected(400, f"Please ensure that {text}")
     if results != open_calls:
         text = "the number of function response parts is equal to the number of function call parts"
-        raise RequestRejected(400, f"Please ensure that {text} of the function call turn.")
+        raise Rejected(400, f"Please ensure that {text} of the function call turn.")
     if calls and before not in ("user", "results"):
         text = "function call turn comes immediately after a user turn or after a function response turn."
-        raise RequestRejected(400, f"Please ensure that {text}")
+        raise Rejected(400, f"Please ensure that {text}")
 
 
-def _messages(payload: Document) -> list[ChatMessage]:
+def _messages(payload: Document) -> list[Message]:
     messages = []
     if instruction := payload.get("systemInstruction") or payload.get("system_instruction"):
-        messages.append(ChatMessage("system", _text(instruction["parts"])))
+        messages.append(Message("system", _text(instruction["parts"])))
     for content in payload["contents"]:
         messages.extend(_content(_ROLES[content.get("role", "user")], content["parts"]))
     return messages
 
 
-def _content(role: str, parts: list[Document]) -> Iterator[ChatMessage]:
+def _content(role: str, parts: list[Document]) -> Iterator[Message]:
     for part in parts:
         if answered := part.get("functionResponse"):
-            yield ChatMessage("tool", _result(answered.get("response")), answered["name"])
+            yield Message("tool", _result(answered.get("response")), answered["name"])
     calls = [part["functionCall"] for part in parts if "functionCall" in part]
     text = _text(parts)
     if text or calls or not any("functionResponse" in part for part in parts):
-        made = [ChatToolCall(call.get("id", ""), call["name"], call.get("args") or {}) for call in calls]
-        yield ChatMessage(role, text, calls=made)
+        made = [ToolCall(call.get("id", ""), call["name"], call.get("args") or {}) for call in calls]
+        yield Message(role, text, calls=made)
 
 
 def _result(response: object) -> str:
-    # The client wraps results that are not objects. Unwrapped, a script sees the same for all providers.
+    # The client wraps whatever is not an object, so that a script sees the same for every provider.
     if isinstance(response, dict) and response.keys() == {"output"}:
         response = response["output"]
     return response if isinstance(response, str) else codec.text(response)
@@ -176,31 +163,29 @@ def _tools(payload: Document) -> tuple[str, list[str]]:
     mode = str(config.get("mode", "AUTO"))
     allowed = config.get("allowedFunctionNames") or declared
     if unknown := [name for name in allowed if name not in declared]:
-        raise RequestRejected(400, f"Function calling config contains unknown functions: {', '.join(unknown)}.")
+        raise Rejected(400, f"Function calling config contains unknown functions: {', '.join(unknown)}.")
     if mode == "ANY" and not declared:
-        raise RequestRejected(400, "Function calling config is set without function_declarations.")
+        raise Rejected(400, "Function calling config is set without function_declarations.")
     return mode, [] if mode == "NONE" else allowed
 
 
-def _said(answer: ChatAnswer) -> str:
-    # A candidate that was stopped for safety has no text.
+def _said(answer: Answer) -> str:
+    # A candidate stopped for safety carries no words.
     return "" if answer.finish == "refusal" else answer.text
 
 
-def _given(answer: ChatAnswer) -> int:
-    return 0 if answer.finish == "refusal" else answer.count_tokens()
+def _given(answer: Answer) -> int:
+    return 0 if answer.finish == "refusal" else answer.tokens()
 
 
-def _call_parts(answer: ChatAnswer) -> list[Document]:
-    # Gemini always sends complete arguments. A call that it cannot finish is left out.
+def _call_parts(answer: Answer) -> list[Document]:
+    # Gemini never sends arguments that are no JSON object: a call it cannot finish is left out.
     if answer.broken or answer.finish == "length":
         return []
     return [{"functionCall": {"name": call.name, "args": call.arguments}} for call in answer.calls]
 
 
-def _chunk(
-    chat: ChatRequest, answer: ChatAnswer, identity: str, parts: list[Document], given: int, last: bool
-) -> Document:
+def _chunk(chat: Chat, answer: Answer, identity: str, parts: list[Document], given: int, last: bool) -> Document:
     content: Document = {"parts": parts, "role": "model"} if parts else {"role": "model"}
     candidate: Document = {"content": content, "index": 0}
     if last:
@@ -220,10 +205,10 @@ def _chunk(
     }
 
 
-def _chunks(chat: ChatRequest, answer: ChatAnswer) -> Iterator[Document]:
-    identity = new_id("resp")
+def _chunks(chat: Chat, answer: Answer) -> Iterator[Document]:
+    identity = unique("resp")
     given = _given(answer)
-    texts = split_words(_said(answer))
+    texts = pieces(_said(answer))
     last = _call_parts(answer)
     for index, piece in enumerate(texts):
         part: list[Document] = [{"text": piece}]

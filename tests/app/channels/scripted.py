@@ -1,4 +1,4 @@
-"""Serve a Twilio with the answers that a test gives, for answers that the simulator never sends."""
+"""A Twilio that answers exactly what a test says: for answers that the simulator never gives."""
 
 import asyncio
 import json
@@ -14,8 +14,8 @@ from aiohttp import web
 
 
 @dataclass(frozen=True)
-class ScriptedAnswer:
-    """An HTTP answer. Status 0 closes the connection without an answer. `hang` waits for the end of the test first."""
+class Answer:
+    """An HTTP answer; a status of 0 closes the connection without one, and `hang` waits before that."""
 
     status: int
     body: Any = None
@@ -23,19 +23,19 @@ class ScriptedAnswer:
     hang: bool = False
 
 
-HANG = ScriptedAnswer(0, hang=True)
-DROP = ScriptedAnswer(0)
+HANG = Answer(0, hang=True)
+DROP = Answer(0)
 
 
-def refused(status: int, code: int, **headers: str) -> ScriptedAnswer:
-    """Return Twilio's error with a code. A `_` in the name of a header is a hyphen."""
+def refused(status: int, code: int, **headers: str) -> Answer:
+    """Twilio's JSON for an error."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return ScriptedAnswer(status, {"code": code, "message": "no", "more_info": "", "status": status}, named)
+    return Answer(status, {"code": code, "message": "no", "more_info": "", "status": status}, named)
 
 
 @dataclass(frozen=True)
-class ReceivedRequest:
-    """A request as it was received."""
+class Asked:
+    """A request as it arrived."""
 
     method: str
     path: str
@@ -46,43 +46,41 @@ class ReceivedRequest:
 
 @dataclass
 class ScriptedTwilio:
-    """Answers posts from `answers`, or by creating a message. `listing` answers all look-ups."""
+    """Creates messages with ever new SIDs unless `answers` has something else to say; the list stays as it is set."""
 
     address: str
-    answers: deque[ScriptedAnswer] = field(default_factory=deque)
-    listing: ScriptedAnswer = ScriptedAnswer(200, {"messages": [], "page_size": 200})
-    requests: list[ReceivedRequest] = field(default_factory=list)
-    answer_after_lookups: int = 0
-    """The number of look-ups that must have arrived before one is answered."""
-    stopped: asyncio.Event = field(default_factory=asyncio.Event)
-    _lookups_arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    answers: deque[Answer] = field(default_factory=deque)
+    listing: Answer = Answer(200, {"messages": [], "page_size": 200})
+    asked: list[Asked] = field(default_factory=list)
+    listed_together: int = 0
+    """So many requests for the list are awaited before any is answered."""
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    _together: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def posted(self) -> list[str]:
         """The bodies that were posted."""
-        return [dict(request.form)["Body"] for request in self.requests if request.method == "POST"]
+        return [dict(request.form)["Body"] for request in self.asked if request.method == "POST"]
 
     @property
     def looked_up(self) -> int:
-        """The number of look-ups."""
-        return sum(request.method == "GET" for request in self.requests)
+        """How often the list was asked for."""
+        return sum(request.method == "GET" for request in self.asked)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Record a request, and send the next answer."""
+        """Answers with the next line of the script."""
         form = parse_qsl(await request.text(), keep_blank_values=True)
         login = b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode().split(":")
-        self.requests.append(
-            ReceivedRequest(request.method, request.path, dict(request.query), form, (login[0], login[1]))
-        )
+        self.asked.append(Asked(request.method, request.path, dict(request.query), form, (login[0], login[1])))
         if request.method == "POST":
             answer = self.answers.popleft() if self.answers else self._created()
         else:
             answer = self.listing
-            if self.looked_up >= self.answer_after_lookups:
-                self._lookups_arrived.set()
-            await self._lookups_arrived.wait()
+            if self.looked_up >= self.listed_together:
+                self._together.set()
+            await self._together.wait()
         if answer.hang:
-            await self.stopped.wait()
+            await self.over.wait()
         if answer.status == 0:
             assert request.transport is not None
             request.transport.close()
@@ -92,13 +90,13 @@ class ScriptedTwilio:
             status=answer.status, body=body, headers={"Content-Type": "application/json", **answer.headers}
         )
 
-    def _created(self) -> ScriptedAnswer:
-        return ScriptedAnswer(201, {"sid": f"SM{len(self.requests):032x}", "status": "queued"})
+    def _created(self) -> Answer:
+        return Answer(201, {"sid": f"SM{len(self.asked):032x}", "status": "queued"})
 
 
 @asynccontextmanager
 async def scripted_twilio() -> AsyncIterator[ScriptedTwilio]:
-    """Serve a scripted Twilio on a free port during the block."""
+    """Serves one on a free port."""
     app = web.Application()
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     twilio = ScriptedTwilio("")
@@ -110,5 +108,5 @@ async def scripted_twilio() -> AsyncIterator[ScriptedTwilio]:
     try:
         yield twilio
     finally:
-        twilio.stopped.set()
+        twilio.over.set()
         await runner.cleanup()

@@ -1,4 +1,4 @@
-"""Run tools in Studio: tools that only read run, and calls of other tools return that they are disabled."""
+"""The tool runner of Studio. It runs tools that read; calls of other tools return that they are disabled."""
 
 from collections.abc import Mapping
 from uuid import UUID
