@@ -44,13 +44,13 @@ connections, a shutdown, no writes."""
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 SET_LOCAL: LiteralString = """
-select set_config('role', %s, true), set_config('app.tenant_id', %s, true),
-    set_config('plan_cache_mode', 'force_generic_plan', true)
+select set_config('role', %s, true), set_config('app.tenant_id', %s, true), set_config('plan_cache_mode', %s, true)
 """
-"""Sets role and tenant for one transaction.
+"""Sets role, tenant and how statements are planned, for one transaction.
 
-Every statement is as good for one row as for another. To plan the commit of a turn for its values takes longer than to
-run it.
+A tenant's statements name what they look for by ids: one plan is as good for one id as for another, and planning the
+commit of a turn for its values takes longer than running it. Statements without a tenant look for what is due among the
+rows of all: there Postgres compares the plans.
 """
 
 CONNECTION: dict[str, Any] = {
@@ -118,11 +118,12 @@ class Role(StrEnum):
 
 async def set_local(connection: AsyncConnection[Any], role: Role, tenant_id: UUID | None = None) -> None:
     """Set role and tenant until the end of the connection's transaction."""
-    await connection.execute(SET_LOCAL, (role, "" if tenant_id is None else str(tenant_id)))
+    of_tenant = (role, str(tenant_id), "force_generic_plan")
+    await connection.execute(SET_LOCAL, (role, "", "auto") if tenant_id is None else of_tenant)
 
 
 @cache
-def _numbered(query: LiteralString) -> tuple[LiteralString, list[str]]:
+def numbered(query: LiteralString) -> tuple[LiteralString, list[str]]:
     """Return the query with Postgres's own placeholders, and the names of their values.
 
     Cached, because the driver would convert the long statements at every call.
@@ -148,7 +149,7 @@ class Transaction:
     async def all[R](self, row: type[R], query: LiteralString, params: Params) -> list[R]:
         """Return all rows of a query."""
         make_row: Any = dict_row if row is dict else class_row(row)
-        statement, names = _numbered(query)
+        statement, names = numbered(query)
         values = [params[name] for name in names]
         with _unavailability(self._connection):
             return await self._fetch(make_row, statement, values)
@@ -168,7 +169,7 @@ class Transaction:
     async def after[R](self, change: LiteralString, row: type[R], query: LiteralString, params: Params) -> list[R]:
         """Run `change`, then return the rows of a query with a new snapshot, in one round trip."""
         make_row: Any = dict_row if row is dict else class_row(row)
-        first, second = _numbered(change), _numbered(query)
+        first, second = numbered(change), numbered(query)
         with _unavailability(self._connection):
             async with AsyncRawCursor[R](self._connection, row_factory=make_row) as cursor:
                 async with self._connection.pipeline():

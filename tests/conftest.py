@@ -36,6 +36,8 @@ SLOW = (
     "recipes",
     "app/assistants",
     "app/outbox/test_faults.py",
+    "app/plans",
+    "app/retention",
     "app/test_asgi.py",
     "app/test_full_disk.py",
     "app/test_listening.py",

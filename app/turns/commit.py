@@ -71,6 +71,7 @@ class CommitResult:
     head_id: int | None
 
 
+# The state of a closed conversation is not needed any more: the next message opens another one.
 # LangGraph's tables have text keys. A key computed from a column, such as `id::text`, is not looked up in an index:
 # row-level security forbids to evaluate the cast before the policy. So the key is passed as a parameter.
 _CHECKPOINT: LiteralString = """
@@ -80,6 +81,7 @@ blobs as (
         %(blob_ns)s::text[], %(blob_channels)s::text[], %(blob_versions)s::text[], %(blob_types)s::text[],
         %(blobs)s::bytea[]
     ) b
+    where fenced.status <> 'closed'
     on conflict do nothing
 ),
 saved as (
@@ -87,6 +89,7 @@ saved as (
     select %(thread_id)s, k.* from fenced, unnest(
         %(checkpoint_ns)s::text[], %(checkpoint_ids)s::text[], %(checkpoints)s::jsonb[], %(metadata)s::jsonb[]
     ) k
+    where fenced.status <> 'closed'
     on conflict (thread_id, checkpoint_ns, checkpoint_id) do update
         set checkpoint = excluded.checkpoint, metadata = excluded.metadata
 ),
@@ -98,22 +101,37 @@ pending_writes as (
         %(write_ns)s::text[], %(write_checkpoints)s::text[], %(write_tasks)s::text[], %(write_indexes)s::int[],
         %(write_paths)s::text[], %(write_channels)s::text[], %(write_types)s::text[], %(writes)s::bytea[]
     ) w
+    where fenced.status <> 'closed'
     on conflict (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) do update
         set task_path = excluded.task_path, channel = excluded.channel, type = excluded.type, blob = excluded.blob
 ),
 superseded_checkpoints as (
     delete from checkpoints using fenced
-    where thread_id = %(thread_id)s and not (checkpoint_id = any(%(kept_ids)s))
+    where thread_id = %(thread_id)s and (fenced.status = 'closed' or not (checkpoint_id = any(%(kept_ids)s)))
 ),
 superseded_writes as (
     delete from checkpoint_writes using fenced
-    where thread_id = %(thread_id)s and not (checkpoint_id = any(%(kept_ids)s))
+    where thread_id = %(thread_id)s and (fenced.status = 'closed' or not (checkpoint_id = any(%(kept_ids)s)))
 ),
 superseded_blobs as (
     delete from checkpoint_blobs using fenced
-    where thread_id = %(thread_id)s and (checkpoint_ns, channel, version) not in (
-        select * from unnest(%(kept_ns)s::text[], %(kept_channels)s::text[], %(kept_versions)s::text[])
+    where thread_id = %(thread_id)s and (
+        fenced.status = 'closed' or (checkpoint_ns, channel, version) not in (
+            select * from unnest(%(kept_ns)s::text[], %(kept_channels)s::text[], %(kept_versions)s::text[])
+        )
     )
+)
+"""
+
+_DROP_CHECKPOINT: LiteralString = """
+dropped_checkpoints as (
+    delete from checkpoints using fenced where thread_id = %(thread_id)s and fenced.status = 'closed'
+),
+dropped_writes as (
+    delete from checkpoint_writes using fenced where thread_id = %(thread_id)s and fenced.status = 'closed'
+),
+dropped_blobs as (
+    delete from checkpoint_blobs using fenced where thread_id = %(thread_id)s and fenced.status = 'closed'
 )
 """
 
@@ -123,7 +141,7 @@ with fenced as (
     -- A leg is progress: only attempts that end without one count.
     update conversations set claimed_at = %(now)s, attempts = 0
     where id = %(conversation_id)s and owner = %(owner)s and epoch = %(epoch)s
-    returning id, turn
+    returning id, turn, status
 ),
 charged as ({INSERT_USAGE}),
 {_CHECKPOINT},
@@ -167,7 +185,7 @@ fenced as (
         folded_usage = null
     where c.id = %(conversation_id)s and c.owner = %(owner)s and c.epoch = %(epoch)s
         and (c.pending <= %(known)s or not %(unless_new_rows)s)
-    returning c.id, c.tenant_id, c.contact_id, c.turn, c.pending, c.due_at, c.version_id
+    returning c.id, c.tenant_id, c.contact_id, c.turn, c.status, c.pending, c.due_at, c.version_id
 ),
 consumed as (
     update inbox set
@@ -233,8 +251,8 @@ select turn, pending, due_at, (select id from spoken where status = 'sending') a
 
 COMMIT: LiteralString = f"with {_FENCED}, {_CHECKPOINT}, {_RECORD}"
 
-# Keeps the checkpoint from before the turn.
-COMMIT_WITHOUT_CHECKPOINT: LiteralString = f"with {_FENCED}, {_RECORD}"
+# Keeps the checkpoint from before the turn, unless the conversation is closed.
+COMMIT_WITHOUT_CHECKPOINT: LiteralString = f"with {_FENCED}, {_DROP_CHECKPOINT}, {_RECORD}"
 
 
 async def commit(

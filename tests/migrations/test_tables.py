@@ -67,6 +67,21 @@ def test_every_table_that_is_not_shared_keeps_tenants_apart(database_url: str) -
     assert [row for row in apart if not row["forced"] or row["policies"] != ["all_tenants", "one_tenant"]] == []
 
 
+def test_every_foreign_key_has_an_index(database_url: str) -> None:
+    """Without one, deleting a row reads the whole table that refers to it."""
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute(
+            """select c.conrelid::regclass::text, c.conname::text from pg_constraint c
+               where c.contype = 'f' and not exists (
+                   select from pg_index i
+                   where i.indrelid = c.conrelid and i.indpred is null and i.indisvalid
+                       -- The key's columns are the first of the index, in any order.
+                       and (i.indkey::smallint[])[0:cardinality(c.conkey) - 1] @> c.conkey
+               )"""
+        ).fetchall()
+    assert found == []
+
+
 @pytest.mark.parametrize("role", ["recado_app", "recado_system"])
 def test_the_roles_own_nothing_and_stand_above_nothing(database_url: str, role: str) -> None:
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
