@@ -20,6 +20,7 @@ COMMANDS = {
     "contacts": ("cli.contacts", "Tag contacts, see what is kept of them, and erase them."),
     "retention": ("cli.retention", "Show and set for how many days a tenant keeps what it does not need any more."),
     "studio": ("cli.studio", "Open conversations in LangGraph Studio, fork them, and replay turns."),
+    "conversations": ("cli.conversations", "Take conversations over from the assistant, reply, and close them."),
     "interrupts": ("cli.interrupts", "List and resolve what waits for an operator."),
 }
 

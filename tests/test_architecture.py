@@ -121,3 +121,22 @@ def _with_bounds() -> set[str]:
 
 def _name(node: ast.AST | None) -> str | None:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else None
+
+
+DOORS = {
+    "insert into outbox": "app/conversations/doors.py",
+    "insert into interrupts": "app/conversations/doors.py",
+    "update interrupts set resolved_at": "app/conversations/doors.py",
+}
+
+
+def test_outbox_and_interrupts_have_one_door_each() -> None:
+    """So that no other statement writes them without the conversation's row lock."""
+    found = {
+        (text, str(path.relative_to(ROOT)))
+        for path in FILES
+        if path.relative_to(ROOT).parts[0] == "app"
+        for text in DOORS
+        if text in path.read_text()
+    }
+    assert found == set(DOORS.items())

@@ -7,6 +7,7 @@ from typing import Any, LiteralString
 
 from psycopg.types.json import Jsonb
 
+from app.conversations.doors import ASKED, RESOLVED, SPOKEN
 from app.db import Transaction
 from app.outbox.queries import HEAD_CHECK_AFTER, OWNER_CHECK_AFTER
 from app.turns.claim import Claim
@@ -49,11 +50,11 @@ class Timer:
 class Settlement:
     """Everything that a commit writes.
 
-    `dispositions` maps the ids of consumed inbox rows to their disposition. `timer` replaces the conversation's timer;
-    `keep_timer` leaves it as it is. Without a `record` no turn is counted.
+    `status` None leaves the status as it is. `dispositions` maps the ids of consumed inbox rows to their disposition.
+    `timer` replaces the conversation's timer; `keep_timer` leaves it as it is. Without a `record` no turn is counted.
     """
 
-    status: str
+    status: str | None
     dispositions: Mapping[int, str]
     timer: Timer | None = None
     keep_timer: bool = False
@@ -170,15 +171,20 @@ fenced as (
             c.due_at
         ) end,
         -- A message that arrived during the goodbye keeps the conversation open.
-        status = case when %(status)s = 'closed' and c.pending > %(consumed)s then 'bot' else %(status)s end,
-        closed_at = case when %(status)s = 'closed' and c.pending = %(consumed)s then %(now)s::timestamptz end,
+        status = case
+            when %(status)s = 'closed' and c.pending > %(consumed)s then 'bot' else coalesce(%(status)s::text, c.status)
+        end,
+        closed_at = case
+            when %(status)s::text is null then c.closed_at
+            when %(status)s = 'closed' and c.pending = %(consumed)s then %(now)s::timestamptz
+        end,
         wake_at = case
             when %(keep_timer)s then c.wake_at
-            when %(status)s <> 'closed' or c.pending > %(consumed)s then %(wake_at)s::timestamptz
+            when coalesce(%(status)s, c.status) <> 'closed' or c.pending > %(consumed)s then %(wake_at)s::timestamptz
         end,
         wake_for = case
             when %(keep_timer)s then c.wake_for
-            when %(status)s <> 'closed' or c.pending > %(consumed)s then %(wake_for)s
+            when coalesce(%(status)s, c.status) <> 'closed' or c.pending > %(consumed)s then %(wake_for)s
         end,
         rating = coalesce(%(rating)s::smallint, c.rating),
         folds = case when %(turns)s > 0 then 0 else c.folds end,
@@ -199,31 +205,8 @@ consumed as (
 # No graph ran: a human has the conversation, or the rows are obsolete.
 CONSUME: LiteralString = f"with {_FENCED} select turn, pending, due_at, null::bigint as head_id from fenced"
 
-_RECORD: LiteralString = """
-spoken as (
-    insert into outbox (
-        tenant_id, conversation_id, contact_id, turn, author, body, status, owner, attempts, attempted_at, due_at,
-        created_at, updated_at
-    )
-    select fenced.tenant_id, fenced.id, fenced.contact_id, fenced.turn, r.author, r.body,
-        case when r.number = 1 and head.free then 'sending' else 'queued' end,
-        case when r.number = 1 and head.free then %(owner)s::bigint end,
-        case when r.number = 1 and head.free then 1 else 0 end,
-        case when r.number = 1 and head.free then %(now)s::timestamptz end,
-        case when r.number = 1 and head.free then %(owner_check)s else %(head_check)s end,
-        %(now)s, %(now)s
-    from fenced
-    -- The first reply is inserted as claimed by this worker, unless an older row of the contact is open.
-    cross join lateral (
-        select not exists (
-            select from outbox o
-            where o.contact_id = fenced.contact_id and (o.due_at is not null or o.held_for is not null)
-        ) as free
-    ) head
-    cross join lateral unnest(%(authors)s::text[], %(bodies)s::text[]) with ordinality r (author, body, number)
-    order by r.number
-    returning id, status
-),
+_RECORD: LiteralString = f"""
+{SPOKEN},
 recorded as (
     insert into turns (
         conversation_id, turn, epoch, tenant_id, version_id, agent, route, usage, attempts, error, claimed_at,
@@ -233,19 +216,8 @@ recorded as (
         %(claimed_at)s, %(now)s
     from fenced
 ),
-resolved as (
-    update interrupts set resolved_at = %(now)s
-    from fenced
-    where interrupts.conversation_id = fenced.id and interrupts.resolved_at is null
-),
-asked as (
-    insert into interrupts (id, tenant_id, conversation_id, turn, kind, payload, created_at, due_at)
-    select i.id, fenced.tenant_id, fenced.id, fenced.turn, i.kind, i.payload, %(now)s, i.due_at
-    from fenced, unnest(
-        %(interrupt_ids)s::text[], %(interrupt_kinds)s::text[], %(interrupt_payloads)s::jsonb[],
-        %(interrupt_dues)s::timestamptz[]
-    ) i (id, kind, payload, due_at)
-)
+{RESOLVED},
+{ASKED}
 select turn, pending, due_at, (select id from spoken where status = 'sending') as head_id from fenced
 """
 
@@ -297,6 +269,7 @@ def _parameters(claim: Claim, settlement: Settlement, now: datetime, *, unless_n
 
 def _record_parameters(record: TurnRecord, claim: Claim) -> dict[str, Any]:
     return {
+        "resolved_ids": list(claim.interrupts),
         "authors": [reply["author"] for reply in record.replies],
         "bodies": [reply["body"] for reply in record.replies],
         "agent": record.agent,

@@ -113,3 +113,30 @@ async def test_a_login_that_is_no_superuser_is_enough(
             (reply,) = await platform.replies(1)
             assert reply.startswith("marcado sala@")
             assert await platform.rows("select 1 from checkpoints")
+
+
+FOREIGN_KEYS = """
+    select f.conrelid::regclass::text as child, f.conname as name, f.convalidated as valid,
+        array(select attname::text from pg_attribute where attrelid = f.conrelid and attnum = any(f.conkey)) as columns
+    from pg_constraint f
+    where f.contype = 'f' and f.confrelid <> 'tenants'::regclass and exists (
+        select from pg_attribute where attrelid = f.conrelid and attname = 'tenant_id'
+    )
+"""
+REFERENCES = """
+    select c.relname::text as child, a.attname::text as name
+    from pg_class c join pg_attribute a on a.attrelid = c.oid
+    where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
+        and (a.attname like '%%\\_id' or a.attname = 'held_for') and a.atttypid in ('uuid'::regtype, 'bigint'::regtype)
+        and a.attname <> 'tenant_id'
+"""
+
+
+def test_every_foreign_key_names_the_tenant(database_url: str) -> None:
+    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        keys = connection.execute(FOREIGN_KEYS).fetchall()
+        references = connection.execute(REFERENCES.replace("%%", "%")).fetchall()
+    assert len(keys) > 10
+    assert [key for key in keys if "tenant_id" not in key["columns"] or not key["valid"]] == []
+    named = {(key["child"], column) for key in keys for column in key["columns"]}
+    assert [row for row in references if (row["child"], row["name"]) not in named] == []

@@ -127,7 +127,7 @@ def test_our_roles_own_nothing_and_bypass_nothing(filled: Tenants) -> None:
     with filled.superuser() as connection:
         roles = connection.execute(
             """select rolname, rolsuper, rolbypassrls, rolcreaterole, rolcanlogin, rolinherit from pg_roles
-               where rolname like 'recado\\_%'"""
+               where rolname in ('recado_app', 'recado_system')"""
         ).fetchall()
         owned = connection.execute(
             "select 1 from pg_class where relowner in (select oid from pg_roles where rolname like 'recado\\_%')"
@@ -241,4 +241,17 @@ def test_a_tenant_that_is_no_id_is_an_error_and_not_everything(filled: Tenants, 
         app.execute("select set_config('app.tenant_id', %s, true)", (nonsense,))
         with pytest.raises(psycopg.errors.InvalidTextRepresentation):
             app.execute("select 1 from inbox").fetchall()
+        app.rollback()
+
+
+def test_a_row_cannot_name_a_parent_of_another_tenant(filled: Tenants, app: Connection[Row]) -> None:
+    with filled.superuser() as connection:
+        found = connection.execute(
+            "select id from conversations where tenant_id = %s limit 1", (filled.theirs,)
+        ).fetchone()
+        assert found is not None
+    for table in ("inbox", "interrupts", "outbox", "appointments"):
+        query = filled.query("update {table} set conversation_id = %s where {tenant} = %s", table)
+        with pytest.raises(psycopg.errors.ForeignKeyViolation):
+            app.execute(query, (found["id"], filled.mine))
         app.rollback()
