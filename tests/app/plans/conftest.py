@@ -16,8 +16,8 @@ Explain = Callable[[Role], AbstractAsyncContextManager[ExplainedTransaction]]
 
 
 @pytest.fixture(scope="module")
-def filled_url(embedded_servers: embedded.Servers, template_database: str) -> Iterator[str]:
-    """A database with hundreds of thousands of rows in each table that grows, and one live worker."""
+def filled_url(embedded_servers: embedded.EmbeddedServers, template_database: str) -> Iterator[str]:
+    """Yield the URL of a database with hundreds of thousands of rows in each table that grows, and one live worker."""
     with psycopg.connect(embedded_servers.database_url, autocommit=True) as server:
         server.execute(f"create database filled template {template_database}".encode())
         url = embedded_servers.database_url.replace("/recado", "/filled")
@@ -36,7 +36,7 @@ def explain(filled_url: str) -> Explain:
     async def begin(role: Role) -> AsyncIterator[ExplainedTransaction]:
         tenant = UUID(TENANT) if role is Role.APP else None
         async with Database(filled_url, role=role, size=1) as database, database.transaction(tenant) as tx:
-            yield ExplainedTransaction(tx._connection)
+            yield ExplainedTransaction(tx._connection, role)
             await tx._connection.execute("rollback and chain")
 
     return begin

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.adapt import AdaptersMap, PyFormat
 from psycopg.pq import ExecStatus
 
-from app.db import Params, Transaction, numbered
+from app.db import Params, Role, Transaction, numbered
 
 NAMES = count(1)
 EXECUTIONS = 7
@@ -36,8 +36,8 @@ class Plan:
 class ExplainedTransaction(Transaction):
     """Explains the statements of one transaction, and runs them."""
 
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
-        super().__init__(connection, None, single=False)
+    def __init__(self, connection: AsyncConnection[Any], role: Role) -> None:
+        super().__init__(connection, role, None, single=False)
         self.plans: list[Plan] = []
 
     async def all[R](self, row: type[R], query: LiteralString, params: Params) -> list[R]:

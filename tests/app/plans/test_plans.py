@@ -5,6 +5,7 @@ The tables have hundreds of thousands of rows. The plans are those that the appl
 
 import ast
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -137,9 +138,10 @@ class TestRoad:
             claim = await claimed(tx)
             key = CallKey(TENANT_ID, claim.id, claim.next_turn, "call_1")
             await journal.begin_call(tx, key, "book_slot", {}, now())
-            await journal.read_result(tx, key)
+            await journal.find_result(tx, key)
             await journal.delete_call(tx, key)
             await journal.write_result(tx, key, {})
+            await journal.write_read(tx, replace(key, tool_call_id="call_2"), "list_slots", {}, {}, now())
             await ContactFacts(tx, claim.contact_id).remember("alérgica", None)
             await booked(tx, TENANT_ID, now(), now() + timedelta(days=7))
             await book(
@@ -178,7 +180,7 @@ class TestSweeps:
         assert_few_read(tx.plans, FEW)
 
     async def test_conversations(self, explain: Explain) -> None:
-        limits = SweepLimits(WORKER + 1, now(), now(), now() - timedelta(days=1), [], 200)
+        limits = SweepLimits(WORKER + 1, now(), now(), now() - timedelta(days=1), [], [], 200)
         async with explain(Role.SYSTEM) as tx:
             assert await find_due(tx, limits) == [], "a live worker has them"
         assert_few_read(tx.plans, IN_FLIGHT + FEW)

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from app import scheduler
-from app.db import Database, Role
+from app.db import system_database
 from app.errors import NotFoundError
 from app.retention import service as retention
 from app.retention.service import KINDS, keep_up
@@ -63,7 +63,7 @@ async def keep_up_with_all(platform: Platform) -> None:
 def mentions(platform: Platform, *texts: str) -> dict[str, int]:
     """Return the tables that have rows with one of the texts, and their number."""
     found = {}
-    with psycopg.connect(platform.settings.database_url, autocommit=True) as connection:
+    with psycopg.connect(platform.urls.owner, autocommit=True) as connection:
         for (table,) in connection.execute(TABLES).fetchall():
             query = sql.SQL("select count(*) from {} t where t::text like any(%s)").format(sql.Identifier(table))
             row = connection.execute(query, [[f"%{text}%" for text in texts]]).fetchone()
@@ -102,7 +102,7 @@ async def test_a_contact_is_erased_with_every_row(talked: Platform) -> None:
 @pytest.mark.parametrize("point", [Milestone.TURN_CLAIMED, Milestone.TURN_RUN, Milestone.TURN_COMMITTED])
 async def test_a_contact_is_erased_while_a_turn_runs(platform: Platform, point: Milestone) -> None:
     async def erase() -> None:
-        async with Database(platform.settings.database_url, role=Role.SYSTEM, size=1) as system:
+        async with system_database(platform.settings) as system:
             await retention.erase_contact(system, TENANT, CONTACT)
 
     await ask(platform, "oi")
