@@ -36,7 +36,7 @@ SLOW = (
     "recipes",
     "app/assistants",
     "app/outbox/test_faults.py",
-    "app/plans",
+    "plans",
     "app/retention",
     "app/test_asgi.py",
     "app/test_full_disk.py",

@@ -55,19 +55,22 @@ taken as (
         wake_for = case when c.wake_for = 'expire' then c.wake_for end
     from target, (select count(*) from superseded) gone
     where c.id = target.id
-    returning c.id, c.tenant_id, c.contact_id, c.turn, target.graph_waits
+    returning c.id, c.tenant_id, c.contact_id, c.turn, c.epoch, target.graph_waits
 ),
 fenced as (select * from taken where not graph_waits),
 {RESOLVED},
 {ASKED},
 writes as (
-    update checkpoint_writes set thread_id = %(aside)s from fenced where thread_id = %(thread_id)s
+    update checkpoint_writes set thread_id = %(thread_id)s || ':aside:' || epoch from fenced
+    where thread_id = %(thread_id)s
 ),
 blobs as (
-    update checkpoint_blobs set thread_id = %(aside)s from fenced where thread_id = %(thread_id)s
+    update checkpoint_blobs set thread_id = %(thread_id)s || ':aside:' || epoch from fenced
+    where thread_id = %(thread_id)s
 ),
 checkpoints_aside as (
-    update checkpoints set thread_id = %(aside)s from fenced where thread_id = %(thread_id)s
+    update checkpoints set thread_id = %(thread_id)s || ':aside:' || epoch from fenced
+    where thread_id = %(thread_id)s
 )
 select id from taken
 """
@@ -111,15 +114,13 @@ async def take_over(system: Database, conversation_id: UUID, operator: str, cloc
     Raises ConflictError when the conversation is closed or unknown.
     """
     now = clock()
-    stamp = f"{now.timestamp():.6f}"
     payload = {"kind": "handoff", "reason": f"taken over by {operator}", "message": None}
     parameters = {
-        "interrupt_ids": [f"{TAKEN_OVER}{conversation_id}-{stamp}"],
+        "interrupt_ids": [f"{TAKEN_OVER}{conversation_id}-{now.timestamp():.6f}"],
         "interrupt_kinds": ["handoff"],
         "interrupt_payloads": [Jsonb(payload)],
         "interrupt_dues": [None],
         "thread_id": str(conversation_id),
-        "aside": f"{conversation_id}:aside:{stamp}",
     }
     if not await _run(system, TAKE_OVER, conversation_id, now, parameters):
         raise ConflictError(f"conversation {conversation_id} is not open")

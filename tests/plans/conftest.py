@@ -9,8 +9,8 @@ import pytest
 
 from app.db import Database, Role
 from devkit import embedded
-from tests.app.plans.explained import ExplainedTransaction
-from tests.app.plans.fill import FILL, TENANT
+from tests.plans.explained import ExplainedTransaction
+from tests.plans.fill import FILL, TENANT
 
 Explain = Callable[[Role], AbstractAsyncContextManager[ExplainedTransaction]]
 
