@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -16,7 +16,7 @@ from tools.base import Tool
 from tools.kinds.http import WITH_BODY, HttpPolicy, HttpTemplate, RequestMaker, request_parser, request_runner
 from tools.kinds.json_schema import SchemaProblem, arguments_parser, plain_schema
 from tools.kinds.mcp import McpServer, mcp_runner
-from tools.kinds.openapi import OpenApiProblem, find_operation
+from tools.kinds.openapi import OpenApiProblem, Operation, find_operation
 from tools.kinds.python import ToolNotInstalled, load_tool
 from tools.kinds.result_rendering import SELECTION, ResultRendering
 from tools.kinds.templates import (
@@ -210,22 +210,40 @@ class ToolSection(Section):
         return self
 
 
+@dataclass(frozen=True)
+class ResolvedTool:
+    """The part of a tool that takes long to read and to check: its schema, or its OpenAPI operation."""
+
+    schema: dict[str, Any] = field(default_factory=lambda: NO_PARAMETERS)
+    operation: Operation | None = None
+
+
+def resolve_tool(section: ToolSection, files: Mapping[str, str]) -> ResolvedTool:
+    """Read and check what a section refers to. `files` are the tenant's, text by path. Raises ToolProblem."""
+    if section.openapi is not None:
+        return ResolvedTool(operation=replace(_operation(section.openapi, files), headers={}))
+    try:
+        return ResolvedTool(plain_schema(NO_PARAMETERS if section.parameters is None else section.parameters))
+    except SchemaProblem as problem:
+        raise ToolProblem(("parameters", *problem.where), str(problem)) from None
+
+
 def make_tool(
-    name: str, section: ToolSection, mcp_servers: Mapping[str, McpServerSection], files: Mapping[str, str]
+    name: str, section: ToolSection, mcp_servers: Mapping[str, McpServerSection], resolved: ResolvedTool
 ) -> Tool:
-    """Return the tool of a section. `files` are the tenant's, text by path. Raises ToolProblem."""
+    """Return the tool of a section. Raises ToolProblem."""
     if section.python is not None:
         return _python_tool(name, section, section.python)
     if section.openapi is not None:
-        return _openapi_tool(name, section, section.openapi, files)
-    try:
-        schema = plain_schema(NO_PARAMETERS if section.parameters is None else section.parameters)
-    except SchemaProblem as problem:
-        raise ToolProblem(("parameters", *problem.where), str(problem)) from None
+        assert resolved.operation is not None
+        operation = replace(resolved.operation, headers=_openapi_headers(section.openapi))
+        policy = _policy(section, reads=operation.method == "GET")
+        description = section.description or operation.description
+        return _request_tool(name, section, description, operation.schema, policy, operation)
     if section.mcp is not None:
-        return _mcp_tool(name, section, section.mcp, schema, mcp_servers)
+        return _mcp_tool(name, section, section.mcp, resolved.schema, mcp_servers)
     assert section.http is not None
-    return _http_tool(name, section, section.http, schema)
+    return _http_tool(name, section, section.http, resolved.schema)
 
 
 def mcp_server(section: McpServerSection) -> McpServer:
@@ -259,19 +277,20 @@ def _http_tool(name: str, section: ToolSection, http: HttpSection, schema: dict[
     )
 
 
-def _openapi_tool(name: str, section: ToolSection, openapi: OpenApiSection, files: Mapping[str, str]) -> Tool:
-    headers = _without_arguments(
-        ("openapi", "headers"), _templated(("openapi", "headers"), parse_header_templates, openapi.headers)
-    )
+def _openapi_headers(openapi: OpenApiSection) -> dict[str, Template]:
+    where = ("openapi", "headers")
+    return _without_arguments(where, _templated(where, parse_header_templates, openapi.headers))
+
+
+def _operation(openapi: OpenApiSection, files: Mapping[str, str]) -> Operation:
+    headers = _openapi_headers(openapi)
     path, operation_id = openapi.file, openapi.operation.partition("#")[2]
     if path not in files:
         raise ToolProblem(("openapi", "operation"), f"there is no file `{path}`{nearest(path, files)}")
     try:
-        found = find_operation(_document(files[path], path.endswith(".json")), operation_id, openapi.server, headers)
+        return find_operation(_document(files[path], path.endswith(".json")), operation_id, openapi.server, headers)
     except (OpenApiProblem, YAMLError, ValueError, TypeError, RecursionError) as problem:
         raise ToolProblem(("openapi", "operation"), f"{path}: {_reason(problem)}") from None
-    policy = _policy(section, reads=found.method == "GET")
-    return _request_tool(name, section, section.description or found.description, found.schema, policy, found)
 
 
 def _mcp_tool(

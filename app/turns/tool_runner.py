@@ -18,7 +18,7 @@ from app.telemetry import Milestone, MilestoneHook
 from app.turns import journal
 from app.turns.claim import Claim
 from app.turns.journal import CallKey
-from manifest.loader import LoadedAssistant
+from manifest.loader import CompiledAssistant
 from tools.net.resolver import lookups_for
 from tools.ports import (
     JSON,
@@ -48,7 +48,7 @@ class ToolDependencies:
 class JournalingToolRunner:
     """Implements the graph's `ToolRunner` port for one turn."""
 
-    def __init__(self, dependencies: ToolDependencies, claim: Claim, loaded: LoadedAssistant, now: datetime) -> None:
+    def __init__(self, dependencies: ToolDependencies, claim: Claim, loaded: CompiledAssistant, now: datetime) -> None:
         self._dependencies = dependencies
         self._db = dependencies.db
         self._on_milestone = dependencies.on_milestone

@@ -28,7 +28,7 @@ from app.turns.tool_runner import ToolDependencies
 from app.turns.usage import UsageLog, write_usage
 from graphs.config import Assistant
 from graphs.llm_client import Models
-from manifest.loader import InvalidFiles, LoadedAssistant
+from manifest.loader import CompiledAssistant, InvalidFiles
 
 log = structlog.get_logger()
 
@@ -136,7 +136,7 @@ class Turns:
                 result = await self._graphs.run(claim, plan, version)
                 return result if isinstance(result, Fenced) else Execution(version.assistant, result)
 
-    async def _version(self, claim: Claim) -> LoadedAssistant:
+    async def _version(self, claim: Claim) -> CompiledAssistant:
         """Return the version that the conversation opened with, or the current one if that no longer loads."""
         assert claim.version_id is not None
         try:

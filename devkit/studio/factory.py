@@ -43,7 +43,7 @@ async def graph(slug: str, config: RunnableConfig) -> AsyncIterator[Graph]:
     assistant = loaded.assistant
     models = Models(settings.providers)
     http_client = GuardedHttpClient(allowed=settings.allowed_networks)
-    runner = ReadOnlyRunner(settings, tenant.id, loaded, http_client)
+    runner = ReadOnlyRunner(settings, tenant.id, loaded.compiled, http_client)
     try:
         built = build(
             assistant,

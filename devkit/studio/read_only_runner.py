@@ -11,7 +11,7 @@ from app.crypto import SecretBox
 from app.db import Database
 from app.identity.secrets import Secrets
 from app.knowledge.service import VersionKnowledge
-from manifest.loader import LoadedAssistant
+from manifest.loader import CompiledAssistant
 from tools.ports import JSON, Effect, HttpClient, LocalPorts, ToolCall, ToolContext, ToolFailed, Unreachable
 
 NO_ID = UUID(int=0)
@@ -20,7 +20,7 @@ NO_ID = UUID(int=0)
 class ReadOnlyRunner:
     """A ToolRunner that changes nothing."""
 
-    def __init__(self, settings: Settings, tenant_id: UUID, loaded: LoadedAssistant, http_client: HttpClient) -> None:
+    def __init__(self, settings: Settings, tenant_id: UUID, loaded: CompiledAssistant, http_client: HttpClient) -> None:
         self._settings = settings
         self._booker = Booker(tenant_id, contact_id=NO_ID, conversation_id=NO_ID)
         self._loaded = loaded

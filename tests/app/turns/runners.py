@@ -28,7 +28,7 @@ class Runners:
 
     def runner(self, **changes: Any) -> JournalingToolRunner:
         """Return the runner of a turn. `changes` replace fields of its claim."""
-        loaded = tenant_manifest()
+        loaded = tenant_manifest().compiled
         claim = replace(self.claim, **changes)
         ports = ToolDependencies(self.db, self.secrets, NoNetwork(), self.reached.append)
         return JournalingToolRunner(ports, claim, loaded, self.claim.claimed_at)
