@@ -132,7 +132,7 @@ async def test_an_interrupt_of_langgraphs_saver_is_resumed_by_a_turn(platform: P
     await decide(platform, "close", "Combinado!")
     await drain(platform)
     assert (await platform.delivered())[-2:] == ["Combinado!", "Até logo!"]
-    assert await stored(platform) | {"bytes": 0, "blobs": 0} == {"checkpoints": 1, "writes": 0, "bytes": 0, "blobs": 0}
+    assert set((await stored(platform)).values()) == {0}, "the conversation is closed"
 
 
 async def test_both_savers_write_the_same(platform: Platform, stock: Stock) -> None:

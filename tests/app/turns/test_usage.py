@@ -80,7 +80,7 @@ async def test_a_folded_attempt_is_charged_to_its_turn(platform: Platform, shop:
     platform.at_milestone = arrives
     assert await replies_to(platform, "quero o cardápio") == ["eco: quero o cardápio\nde amanhã"]
     assert await ledger(platform) == [(1, 1), (1, 2)]
-    await ask(platform, "tudo bem?")
+    await ask(platform, "como vai?")
     assert await ledger(platform) == [(1, 1), (1, 2), (2, 1)]
 
 
@@ -95,7 +95,7 @@ async def test_a_fold_that_is_fenced_is_charged(platform: Platform, shop: Remote
     await platform.nudge()
     await recover(platform, 1)
     assert await ledger(platform) == [(1, 1), (1, 2)]
-    await replies_to(platform, "tudo bem?")
+    await replies_to(platform, "como vai?")
     assert await ledger(platform) == [(1, 1), (1, 2), (2, 1)]
 
 
@@ -236,7 +236,7 @@ async def test_a_fold_of_the_version_before_is_charged(platform: Platform, shop:
 async def test_turns_from_before_are_counted_then_copied(platform: Platform) -> None:
     await platform.republish("lifecycle:\n", "limits: {model_tokens_per_month: 1200}\nlifecycle:\n")
     assert await replies_to(platform, "oi") == ["eco: oi"]
-    with psycopg.connect(platform.settings.database_url, autocommit=True) as connection:
+    with psycopg.connect(platform.urls.owner, autocommit=True) as connection:
         connection.execute("alter table turns disable trigger turns_copy_usage")
         await insert_as_before(platform, 7)
         connection.execute("alter table turns enable trigger turns_copy_usage")
