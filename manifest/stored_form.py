@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from graphs.config import Assistant
 from manifest.compile import compile_assistant, tools_of
@@ -56,13 +56,17 @@ def assistant_of(text: str) -> Assistant | None:
     The form is of another format, or the assistant was valid for another Recado, or with other packages.
     """
     try:
-        values = orjson.loads(text)
-        if values.get("format") != FORMAT:
-            return None
-        form = _FORM.validate_python(values)
-        manifest = Manifest.model_validate(form.manifest)
-    except (ValidationError, ValueError):
+        return _assistant_of(orjson.loads(text))
+    # What another Recado has written may be anything.
+    except (ValueError, TypeError, LookupError, AttributeError):
         return None
+
+
+def _assistant_of(values: Any) -> Assistant | None:
+    if values["format"] != FORMAT:
+        return None
+    form = _FORM.validate_python(values)
+    manifest = Manifest.model_validate(form.manifest)
     tools, problems = tools_of(manifest, form.tools)
     if problems or tools.keys() < manifest.tools.keys():
         return None

@@ -33,16 +33,14 @@ async def form(tx: Transaction, version_id: int) -> FormRow | None:
     """Return the stored form of one version."""
     return await tx.one(
         FormRow,
-        "select content_hash, form::text as form from assistant_versions where id = %(id)s",
+        "select content_hash, form from assistant_versions where id = %(id)s",
         {"id": version_id},
     )
 
 
 async def keep_form(tx: Transaction, version_id: int, text: str) -> None:
     """Store the form of a version."""
-    await tx.run(
-        "update assistant_versions set form = %(form)s::text::jsonb where id = %(id)s", {"id": version_id, "form": text}
-    )
+    await tx.run("update assistant_versions set form = %(form)s where id = %(id)s", {"id": version_id, "form": text})
 
 
 async def version(tx: Transaction, version_id: int) -> VersionRow | None:
@@ -90,7 +88,7 @@ async def add_version(
                tenant_id, content_hash, files, form, debounce, debounce_cap, published_at
            )
            values (
-               %(tenant_id)s, %(content_hash)s, %(files)s, %(form)s::text::jsonb, %(debounce)s, %(debounce_cap)s,
+               %(tenant_id)s, %(content_hash)s, %(files)s, %(form)s, %(debounce)s, %(debounce_cap)s,
                %(now)s
            )
            on conflict (tenant_id, content_hash) do update set form = excluded.form
