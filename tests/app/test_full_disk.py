@@ -31,7 +31,7 @@ DISK_FULL = """
 @contextmanager
 def full_disk(platform: Platform, *tables: str) -> Iterator[None]:
     """Let every write to the tables fail as on a full disk."""
-    with psycopg.connect(platform.settings.database_url, autocommit=True) as connection:
+    with psycopg.connect(platform.urls.owner, autocommit=True) as connection:
         connection.execute(DISK_FULL)
         for table in tables:
             connection.execute(
@@ -48,7 +48,7 @@ def process(platform: Platform, *command: str) -> Iterator["subprocess.Popen[byt
     """Run a command of Recado whose stdout and stderr take nothing."""
     settings = platform.settings
     environment = {
-        "DATABASE_URL": settings.database_url,
+        **platform.urls.processes,
         "REDIS_URL": settings.redis_url,
         "RECADO_PUBLIC_URL": settings.public_url,
         "RECADO_SECRET_KEY": settings.secret_key,

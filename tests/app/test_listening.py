@@ -17,16 +17,17 @@ from app.crypto import new_secret_key
 from app.errors import ConfigurationError
 from app.listening import inherited, listen
 from app.supervisor import Child
+from devkit.database_urls import DatabaseUrls
 
 CLIENTS = 8
 REFUSED, BROKEN = "refused", "broken"
 
 
 @contextmanager
-def api(database_url: str, logs: Path) -> Iterator[Child]:
+def api(urls: DatabaseUrls, logs: Path) -> Iterator[Child]:
     environment = {
         "PATH": os.environ["PATH"],
-        "DATABASE_URL": database_url,
+        **urls.processes,
         "REDIS_URL": "redis://127.0.0.1:1/0",
         "RECADO_PUBLIC_URL": "https://bot.example.com",
         "RECADO_SECRET_KEY": new_secret_key(),
@@ -93,8 +94,8 @@ async def steady_requests(port: int) -> AsyncIterator[Counter[str]]:
         await asyncio.gather(*clients)
 
 
-async def test_an_ended_process_breaks_no_connection(database_url: str, tmp_path: Path) -> None:
-    with api(database_url, tmp_path) as child:
+async def test_an_ended_process_breaks_no_connection(urls: DatabaseUrls, tmp_path: Path) -> None:
+    with api(urls, tmp_path) as child:
         port, pids = await serving(child)
         async with steady_requests(port) as outcomes:
             os.kill(pids[0], signal.SIGTERM)
@@ -102,8 +103,8 @@ async def test_an_ended_process_breaks_no_connection(database_url: str, tmp_path
         assert set(outcomes) == {"200"}
 
 
-async def test_a_killed_process_loses_what_it_had_accepted(database_url: str, tmp_path: Path) -> None:
-    with api(database_url, tmp_path) as child:
+async def test_a_killed_process_loses_what_it_had_accepted(urls: DatabaseUrls, tmp_path: Path) -> None:
+    with api(urls, tmp_path) as child:
         port, pids = await serving(child)
         async with steady_requests(port) as outcomes:
             os.kill(pids[0], signal.SIGKILL)
@@ -113,8 +114,8 @@ async def test_a_killed_process_loses_what_it_had_accepted(database_url: str, tm
         assert outcomes["200"] > CLIENTS
 
 
-async def test_connections_wait_while_no_process_lives(database_url: str, tmp_path: Path) -> None:
-    with api(database_url, tmp_path) as child:
+async def test_connections_wait_while_no_process_lives(urls: DatabaseUrls, tmp_path: Path) -> None:
+    with api(urls, tmp_path) as child:
         port, pids = await serving(child)
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
