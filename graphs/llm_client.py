@@ -19,6 +19,7 @@ from graphs.providers import PROVIDERS
 from graphs.providers.errors import ModelFailure, failure, unusable
 from graphs.sections import ModelSpec, Price
 from graphs.state import Usage
+from tools.lru import LruCache
 
 __all__ = ["Access", "ModelAnswer", "ModelFailure", "Models", "Record", "Toolbox", "no_record", "preload", "priced"]
 
@@ -32,6 +33,8 @@ PATIENCE = 45.0
 """Seconds after which no model is called again."""
 SHORT_TIMEOUT = 5.0
 """A timeout of a shorter time limit, in seconds, does not count against the provider."""
+MOST_CLIENTS = 500
+"""The maximum number of model clients, one for each model with its settings."""
 MOST_TOKENS = 2**31 - 1
 """A count above this, or below 0, is not believed. It becomes a number in Postgres."""
 
@@ -101,13 +104,17 @@ class _Candidate:
 
 @dataclass
 class Models:
-    """Model clients, created at their first use. Make one per process and event loop."""
+    """Model clients, created at their first use. Make one per process and event loop.
+
+    The clients of a provider share the connections of its first one.
+    """
 
     access: Mapping[str, Access]
     breaker: Breaker = field(default_factory=LocalBreaker)
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
-    _clients: dict[ModelSpec, BaseChatModel] = field(default_factory=dict)
+    _first: dict[str, BaseChatModel] = field(default_factory=dict)
+    _clients: LruCache[ModelSpec, BaseChatModel] = field(default_factory=lambda: LruCache(MOST_CLIENTS))
     _bound: WeakKeyDictionary[Toolbox, dict[ModelSpec, Runnable[Any, AIMessage]]] = field(
         default_factory=WeakKeyDictionary
     )
@@ -138,9 +145,10 @@ class Models:
 
     async def close(self) -> None:
         """Close the clients' connections."""
-        for spec, client in self._clients.items():
-            await PROVIDERS[spec.provider].module.close(client)
         self._clients.clear()
+        while self._first:
+            provider, client = self._first.popitem()
+            await PROVIDERS[provider].module.close(client)
 
     async def _first_round(self, candidates: Sequence[_Candidate], question: _Question) -> ModelAnswer | None:
         for candidate in candidates:
@@ -225,8 +233,10 @@ class Models:
             if access is None:
                 key = PROVIDERS[spec.provider].key_variable
                 raise ModelFailure(f"no key for {spec.provider}: set {key}", retryable=False, kind="access")
-            client = PROVIDERS[spec.provider].module.build(spec, access.api_key, access.base_url)
-            self._clients[spec] = client
+            module, first = PROVIDERS[spec.provider].module, self._first.get(spec.provider)
+            client = module.build(spec, access.api_key, access.base_url, first)
+            self._first.setdefault(spec.provider, client)
+            self._clients.put(spec, client)
         return client
 
 

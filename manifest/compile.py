@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 from graphs.config import Agent, Assign, Assistant, Branch, Calendar, Csat, End, Flow, FlowStep, Lifecycle, Say
 from graphs.rules import Rule
 from graphs.sections import Ask, Call, Hours, ModelSpec
+from manifest.compile_tools import ResolvedTool, ToolProblem, make_tool, mcp_server, resolve_tool
 from manifest.flow_sections import FlowSection, StepSection
 from manifest.knowledge import SUFFIXES
 from manifest.schema import AgentSection, Manifest
-from manifest.tool_sections import ResolvedTool, ToolProblem, make_tool, mcp_server, resolve_tool
 from manifest.yaml_source import Location
 from tools.base import Tool
 from tools.builtin import remember_fact

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 
 from graphs.config import Assistant
 from manifest.compile import compile_assistant, tools_of
+from manifest.compile_tools import ResolvedTool
 from manifest.schema import Manifest
-from manifest.tool_sections import ResolvedTool
 
 FORMAT = 1
 """Increase it when forms that were written before would be compiled to something else. They are then not used."""

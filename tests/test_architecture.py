@@ -14,7 +14,7 @@ LONGEST_FUNCTION = 45
 LONGEST_TEST_NAME = 60
 BOUNDED = {
     *("AsyncConnectionPool", "ConnectionPool", "TCPConnector", "ThreadPoolExecutor", "HostResolver", "Worker"),
-    *("Queue", "Semaphore", "OrderedDict", "WeakKeyDictionary", "cache", "lru_cache"),
+    *("Queue", "Semaphore", "OrderedDict", "LruCache", "WeakKeyDictionary", "cache", "lru_cache"),
 }
 """Names of what makes threads, connections, waiting or caches."""
 

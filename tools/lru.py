@@ -12,18 +12,12 @@ class LruCache[Key, Value]:
     """Keeps values up to a total weight. The least recently used ones go first.
 
     `weigh` returns the weight of a value; by default each value weighs 1. A value that alone is too heavy is kept until
-    the next one comes. `on_drop` is called with each value that goes.
+    the next one comes.
     """
 
-    def __init__(
-        self,
-        capacity: int,
-        weigh: Callable[[Value], int] = _one,
-        on_drop: Callable[[Value], object] = _one,
-    ) -> None:
+    def __init__(self, capacity: int, weigh: Callable[[Value], int] = _one) -> None:
         self._capacity = capacity
         self._weigh = weigh
-        self._on_drop = on_drop
         self._values: OrderedDict[Key, tuple[Value, int]] = OrderedDict()
         self._weight = 0
 
@@ -37,21 +31,18 @@ class LruCache[Key, Value]:
 
     def put(self, key: Key, value: Value) -> None:
         """Keep a value, and drop others as far as necessary."""
-        self.drop(key)
+        self._drop(key)
         weight = self._weigh(value)
         self._values[key] = (value, weight)
         self._weight += weight
         while self._weight > self._capacity and len(self._values) > 1:
-            self.drop(next(iter(self._values)))
-
-    def drop(self, key: Key) -> None:
-        """Drop a value, if it is there."""
-        value, weight = self._values.pop(key, (None, 0))
-        if value is not None:
-            self._weight -= weight
-            self._on_drop(value)
+            self._drop(next(iter(self._values)))
 
     def clear(self) -> None:
         """Drop all values."""
-        for key in list(self._values):
-            self.drop(key)
+        self._values.clear()
+        self._weight = 0
+
+    def _drop(self, key: Key) -> None:
+        if key in self._values:
+            self._weight -= self._values.pop(key)[1]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from app.config import ModelProvider
-from graphs.llm_client import LONGEST_WAIT, TRIES, ModelFailure, Models, Toolbox
+from graphs.llm_client import LONGEST_WAIT, MOST_CLIENTS, TRIES, ModelFailure, Models, Toolbox
 from graphs.providers import PROVIDERS
 from graphs.sections import ModelSpec
 from tests.graphs.conversation import NAME
@@ -224,6 +225,47 @@ async def test_clients_are_kept_and_close_with_their_models(model: Models) -> No
     for provider in PROVIDERS:
         answer = await model.answer([spec(provider)], [SYSTEM, HumanMessage("oi")], TOOLS)
         assert answer.message.text == "eco: oi"
+
+
+@each_provider
+async def test_the_clients_of_a_provider_share_connections(provider: str) -> None:
+    """There is one for each setting of each tenant. They keep their own time limits."""
+    peers, bodies = set[object](), list[dict[str, Any]]()
+    text = candidate({"text": "olá"}) if PROVIDERS[provider].dialect == "gemini" else completion(content="olá")
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peers.add(writer.get_extra_info("peername"))
+        with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                (length,) = re.findall(rb"(?i)content-length: (\d+)", head)
+                bodies.append(json.loads(await reader.readexactly(int(length))))
+                if len(bodies) > 3:
+                    await reader.read()
+                    return
+                body = json.dumps(text).encode()
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
+                writer.write(b"content-length: %d\r\n\r\n%s" % (len(body), body))
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        async with at(f"http://{host}:{port}") as models:
+            for temperature in (None, 0.5, 1.0):
+                setting = spec(provider).model_copy(update={"temperature": temperature})
+                assert (await models.answer([setting], [SYSTEM, HumanMessage("oi")], TOOLS)).message.text == "olá"
+            assert len(peers) == 1
+            assert sorted(json.dumps(body).count("0.5") for body in bodies) == [0, 0, 1]
+            with pytest.raises(ModelFailure) as raised:
+                await models.answer([spec(provider, 0.1)], [SYSTEM, HumanMessage("oi")], Toolbox())
+    assert raised.value.kind == "timeout"
+
+
+async def test_the_least_used_clients_are_dropped() -> None:
+    async with answering(lambda path, body: (200, completion(content="olá"))) as address, at(address) as models:
+        settings = [spec("openai", model=f"m{number}") for number in range(MOST_CLIENTS + 2)]
+        for setting in settings:
+            models._client(setting)
+        answers = [await models.answer([setting], [HumanMessage("oi")], Toolbox()) for setting in settings[:2]]
+    assert [answer.usage["model"] for answer in answers] == ["openai/m0", "openai/m1"]
 
 
 # Answers that no client expects. Each must come out as a ModelFailure, or as an answer that can be kept.

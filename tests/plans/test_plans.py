@@ -289,7 +289,10 @@ class TestCountsAndLists:
 
 
 BY_KEY = {
-    "app/assistants/queries.py": {"version", "current_version", "add_version", "publication", "lock", "make_current"},
+    "app/assistants/queries.py": {
+        *("version", "current_version", "current_version_id", "form", "keep_form"),
+        *("add_version", "publication", "lock", "make_current"),
+    },
     "app/identity/queries.py": {"upsert_tenant", "tenant_by_slug", "upsert_channel"},
     "app/identity/secrets.py": {"keep", "forget", "_rows"},
     "app/identity/suspension.py": {"suspend", "resume", "postpone_probe", "forget_refusals", "continue_release"},

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from manifest.tool_sections import McpServerSection, ToolSection, make_tool, resolve_tool
+from manifest.compile_tools import make_tool, resolve_tool
+from manifest.tool_sections import McpServerSection, ToolSection
 from tools.base import Tool
 from tools.ports import HttpClient, LocalPorts, Slot, SlotUnavailable, ToolContext, Unreachable
 

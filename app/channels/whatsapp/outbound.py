@@ -27,11 +27,15 @@ from app.channels.base import (
 )
 from app.channels.clock_skew import ClockSkew
 from app.clock import Clock, utc_now
+from tools.lru import LruCache
 from tools.net.resolver import HostResolver
 
 TWILIO = "https://api.twilio.com"
 RESOLVER_THREADS = 2
 """Threads that look up Twilio's host, and no other."""
+
+MOST_CLIENTS = 10_000
+"""The maximum number of Twilio's clients. They share the connections."""
 
 LOOKUP_LIMIT = 200
 """The messages that a look-up reads, newest first."""
@@ -119,7 +123,7 @@ class TwilioGateway:
         self._clock = clock
         self._http = _HttpClient(api_url, timeout, clock)
         self._callback_url = callback_url
-        self._clients: dict[Credentials, Client] = {}
+        self._clients: LruCache[Credentials, Client] = LruCache(MOST_CLIENTS)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -185,7 +189,7 @@ class TwilioGateway:
         client = self._clients.get(credentials)
         if client is None:
             client = Client(credentials.account_sid, credentials.auth_token, http_client=self._http)
-            self._clients[credentials] = client
+            self._clients.put(credentials, client)
         return client
 
 
