@@ -33,10 +33,11 @@ chaos *arguments:
 studio *arguments:
     uv run --group studio recado studio {{arguments}}
 
-# Write the generated pages again: after a change of the YAML's schema or of a built-in tool
+# Write the generated pages again: after a change of the YAML's schema, a built-in tool or a model provider
 docs:
     uv run recado tenants schema --markdown > docs/reference/assistant-yaml.md
     uv run recado tenants schema > docs/reference/assistant.schema.json
+    uv run python -m devkit.env_example
 
 # Make docs/images from a running demo, in Chromium
 screenshots:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,13 +15,15 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from app import broker, db, gc_freeze
+from app import broker, database_check, db, gc_freeze, listening, telemetry
+from app.background import Heartbeats
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
 from app.crypto import SecretBox
-from app.db import Database, DatabaseUnavailable, Role
+from app.db import DatabaseUnavailable
 from app.errors import WebhookRefused
+from app.health import process_metrics
 from app.identity.service import Channels
 from app.inbox.service import Inbox
 from app.outbox.callbacks import StatusCallbacks
@@ -39,7 +42,11 @@ RETRY_AFTER = 5
 READY_WITHIN = 3.0
 """The time limit of a readiness check in seconds."""
 
-REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
+LINGER = 1.0
+"""Seconds for which an ending process reads requests from connections that it has accepted."""
+LINGER_STEPS = 20
+
+REQUIRED_ENV = ("DATABASE_URL", "SYSTEM_DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
 
 
 def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: MilestoneHook = no_hook) -> Litestar:
@@ -49,12 +56,13 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: Mile
 
     @asynccontextmanager
     async def running(app: Litestar) -> AsyncIterator[None]:
-        nudger = Nudger(broker.make_broker(settings.redis_url))
+        heartbeats = Heartbeats()
+        nudger = Nudger(broker.make_broker(settings.redis_url), heartbeats)
         async with (
-            Database(settings.database_url) as tenants,
-            Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
+            db.app_database(settings) as tenants,
+            db.system_database(settings, size=2) as system,
         ):
-            app.state.system = system
+            app.state.system, app.state.heartbeats = system, heartbeats
             channels = Channels(system, box)
             app.state.dependencies = WebhookDependencies(
                 TwilioWebhooks(settings.public_url, channels),
@@ -89,9 +97,11 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: Mile
 
 
 @get("/healthz", sync_to_thread=False)
-def healthy() -> dict[str, str]:
-    """Answer that this process is alive."""
-    return {"status": "ok"}
+def healthy(state: State) -> Response[dict[str, str]]:
+    """Answer that this process is alive, or which of its background tasks are not."""
+    if late := state.heartbeats.late():
+        return Response({"status": "late", "tasks": ", ".join(late)}, status_code=503)
+    return Response({"status": "ok"})
 
 
 @get("/readyz")
@@ -99,7 +109,7 @@ async def ready(state: State) -> Response[dict[str, str]]:
     """Answer whether this process can store messages: Postgres answers, and its schema is one that the code knows."""
     try:
         async with asyncio.timeout(READY_WITHIN):
-            problem = await db.schema_problem(state.system)
+            problem = await database_check.schema_problem(state.system)
     except (DatabaseUnavailable, TimeoutError):
         problem = "Postgres is unavailable"
     if problem is None:
@@ -109,8 +119,13 @@ async def ready(state: State) -> Response[dict[str, str]]:
 
 @get("/metrics", media_type=MediaType.TEXT)
 async def metrics(state: State) -> str:
-    """Answer with the metrics that Prometheus reads."""
-    return await sending_metrics(state.system)
+    """Answer with the metrics that Prometheus reads. Without Postgres these are the process's own."""
+    own = process_metrics(state.heartbeats)
+    try:
+        async with asyncio.timeout(READY_WITHIN):
+            return own + await sending_metrics(state.system)
+    except (DatabaseUnavailable, TimeoutError):
+        return own
 
 
 def _refused(request: AnyRequest, error: WebhookRefused) -> Response[dict[str, str]]:
@@ -144,30 +159,46 @@ class _AnnouncedServer(uvicorn.Server):
             signal.signal(number, self.handle_exit)
         yield
 
-    async def startup(self, sockets: Any = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             gc_freeze.freeze()
-            port = self.servers[0].sockets[0].getsockname()[1]
-            print(f"recado api ready on http://{self.config.host}:{port}", flush=True)
+            for listener in sockets or []:
+                telemetry.announce(f"recado api ready on {listening.address_of(listener)}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop to listen, answer what arrives on open connections for a while, then end.
+
+        A request may be on its way on a connection that is idle here. Each answer now closes its connection.
+        """
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        self.server_state.default_headers.append((b"connection", b"close"))
+        for _ in range(LINGER_STEPS):
+            if not self.server_state.connections:
+                break
+            await asyncio.sleep(LINGER / LINGER_STEPS)
+        await super().shutdown(sockets)
 
 
-def serve(settings: Settings, host: str, port: int, *, on_milestone: MilestoneHook = no_hook) -> None:
-    """Serve until SIGTERM or SIGINT, then answer the requests that run."""
+def serve(settings: Settings, listener: socket.socket, *, on_milestone: MilestoneHook = no_hook) -> None:
+    """Serve on a listening socket until SIGTERM or SIGINT, then answer the requests that run."""
     config = uvicorn.Config(
         create_app(settings, on_milestone=on_milestone),
-        host=host,
-        port=port,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http="httptools",
         lifespan="on",
+        log_config=None,
         log_level="warning",
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        backlog=listening.BACKLOG,
         timeout_graceful_shutdown=20,
     )
     server = _AnnouncedServer(config)
-    server.run()
+    server.run([listener])
     if not server.started:
         sys.exit(1)

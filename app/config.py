@@ -29,10 +29,17 @@ class Settings:
 
     Tenants' tools reach public addresses, and the private networks in `allowed_networks`. With `tool_programs` they
     may also start programs (MCP servers over stdio): enable it only if you trust everyone who writes tenants' YAML.
+
+    A `direct_database_url` says that the other two lead to a pooler in transaction mode. It is the system's login past
+    the pooler, for what needs a session.
     """
 
     database_url: str = field(repr=False)
+    system_database_url: str = field(repr=False)
     redis_url: str = field(repr=False)
+    owner_database_url: str = field(repr=False, default="")
+    direct_database_url: str = field(repr=False, default="")
+    pooler_prepares: bool = False
     public_url: str = ""
     secret_key: str = field(repr=False, default="")
     twilio_api_url: str = "https://api.twilio.com"
@@ -67,7 +74,11 @@ class Settings:
             raise ConfigurationError("\n".join(problems))
         return cls(
             database_url=env.get("DATABASE_URL", ""),
+            system_database_url=env.get("SYSTEM_DATABASE_URL", ""),
             redis_url=env.get("REDIS_URL", ""),
+            owner_database_url=env.get("OWNER_DATABASE_URL", ""),
+            direct_database_url=env.get("DIRECT_DATABASE_URL", ""),
+            pooler_prepares=env.get("RECADO_POOLER_PREPARES", "") == "1",
             public_url=public_url,
             secret_key=env.get("RECADO_SECRET_KEY", ""),
             twilio_api_url=env.get("RECADO_TWILIO_API_URL", cls.twilio_api_url).rstrip("/"),
@@ -77,6 +88,16 @@ class Settings:
             log_format=env.get("RECADO_LOG_FORMAT", cls.log_format),
             **_given(numbers),
         )
+
+    @property
+    def prepares(self) -> bool:
+        """Whether statements are prepared by name. A pooler in transaction mode must follow them between sessions."""
+        return not self.direct_database_url or self.pooler_prepares
+
+    @property
+    def session_url(self) -> str:
+        """The database for what needs a session of its own."""
+        return self.direct_database_url or self.system_database_url
 
     @property
     def lock_validity(self) -> float:
@@ -89,7 +110,12 @@ class Settings:
 
 
 HELP = {
-    "DATABASE_URL": "the Postgres to use, such as postgresql://user:password@host/recado (or try `recado demo`)",
+    "DATABASE_URL": "the login for the tenants' work, such as postgresql://recado_app_login:password@host/recado "
+    "(or try `recado demo`)",
+    "SYSTEM_DATABASE_URL": "the login for sweeps, timers and commands, such as "
+    "postgresql://recado_system_login:password@host/recado",
+    "OWNER_DATABASE_URL": "the owner of the tables, for `recado migrate` only, such as "
+    "postgresql://recado:password@host/recado",
     "REDIS_URL": "the Redis to use, such as redis://host:6379/0 (or try `recado demo`)",
     "RECADO_PUBLIC_URL": "the https address that Twilio calls; its signatures are over it",
     "RECADO_SECRET_KEY": "encrypts the tenants' tokens; make one with `recado check --new-secret-key`",

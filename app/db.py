@@ -1,13 +1,15 @@
 """The only access to Postgres. `Database.transaction` and `Database.statement` are the only commits.
 
-Every connection has a role that row-level security binds. `recado_app` sees one tenant, which is set for the length of
-one transaction. `recado_system`, for sweeps and schedules, sees all tenants. Neither owns anything.
+Every transaction has a role that row-level security binds. `recado_app` sees one tenant. `recado_system`, for sweeps
+and schedules, sees all tenants. Neither owns anything. The logins own nothing, too, and may take one role each.
+
+Role and tenant are set for one transaction, in the round trip of its first statement. No session has a state of its
+own, so that a pooler may give each transaction another session.
 """
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from enum import StrEnum
 from functools import cache
 from typing import Any, LiteralString
@@ -16,15 +18,13 @@ from uuid import UUID
 import orjson
 import psycopg
 import structlog
-from psycopg import AsyncConnection, AsyncRawCursor, sql
+from psycopg import AsyncConnection, AsyncRawCursor, AsyncTransaction
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
-import migrations
-from app.errors import ConfigurationError
-from migrations import AppliedMigration
+from app.config import Settings
 
 log = structlog.get_logger()
 
@@ -43,7 +43,15 @@ connections, a shutdown, no writes."""
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
-SET_TENANT = "select set_config('app.tenant_id', %s, true)"
+SET_LOCAL: LiteralString = """
+select set_config('role', %s, true), set_config('app.tenant_id', %s, true), set_config('plan_cache_mode', %s, true)
+"""
+"""Sets role, tenant and how statements are planned, for one transaction.
+
+A tenant's statements name what they look for by ids: one plan is as good for one id as for another, and planning the
+commit of a turn for its values takes longer than running it. Statements without a tenant look for what is due among the
+rows of all: there Postgres compares the plans.
+"""
 
 CONNECTION: dict[str, Any] = {
     "autocommit": True,
@@ -102,14 +110,20 @@ def _unavailability(connection: AsyncConnection[Any]) -> Iterator[None]:
 
 
 class Role(StrEnum):
-    """The database role of a connection."""
+    """The database role of a transaction."""
 
     APP = "recado_app"
     SYSTEM = "recado_system"
 
 
+async def set_local(connection: AsyncConnection[Any], role: Role, tenant_id: UUID | None = None) -> None:
+    """Set role and tenant until the end of the connection's transaction."""
+    of_tenant = (role, str(tenant_id), "force_generic_plan")
+    await connection.execute(SET_LOCAL, (role, "", "auto") if tenant_id is None else of_tenant)
+
+
 @cache
-def _numbered(query: LiteralString) -> tuple[LiteralString, list[str]]:
+def numbered(query: LiteralString) -> tuple[LiteralString, list[str]]:
     """Return the query with Postgres's own placeholders, and the names of their values.
 
     Cached, because the driver would convert the long statements at every call.
@@ -120,32 +134,33 @@ def _numbered(query: LiteralString) -> tuple[LiteralString, list[str]]:
 
 
 class Transaction:
-    """Runs statements for one tenant, or for all as `Role.SYSTEM`.
+    """Runs statements in a role for one tenant, or for all as `Role.SYSTEM`.
 
     Rows are instances of the class that the caller names. Every method raises DatabaseUnavailable, and psycopg.Error
     for what another try would get again.
     """
 
-    def __init__(self, connection: AsyncConnection[Any], tenant_id: UUID | None, *, single: bool) -> None:
+    def __init__(self, connection: AsyncConnection[Any], role: Role, tenant_id: UUID | None, *, single: bool) -> None:
         self._connection = connection
-        self._tenant = None if tenant_id is None else str(tenant_id)
+        self._role = role
+        self._tenant_id = tenant_id
         self._single = single
 
     async def all[R](self, row: type[R], query: LiteralString, params: Params) -> list[R]:
         """Return all rows of a query."""
         make_row: Any = dict_row if row is dict else class_row(row)
-        statement, names = _numbered(query)
+        statement, names = numbered(query)
         values = [params[name] for name in names]
         with _unavailability(self._connection):
             return await self._fetch(make_row, statement, values)
 
     async def _fetch(self, make_row: Any, statement: LiteralString, values: list[Any]) -> list[Any]:
         async with AsyncRawCursor[Any](self._connection, row_factory=make_row) as cursor:
-            if self._single and self._tenant is not None:
+            if self._single:
                 # One round trip: between two syncs of a pipeline Postgres runs one implicit transaction,
-                # so the tenant is set for this statement and for nothing after it.
+                # so role and tenant are set for this statement and for nothing after it.
                 async with self._connection.pipeline():
-                    await self._connection.execute(SET_TENANT, (self._tenant,))
+                    await set_local(self._connection, self._role, self._tenant_id)
                     await cursor.execute(statement, values, binary=True)
             else:
                 await cursor.execute(statement, values, binary=True)
@@ -154,11 +169,11 @@ class Transaction:
     async def after[R](self, change: LiteralString, row: type[R], query: LiteralString, params: Params) -> list[R]:
         """Run `change`, then return the rows of a query with a new snapshot, in one round trip."""
         make_row: Any = dict_row if row is dict else class_row(row)
-        first, second = _numbered(change), _numbered(query)
+        first, second = numbered(change), numbered(query)
         with _unavailability(self._connection):
             async with AsyncRawCursor[R](self._connection, row_factory=make_row) as cursor:
                 async with self._connection.pipeline():
-                    await self._connection.execute(SET_TENANT, (self._tenant,))
+                    await set_local(self._connection, self._role, self._tenant_id)
                     async with AsyncRawCursor(self._connection) as changing:
                         await changing.execute(first[0], [params[name] for name in first[1]])
                     await cursor.execute(second[0], [params[name] for name in second[1]], binary=True)
@@ -175,22 +190,22 @@ class Transaction:
 
 
 class Database:
-    """A connection pool in one role. Open and close it in the same running loop.
+    """A connection pool whose transactions have one role. Open and close it in the same running loop.
 
     `statement` and `transaction` raise DatabaseUnavailable, and psycopg.Error for what another try would get again.
+    Without `prepares` no statement is prepared by name, for poolers that would run it in another session.
     """
 
-    def __init__(self, url: str, *, role: Role = Role.APP, size: int = 8) -> None:
+    def __init__(self, url: str, *, role: Role = Role.APP, size: int = 8, prepares: bool = True) -> None:
         self._role = role
         self._pool = AsyncConnectionPool(
             url,
             min_size=1,
             max_size=size,
             open=False,
-            configure=self._configure,
             timeout=10,
             reconnect_timeout=RECONNECT_WITHIN,
-            kwargs=dict(CONNECTION),
+            kwargs={**CONNECTION, "prepare_threshold": 0 if prepares else None},
         )
 
     async def open(self) -> None:
@@ -212,15 +227,16 @@ class Database:
     async def statement(self, tenant_id: UUID | None = None) -> AsyncIterator[Transaction]:
         """Yield a Transaction in which each statement is a transaction of its own, in one round trip."""
         async with self._connected() as connection:
-            yield Transaction(connection, tenant_id, single=True)
+            yield Transaction(connection, self._role, tenant_id, single=True)
 
     @asynccontextmanager
     async def transaction(self, tenant_id: UUID | None = None) -> AsyncIterator[Transaction]:
         """Yield a Transaction whose statements commit together at the end of the block, or not at all."""
-        async with self._connected() as connection, connection.transaction():
-            if tenant_id is not None:
-                await connection.execute(SET_TENANT, (str(tenant_id),))
-            yield Transaction(connection, tenant_id, single=False)
+        async with self._connected() as connection, AsyncExitStack() as block:
+            async with connection.pipeline():
+                await block.enter_async_context(AsyncTransaction(connection))
+                await set_local(connection, self._role, tenant_id)
+            yield Transaction(connection, self._role, tenant_id, single=False)
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection[Any]]:
@@ -239,12 +255,15 @@ class Database:
                 raise DatabaseUnavailable(error) from error
             raise
 
-    async def _configure(self, connection: AsyncConnection[Any]) -> None:
-        connection.prepare_threshold = 0
-        await connection.execute(sql.SQL("set role {}").format(sql.Identifier(self._role)))
-        # Every statement is prepared once and is as good for one row as for another; planning the commit of a turn
-        # anew for its values takes longer than running it.
-        await connection.execute("set plan_cache_mode = force_generic_plan")
+
+def app_database(settings: Settings, *, size: int = 8) -> Database:
+    """Return the pool that works for one tenant at a time."""
+    return Database(settings.database_url, role=Role.APP, size=size, prepares=settings.prepares)
+
+
+def system_database(settings: Settings, *, size: int = 1) -> Database:
+    """Return the pool that sees all tenants."""
+    return Database(settings.system_database_url, role=Role.SYSTEM, size=size, prepares=settings.prepares)
 
 
 async def retry_while_unavailable[T](attempt: Callable[[], Awaitable[T]], *, within: float) -> T:
@@ -268,7 +287,7 @@ async def retry_while_unavailable[T](attempt: Callable[[], Awaitable[T]], *, wit
 
 
 async def connect(url: str) -> AsyncConnection[Any]:
-    """Open a connection outside any pool, in the login's own role, for session state such as an advisory lock.
+    """Open a connection outside any pool, in the login's own role. Only its session may have a state: advisory locks.
 
     The server checks the connection with keepalives, so that the locks of a lost machine are released within
     seconds.
@@ -278,48 +297,3 @@ async def connect(url: str) -> AsyncConnection[Any]:
         for name, value in SERVER_KEEPALIVE.items():
             await connection.execute("select set_config(%s, %s, false)", (name, value))
     return connection
-
-
-NO_TABLES = "Postgres answers, but has none of our tables: run `recado migrate`"
-
-
-async def schema_problem(database: Database) -> str | None:
-    """Return why this code cannot work with the schema, or None. Raises DatabaseUnavailable."""
-    async with database.statement() as tx:
-        try:
-            return migrations.schema_problem(await tx.all(AppliedMigration, migrations.APPLIED, {}))
-        except psycopg.errors.UndefinedTable:
-            return NO_TABLES
-        except psycopg.errors.InsufficientPrivilege:
-            # The migration that allows to read the table is missing.
-            return migrations.schema_problem([])
-
-
-async def problem(url: str, *, migrated: bool = True) -> str | None:
-    """Return why Postgres cannot be used, without the password, or None. Waits up to five seconds.
-
-    The schema must be one that this code works with, unless `migrated` is False.
-    """
-    try:
-        async with asyncio.timeout(5), await connect(url) as connection:
-            if not migrated:
-                return None
-            async with connection.cursor(row_factory=class_row(AppliedMigration)) as cursor:
-                applied = await (await cursor.execute(migrations.APPLIED)).fetchall()
-            return migrations.schema_problem(applied)
-    except psycopg.errors.UndefinedTable:
-        return NO_TABLES
-    except psycopg.ProgrammingError as error:
-        if error.sqlstate:
-            return f"Postgres refuses: {error}"
-        # Its text quotes the URL, and with it the password.
-        return "DATABASE_URL is malformed: it must look like postgresql://user:password@host/recado"
-    except (OSError, psycopg.Error, TimeoutError) as error:
-        return f"Postgres does not answer: {error or type(error).__name__}"
-
-
-def require(url: str) -> None:
-    """Raise ConfigurationError when Postgres cannot be used. Call it before the event loop starts."""
-    found = asyncio.run(problem(url))
-    if found:
-        raise ConfigurationError(found)

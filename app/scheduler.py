@@ -1,49 +1,74 @@
-"""The scheduler process: turns timers into inbox rows. Several may run; each timer fires once."""
+"""The scheduler process: turns timers into inbox rows, and keeps the tables small. Several may run."""
 
 import asyncio
 import signal
+from collections.abc import Awaitable, Callable
 
 import structlog
 
-from app import broker
+from app import broker, db, health, telemetry
+from app.background import Heartbeat, Heartbeats
 from app.broker import Nudger
 from app.clock import Clock, utc_now
 from app.config import Settings
-from app.db import Database, DatabaseUnavailable, Role
+from app.db import DatabaseUnavailable
 from app.inbox.service import TIMERS_AT_ONCE, fire_timers
+from app.retention.service import keep_up
 
 log = structlog.get_logger()
 
-REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL")
+REQUIRED_ENV = ("SYSTEM_DATABASE_URL", "REDIS_URL")
 TICK = 1.0
-"""Seconds between polls."""
+"""Seconds between polls for timers."""
+UPKEEP_EVERY = 60.0
+"""Seconds between two looks for what upkeep has to do."""
+UPKEEP_PAUSE = 0.1
+"""Seconds between two batches of upkeep, in which the statements of turns have Postgres for themselves."""
 
 
-async def run(settings: Settings, *, clock: Clock = utc_now) -> None:
-    """Fire timers until SIGTERM or SIGINT."""
+async def run(settings: Settings, *, clock: Clock = utc_now, health_at: health.Address | None = None) -> None:
+    """Fire timers and keep the tables small until SIGTERM or SIGINT. Tell at `health_at` how the process is."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    nudger = Nudger(broker.make_broker(settings.redis_url))
-    async with Database(settings.database_url, role=Role.SYSTEM, size=2) as system:
+    heartbeats = Heartbeats()
+    nudger = Nudger(broker.make_broker(settings.redis_url), heartbeats)
+    async with (
+        db.system_database(settings, size=2) as system,
+        health.serve(heartbeats, health_at),
+    ):
         nudger.start()
-        print("recado scheduler ready", flush=True)
-        while not stop.is_set():
-            if await _fire_timers(system, nudger, clock) < TIMERS_AT_ONCE:
-                await _wait(stop, TICK)
+        telemetry.announce("recado scheduler ready")
+
+        async def fire() -> bool:
+            return await fire_timers(system, nudger, clock) >= TIMERS_AT_ONCE
+
+        async def upkeep() -> bool:
+            return await keep_up(system, clock())
+
+        # A task that ends all the same ends the process, and its supervisor starts it again.
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_repeat(heartbeats.of("scheduler"), fire, stop, TICK, pause=0.0))
+            tasks.create_task(_repeat(heartbeats.of("upkeep"), upkeep, stop, UPKEEP_EVERY, pause=UPKEEP_PAUSE))
         nudger.close()
 
 
-async def _fire_timers(system: Database, nudger: Nudger, clock: Clock) -> int:
-    """Fire the due timers and return their number, 0 after an error. The next poll finds what was not fired."""
-    try:
-        return await fire_timers(system, nudger, clock)
-    except DatabaseUnavailable as error:
-        log.warning("timers not fired", error=str(error))
-    except Exception:
-        # Polls must go on: a process that ends fires no timer at all.
-        log.exception("timers not fired")
-    return 0
+async def _repeat(
+    heartbeat: Heartbeat, work: Callable[[], Awaitable[bool]], stop: asyncio.Event, every: float, *, pause: float
+) -> None:
+    """Do the work until `stop`, again after `pause` seconds while it returns True, and otherwise after `every`."""
+    while not stop.is_set():
+        more = False
+        heartbeat.beat()
+        try:
+            more = await work()
+        except DatabaseUnavailable as error:
+            log.warning(f"{heartbeat.task} failed", error=str(error))
+        except Exception:
+            # Polls must go on: a process that ends fires no timer at all.
+            log.exception(f"{heartbeat.task} failed")
+        heartbeat.rest()
+        await _wait(stop, pause if more else every)
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -155,33 +155,41 @@ class Child:
 
 
 class Supervisor:
-    """Runs worker processes: restarts those that die, and ends all on a signal."""
+    """Runs a process for each command: restarts those that die, and ends all on a signal."""
 
-    def __init__(self, command: list[str], processes: int) -> None:
-        self._command = command
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self._count = processes
+    def __init__(self, commands: Sequence[Sequence[str]], *, pass_fds: Sequence[int] = ()) -> None:
+        """Every process inherits the descriptors `pass_fds`."""
+        self._commands = commands
+        self._descriptors = pass_fds
+        self._processes: list[subprocess.Popen[bytes] | None] = []
         self._stopping = threading.Event()
 
     def run(self, ready: Callable[[], None]) -> None:
         """Run until all processes have ended after SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
-        self._processes = [self._start() for _ in range(self._count)]
+        self._processes = [self._start(command) for command in self._commands]
         ready()
         while not self._stopping.wait(0.2):
             for position, process in enumerate(self._processes):
-                if process.poll() is not None:
-                    log.error("worker process died", pid=process.pid, code=process.returncode)
-                    forget(process)
+                if process is None or process.poll() is not None:
+                    if process is not None:
+                        log.error("process died", pid=process.pid, code=process.returncode)
+                        forget(process)
                     time.sleep(0.1)
-                    self._processes[position] = self._start()
-        for process in self._processes:
+                    self._processes[position] = self._start(self._commands[position])
+        running = [process for process in self._processes if process is not None]
+        for process in running:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-        for process in self._processes:
+        for process in running:
             process.wait()
             forget(process)
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        return spawn(self._command)
+    def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes] | None:
+        """Return the process, or None when the machine has no room for it at the moment."""
+        try:
+            return spawn(command, pass_fds=self._descriptors)
+        except OSError as error:
+            log.error("process not started", error=error.strerror)
+            return None

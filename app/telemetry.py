@@ -1,12 +1,19 @@
-"""Set up logging. Log lines have ids and reasons, never message texts, names or secrets."""
+"""Set up logging. Log lines have ids and reasons, never message texts, names or secrets.
+
+Logging never raises: a line that cannot be rendered or written is dropped and counted.
+"""
 
 import logging
 import sys
 import traceback
 from collections.abc import Callable
 from enum import StrEnum
+from typing import TextIO, cast
 
 import structlog
+
+from app import log_output
+from app.log_output import LogOutput
 
 
 class Milestone(StrEnum):
@@ -55,18 +62,49 @@ def _places(frames: traceback.StackSummary) -> list[str]:
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in [*frames[-1:], *reversed(ours)]]
 
 
+def _droppable(processor: structlog.typing.Processor) -> structlog.typing.Processor:
+    """Return a processor that drops and counts the line that it fails for."""
+
+    def process(
+        logger: object, method: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.ProcessorReturnValue:
+        try:
+            return processor(logger, method, event)
+        except Exception:
+            log_output.count_dropped()
+            raise structlog.DropEvent from None
+
+    return process
+
+
+class _Handler(logging.StreamHandler[LogOutput]):
+    """Handles the lines of libraries."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        log_output.count_dropped()
+
+
 def setup(log_format: str = "auto", *, level: int = logging.INFO) -> None:
     """Log readable lines on a terminal, JSON otherwise. `log_format` `json` or `console` forces one."""
-    pretty = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
+    log_output.open_standard_descriptors()
+    output = LogOutput(sys.stderr)
+    pretty = log_format == "console" or (log_format == "auto" and sys.stderr is not None and sys.stderr.isatty())
+    processors: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _where,
+        structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(),
+    ]
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _where,
-            structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(),
-        ],
+        processors=[_droppable(processor) for processor in processors],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", output)),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    handler = _Handler(output)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(levelname)s %(name)s %(message)s")
+
+
+def announce(line: str) -> None:
+    """Print a line on stdout for the program that started this process."""
+    LogOutput(sys.stdout).write(f"{line}\n")

@@ -1,6 +1,7 @@
 """The worker process: runs turns in one asyncio loop, fed by Dramatiq's nudges and by its own sweeps."""
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,14 +9,15 @@ from contextlib import asynccontextmanager
 import dramatiq
 import structlog
 
-from app import broker, gc_freeze
+from app import broker, db, gc_freeze, health, telemetry
 from app.assistants.service import Assistants
+from app.background import Heartbeats
 from app.channels.whatsapp.outbound import TwilioGateway
 from app.circuit_breaker import RedisBreaker
 from app.clock import Clock, utc_now
 from app.config import Settings
 from app.crypto import SecretBox
-from app.db import Database, Role
+from app.errors import RecadoError
 from app.identity.secrets import Secrets
 from app.identity.service import Channels
 from app.outbox.channel_breaker import ChannelBreaker
@@ -31,23 +33,28 @@ from tools.net.guarded_http import GuardedHttpClient
 
 log = structlog.get_logger()
 
-REQUIRED_ENV = ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
+REQUIRED_ENV = ("DATABASE_URL", "SYSTEM_DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
 STATUS_PATH = "/api/v1/twilio/status"
 QUEUE_THREADS = 2
-QUEUE_POLL_MS = 20
-"""Milliseconds between polls of an idle queue. Bounds how long a nudge waits on an idle system."""
+CHECK_INTERVAL = 1.0
+"""Seconds between checks of the queue's threads."""
 SHUTDOWN_TIMEOUT = 60.0
 """Seconds that running turns have after SIGTERM."""
 
 
 @asynccontextmanager
 async def engine(
-    settings: Settings, *, clock: Clock = utc_now, on_milestone: MilestoneHook = no_hook
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    on_milestone: MilestoneHook = no_hook,
+    heartbeats: Heartbeats | None = None,
 ) -> AsyncIterator[Engine]:
     """Run an engine with all its dependencies. At the end of the block its running turns are finished."""
+    heartbeats = heartbeats or Heartbeats()
     async with (
-        Database(settings.database_url, size=10) as tenants,
-        Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
+        db.app_database(settings, size=10) as tenants,
+        db.system_database(settings, size=2) as system,
     ):
         gateway = TwilioGateway(
             api_url=settings.twilio_api_url,
@@ -57,7 +64,7 @@ async def engine(
         )
         box = SecretBox(settings.secret_key)
         channels = Channels(system, box)
-        lease = WorkerLease(settings.database_url, system, clock, settings.lock_validity)
+        lease = WorkerLease(settings.session_url, system, clock, settings.lock_validity, heartbeats)
         channel_breaker = ChannelBreaker(system, channels, gateway, clock)
         sender = Sender(tenants, channel_breaker, gateway, lease, clock, settings, on_milestone)
         breaker = RedisBreaker(settings.redis_url)
@@ -66,7 +73,7 @@ async def engine(
         tool_dependencies = ToolDependencies(tenants, Secrets(tenants, box), http_client, on_milestone)
         turns = Turns(Assistants(tenants), models, tool_dependencies, clock, settings)
         await lease.start()
-        running = Engine(turns, sender, lease, system, clock, settings)
+        running = Engine(turns, sender, lease, system, clock, settings, heartbeats)
         running.start()
         try:
             yield running
@@ -79,20 +86,48 @@ async def engine(
             await gateway.close()
 
 
-async def run(settings: Settings, *, announce: bool, on_milestone: MilestoneHook = no_hook) -> None:
-    """Run a worker until SIGTERM or SIGINT, then finish its turns. `announce` prints a line when it is ready."""
+async def run(
+    settings: Settings,
+    *,
+    announce: bool,
+    on_milestone: MilestoneHook = no_hook,
+    health_at: health.Address | None = None,
+) -> None:
+    """Run a worker until SIGTERM or SIGINT, then finish its turns. `announce` prints a line when it is ready.
+
+    Raises RecadoError when the queue is no longer read.
+    """
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     preload(tuple(settings.providers))
-    queue = broker.make_broker(settings.redis_url)
-    async with engine(settings, on_milestone=on_milestone) as running:
+    heartbeats = Heartbeats()
+    queue = broker.make_broker(settings.redis_url, heartbeats=heartbeats)
+    async with (
+        engine(settings, on_milestone=on_milestone, heartbeats=heartbeats) as running,
+        health.serve(heartbeats, health_at),
+    ):
         actors.declare(queue, running, loop)
-        consumer = dramatiq.Worker(queue, worker_threads=QUEUE_THREADS, worker_timeout=QUEUE_POLL_MS)
+        consumer = dramatiq.Worker(queue, worker_threads=QUEUE_THREADS, worker_timeout=broker.QUEUE_WAIT_MS)
         consumer.start()
         gc_freeze.freeze()
         if announce:
-            print("recado worker ready", flush=True)
-        await stop.wait()
-        log.info("worker stopping", in_flight=running.in_flight)
-        await asyncio.to_thread(consumer.stop, 5_000)
+            telemetry.announce("recado worker ready")
+        try:
+            await watch_queue(consumer, stop)
+        finally:
+            log.info("worker stopping", in_flight=running.in_flight)
+            await asyncio.to_thread(consumer.stop, 5_000)
+
+
+async def watch_queue(consumer: dramatiq.Worker, stop: asyncio.Event) -> None:
+    """Return when `stop` is set. Raises RecadoError when a thread that reads the queue has ended.
+
+    The process then ends, and its supervisor starts another.
+    """
+    while not stop.is_set():
+        if not all(thread.is_alive() for thread in (*consumer.consumers.values(), *consumer.workers)):
+            raise RecadoError("a thread that reads the queue has ended")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CHECK_INTERVAL):
+                await stop.wait()

@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import migrations
 from app.clock import utc_now
 from app.crypto import new_secret_key
 from app.db import Database, Role
 from bench import process_usage
+from devkit.database_urls import DatabaseUrls
 from devkit.embedded.process import free_port
 from devkit.stack import Number, Servers, Stack, TenantSetup, run_servers, set_up_tenant, simulated_environment
 from graphs.providers import PROVIDERS
@@ -82,10 +82,10 @@ async def run_stack(folder: Path, options: StackOptions) -> AsyncIterator[BenchS
         environment = {k: v for k, v in os.environ.items() if k not in _removed_variables()}
         environment |= options.settings or {}
         servers = exits.enter_context(
-            run_servers(folder, database_url=environment.get("DATABASE_URL"), redis_url=environment.get("REDIS_URL"))
+            run_servers(folder, databases=DatabaseUrls.given(environment), redis_url=environment.get("REDIS_URL"))
         )
         stack = BenchStack(folder, servers, environment, options.twilio_url)
-        applied = list(migrations.apply(servers.database_url))
+        applied = list(servers.databases.migrate())
         await _publish_tenants(stack, options.tenant_edits or {})
         exits.callback(stack.stop)
         stack.add_model([MODEL_SCRIPT], "--no-log")
@@ -109,7 +109,7 @@ async def _publish_tenants(stack: BenchStack, edits: Mapping[str, str]) -> None:
         files[MAIN] = files[MAIN].replace(old, new)
     debounced = files | {MAIN: files[MAIN].replace(NO_DEBOUNCE, LONG_DEBOUNCE)}
     tenants = (("bench", stack.number, files), ("bench-debounced", stack.debounced_number, debounced))
-    async with Database(stack.servers.database_url, role=Role.SYSTEM, size=1) as database:
+    async with Database(stack.servers.databases.system, role=Role.SYSTEM, size=1) as database:
         for slug, number, content in tenants:
             setup = TenantSetup(slug, load(content), number)
             await set_up_tenant(database, stack.environment["RECADO_SECRET_KEY"], setup, utc_now)

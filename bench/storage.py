@@ -12,6 +12,7 @@ import redis
 
 from app import db
 from app.db import Database, DatabaseUnavailable, Role
+from devkit.database_urls import DatabaseUrls
 
 CONVERSATION_TABLES: LiteralString = (
     "appointments, checkpoint_blobs, checkpoint_writes, checkpoints, tool_calls, interrupts, turns, "
@@ -41,9 +42,9 @@ UNFINISHED_WORK = """
 class BenchStorage:
     """Reads and changes the data of all tenants."""
 
-    def __init__(self, database: Database, database_url: str, redis_url: str) -> None:
+    def __init__(self, database: Database, owner_url: str, redis_url: str) -> None:
         self._database = database
-        self._database_url = database_url
+        self._owner_url = owner_url
         self._redis = redis.Redis.from_url(redis_url, socket_timeout=2.0, socket_connect_timeout=1.0)
 
     async def fetch_rows(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
@@ -100,12 +101,12 @@ class BenchStorage:
         return False
 
     async def _execute_as_owner(self, statement: LiteralString) -> int:
-        async with await db.connect(self._database_url) as connection:
+        async with await db.connect(self._owner_url) as connection:
             return (await connection.execute(statement)).rowcount
 
 
 @asynccontextmanager
-async def open_storage(database_url: str, redis_url: str) -> AsyncIterator[BenchStorage]:
+async def open_storage(databases: DatabaseUrls, redis_url: str) -> AsyncIterator[BenchStorage]:
     """Yield a BenchStorage, and close its connections with the block."""
-    async with Database(database_url, role=Role.SYSTEM, size=2) as database:
-        yield BenchStorage(database, database_url, redis_url)
+    async with Database(databases.system, role=Role.SYSTEM, size=2) as database:
+        yield BenchStorage(database, databases.owner, redis_url)

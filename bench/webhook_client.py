@@ -4,8 +4,8 @@ import time
 import uuid
 from urllib.parse import quote_plus, urlsplit
 
+from devkit.simulators.twilio.keep_alive_client import ConnectFailed, HttpAnswer, IncompleteAnswer, KeepAliveClient
 from devkit.simulators.twilio.signing import sign
-from devkit.simulators.twilio.wire import Answer, Broken, Unreachable, Wire
 from devkit.stack import WEBHOOK_PATH, Number
 
 CONNECT_TIMEOUT = 5.0
@@ -74,25 +74,25 @@ class WebhookClient:
         self.base_url = base_url
         parts = urlsplit(base_url)
         self._origin = (parts.hostname or "", parts.port or 80)
-        self._wire = Wire()
+        self._client = KeepAliveClient()
 
     def message_request(self, number: Number, contact: str, body: str, sid: str | None = None) -> bytes:
         """Return the signed webhook request for one message of a contact."""
         parameters = message_parameters(number, contact, body, sid or new_message_sid())
         return signed_request(self.base_url, WEBHOOK_PATH, parameters, number.auth_token)
 
-    async def post(self, request: bytes) -> Answer:
-        """Post a request, and return the answer. Raises Unreachable or Broken."""
+    async def post(self, request: bytes) -> HttpAnswer:
+        """Post a request, and return the answer. Raises ConnectFailed or IncompleteAnswer."""
         deadline = time.monotonic() + ANSWER_TIMEOUT
-        return await self._wire.send(self._origin, request, CONNECT_TIMEOUT, ANSWER_TIMEOUT, deadline)
+        return await self._client.send(self._origin, request, CONNECT_TIMEOUT, ANSWER_TIMEOUT, deadline)
 
     async def post_for_status(self, request: bytes) -> int:
         """Post a request, and return the HTTP status, or NO_ANSWER."""
         try:
             return (await self.post(request)).status
-        except (Unreachable, Broken):
+        except (ConnectFailed, IncompleteAnswer):
             return NO_ANSWER
 
     def close(self) -> None:
         """Close the idle connections."""
-        self._wire.close()
+        self._client.close()

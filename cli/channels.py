@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from app import db
 from app.channels.base import Credentials
 from app.config import Settings
 from app.crypto import SecretBox
@@ -35,12 +34,11 @@ def command() -> None:
 @click.option("--address", required=True, help="The number, such as whatsapp:+551140000000.")
 def add(tenant: str, account_sid: str, auth_token: str, address: str) -> None:
     """Add a number to a tenant, or give it a new token."""
-    settings = Settings.from_environment(required=("DATABASE_URL", "RECADO_SECRET_KEY"))
     if not re.fullmatch(r"AC[0-9a-fA-F]{32}", account_sid):
         raise RecadoError(f"{account_sid!r} is no account SID: those are AC and 32 hexadecimal digits")
     if not re.fullmatch(r"whatsapp:\+[1-9][0-9]{6,14}", address):
         raise RecadoError(f"{address!r} is no WhatsApp number: those look like whatsapp:+551140000000")
-    db.require(settings.database_url)
+    settings = environment.settings("RECADO_SECRET_KEY")
     asyncio.run(_add(settings, tenant, Credentials(account_sid, auth_token), address))
     click.echo(f"{tenant}: {address} of account {account_sid}")
     click.echo(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import click
 import redis
 
-from app import db
+from app import database_check
 from app.config import HELP, Settings
 from app.crypto import SecretBox, new_secret_key
 from app.errors import ConfigurationError
@@ -35,11 +35,14 @@ def command(only_key: bool) -> None:
 
 def _findings(environ: Mapping[str, str]) -> Iterator[Finding]:
     for name, help_text in HELP.items():
+        if name == "OWNER_DATABASE_URL":
+            # Only `recado migrate` needs it: no server should have it.
+            continue
         value = environ.get(name, "")
         if not value:
             yield False, name, f"not set: {help_text}"
-        elif name == "DATABASE_URL":
-            yield _of(asyncio.run(db.problem(value)), name, "Postgres answers, and has our tables")
+        elif name in database_check.ROLES:
+            yield _of(asyncio.run(database_check.problem(value, name)), name, "Postgres answers, and has our tables")
         elif name == "REDIS_URL":
             yield _of(_redis_problem(value), name, "Redis answers")
         elif name == "RECADO_SECRET_KEY":

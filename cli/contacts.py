@@ -6,6 +6,8 @@ import click
 
 from app.config import Settings
 from app.conversations import service as conversations
+from app.retention import service as retention
+from app.retention.queries import Erased
 from cli import environment
 
 OF_TENANT = click.option("--tenant", required=True, help="The tenant's slug.")
@@ -14,7 +16,7 @@ AT_ADDRESS = click.option("--address", required=True, help="The contact's addres
 
 @click.group()
 def command() -> None:
-    """Tag contacts, and see what agents keep of them."""
+    """Tag contacts, see what agents keep of them, and erase them."""
 
 
 @command.command()
@@ -48,3 +50,18 @@ async def _facts(settings: Settings, tenant: str, address: str, forget: bool) ->
 async def _tag(settings: Settings, tenant: str, address: str, add: list[str], remove: list[str]) -> list[str]:
     async with environment.system_database(settings) as system:
         return await conversations.tag_contact(system, tenant, address, add, remove)
+
+
+@command.command()
+@OF_TENANT
+@AT_ADDRESS
+@click.confirmation_option(prompt="Erase the contact with every message, for ever?")
+def erase(tenant: str, address: str) -> None:
+    """Erase a contact with all conversations, appointments and facts. What the tenant has used stays counted."""
+    erased = asyncio.run(_erase(environment.settings(), tenant, address))
+    click.echo(f"{address}: erased, with {erased.conversations} conversations")
+
+
+async def _erase(settings: Settings, tenant: str, address: str) -> Erased:
+    async with environment.system_database(settings) as system:
+        return await retention.erase_contact(system, tenant, address)

@@ -7,14 +7,13 @@ from typing import Any
 
 import click
 
-from app import broker
+from app import broker, db
 from app.assistants.service import Assistants
 from app.broker import Nudger
 from app.clock import utc_now
 from app.config import Settings
 from app.conversations import service as conversations
 from app.conversations.queries import PendingInterrupt
-from app.db import Database
 from app.errors import RecadoError
 from app.inbox.decisions import OperatorDecision, decide
 from app.inbox.service import Inbox
@@ -71,7 +70,7 @@ def resolve(
     interrupt_id: str, action: str | None, reply: str | None, arguments: str | None, reason: str | None
 ) -> None:
     """Decide about an interrupt. The decision enters the inbox like everything else."""
-    settings = environment.settings("REDIS_URL")
+    settings = environment.settings("DATABASE_URL", "REDIS_URL")
     decision = OperatorDecision(
         action or "return", reply=_text(reply), arguments=_arguments(arguments), reason=_text(reason)
     )
@@ -98,7 +97,7 @@ def _arguments(text: str | None) -> dict[str, dict[str, Any]] | None:
 async def _resolve(settings: Settings, interrupt_id: str, decision: OperatorDecision) -> str:
     nudger = Nudger(broker.make_broker(settings.redis_url))
     async with (
-        Database(settings.database_url, size=1) as tenants,
+        db.app_database(settings, size=1) as tenants,
         environment.system_database(settings) as system,
     ):
         inbox = Inbox(tenants, nudger, utc_now)

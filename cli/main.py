@@ -11,14 +11,16 @@ COMMANDS = {
     "demo": ("cli.demo", "Show the whole system on this machine: no keys, no account, no Docker."),
     "api": ("cli.api", "Serve the webhooks and the API."),
     "worker": ("cli.worker", "Run turns: answer the messages that come in."),
-    "scheduler": ("cli.scheduler", "Fire timers: idle conversations, handoffs that nobody took."),
+    "scheduler": ("cli.scheduler", "Fire timers: idle conversations, handoffs that nobody took. Erase what is old."),
     "migrate": ("cli.migrate", "Bring the database's tables up to date."),
     "check": ("cli.check", "Check this machine's environment: what is missing, and how to get it."),
     "tenants": ("cli.tenants", "Write, check, test, publish and compare the tenants' assistants."),
     "channels": ("cli.channels", "Add and list the tenants' WhatsApp numbers."),
     "secrets": ("cli.secrets", "Set, list and remove the secrets that tenants' tools name."),
-    "contacts": ("cli.contacts", "Tag contacts, for the rules that ask for a tag."),
+    "contacts": ("cli.contacts", "Tag contacts, see what is kept of them, and erase them."),
+    "retention": ("cli.retention", "Show and set for how many days a tenant keeps what it does not need any more."),
     "studio": ("cli.studio", "Open conversations in LangGraph Studio, fork them, and replay turns."),
+    "conversations": ("cli.conversations", "Take conversations over from the assistant, reply, and close them."),
     "interrupts": ("cli.interrupts", "List and resolve what waits for an operator."),
 }
 

@@ -6,24 +6,26 @@ import click
 import psycopg
 
 import migrations
-from app import db
+from app import database_check
 from app.config import Settings
 from app.errors import ConfigurationError, RecadoError
 
 
 @click.command()
 def command() -> None:
-    """Bring the database's tables up to date."""
-    settings = Settings.from_environment(required=("DATABASE_URL",))
-    found = asyncio.run(db.problem(settings.database_url, migrated=False))
-    if found is not None:
+    """Bring the database's tables up to date, and make the logins of DATABASE_URL and SYSTEM_DATABASE_URL."""
+    settings = Settings.from_environment(required=("OWNER_DATABASE_URL", *migrations.LOGIN_ROLES))
+    if found := asyncio.run(database_check.owner_problem(settings.owner_database_url)):
         raise ConfigurationError(found)
+    urls = {"DATABASE_URL": settings.database_url, "SYSTEM_DATABASE_URL": settings.system_database_url}
     applied = 0
     try:
-        for migration in migrations.apply(settings.database_url, notify=_say_in_use):
+        for migration in migrations.apply(settings.owner_database_url, notify=_say_in_use):
             applied += 1
             click.echo(f"applied {migration.name}")
-    except migrations.EditedMigrationError as error:
+        for login in migrations.make_logins(settings.owner_database_url, urls):
+            click.echo(f"made the login {login}")
+    except (migrations.EditedMigrationError, migrations.LoginError) as error:
         raise RecadoError(str(error)) from None
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
         raise RecadoError(

@@ -19,12 +19,13 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 def command(folder: Path, scenario: str | None, live: bool) -> None:
     """Play a tenant's scenarios on virtual time, against the whole system on this machine.
 
-    Postgres and Valkey are started for it; with DATABASE_URL set, databases are made there, and dropped.
+    Postgres and Valkey are started for it. With OWNER_DATABASE_URL and the URLs of the logins set, databases are made
+    there, and dropped.
     """
     suite = environment.devkit_module("devkit.scenarios.suite")
-    database_url = os.environ.get("DATABASE_URL") or None
+    urls = environment.devkit_module("devkit.database_urls").DatabaseUrls.given(os.environ)
     try:
-        passed = suite.run(folder, only=scenario, live=live, database_url=database_url, say=click.echo)
+        passed = suite.run(folder, only=scenario, live=live, databases=urls, say=click.echo)
     except InvalidFiles as error:
         for problem in error.problems:
             click.echo(f"{folder}/{problem}", err=True)

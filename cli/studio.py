@@ -21,7 +21,9 @@ CONVERSATION = click.argument("conversation", type=click.UUID)
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Where Studio keeps its threads.")
 @click.pass_context
 def command(context: click.Context, port: int, data: Path | None) -> None:
-    """Run LangGraph Studio's server on the tenants' conversations. DATABASE_URL names their database.
+    """Run LangGraph Studio's server on the tenants' conversations.
+
+    DATABASE_URL and SYSTEM_DATABASE_URL name their database.
 
     Its list of threads shows each tenant's latest conversations. A conversation cannot be changed there: fork it first.
     Tools that write are disabled, and nothing is sent to contacts.
@@ -29,7 +31,7 @@ def command(context: click.Context, port: int, data: Path | None) -> None:
     if context.invoked_subcommand is None:
         server = environment.devkit_module("devkit.studio.server")
         folder = (data or server.default_folder()).resolve()
-        server.serve(environment.settings(), folder, port, click.echo)
+        server.serve(environment.settings("DATABASE_URL"), folder, port, click.echo)
 
 
 @command.command("open")
@@ -77,7 +79,7 @@ def _opened(conversation: UUID, port: int) -> Iterator[tuple[Any, Any]]:
     """Yield the conversation, and the threads of the running server."""
     threads = environment.devkit_module("devkit.studio.threads")
     server = environment.devkit_module("devkit.studio.server")
-    found = asyncio.run(_conversation(threads, environment.settings(), conversation))
+    found = asyncio.run(_conversation(threads, environment.settings("DATABASE_URL"), conversation))
     with threads.Threads(server.url(port)) as listed:
         yield found, listed
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def compile_once(say: Callable[[str], None]) -> None:
-    """Write the byte code of all installed packages, unless Python writes it by itself or it is there."""
+    """Write the byte code of all installed packages, unless Python writes it itself or it exists."""
     spec = importlib.util.find_spec("langgraph.types")
     if not sys.dont_write_bytecode or spec is None or spec.origin is None:
         return

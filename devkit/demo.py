@@ -20,13 +20,13 @@ from typing import Any
 import click
 import platformdirs
 
-import migrations
 from app.clock import utc_now
 from app.crypto import new_secret_key
 from app.db import Database, Role
 from app.errors import RecadoError
 from devkit import stack
 from devkit.bytecode import compile_once
+from devkit.database_urls import OWNER, DatabaseUrls
 from devkit.simulators import ports
 from devkit.stack import LOOPBACK, Number, Stack, TenantSetup
 from graphs.config import Assistant
@@ -61,8 +61,8 @@ def default_folder() -> Path:
 class DemoTenant:
     """A tenant of the demo.
 
-    `suggestions` are messages that the phone page offers. `tool_server` is the simulated server that its tools call;
-    `credential` names the secret that holds its token. `folder` is given for a tenant of the user's own.
+    `suggestions` are messages that the phone page offers. `tool_server` is the simulated server that its tools call,
+    and `credential` the name of the secret with its token. `folder` is set for a tenant of the user.
     """
 
     slug: str
@@ -80,7 +80,7 @@ class DemoTenant:
 
     @property
     def script(self) -> Path | None:
-        """The script that the simulated model follows for it."""
+        """The script that the simulated model follows, or None."""
         shipped = SHIPPED_SCRIPTS / f"{self.slug}.yaml"
         path = shipped if self.folder is None else self.folder / "scenarios" / "model.yaml"
         return path if path.exists() else None
@@ -147,7 +147,7 @@ def run(data: Path, tenants: Sequence[DemoTenant], say: Callable[[str], None]) -
         compile_once(say)
         started = time.monotonic()
         system = exit_stack.enter_context(_start_servers(data, say))
-        for migration in migrations.apply(system.servers.database_url):
+        for migration in system.servers.databases.migrate():
             say(f"applied {migration.name}")
         provider = next((name for name, row in PROVIDERS.items() if os.environ.get(row.key_variable)), None)
         if provider is None:
@@ -170,9 +170,9 @@ def run(data: Path, tenants: Sequence[DemoTenant], say: Callable[[str], None]) -
 
 @contextmanager
 def _start_servers(data: Path, say: Callable[[str], None]) -> Iterator[Stack]:
-    given = os.environ.get("DATABASE_URL"), os.environ.get("REDIS_URL")
-    say("using DATABASE_URL and REDIS_URL" if all(given) else f"starting Postgres and Valkey in {data}")
-    with stack.run_servers(data, database_url=given[0] or None, redis_url=given[1] or None) as servers:
+    given = DatabaseUrls.given(os.environ), os.environ.get("REDIS_URL")
+    say(f"using {OWNER} and REDIS_URL" if all(given) else f"starting Postgres and Valkey in {data}")
+    with stack.run_servers(data, databases=given[0], redis_url=given[1] or None) as servers:
         environment = {
             **os.environ,
             "RECADO_SECRET_KEY": _kept(data / "secret-key", new_secret_key),
@@ -193,7 +193,7 @@ def _address(name: str) -> str:
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:
-    """Return the secret in a file of the demo's data, which is made once."""
+    """Return the secret in a file of the demo's data. The first call makes the secret."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
@@ -214,13 +214,16 @@ def _setup(tenant: DemoTenant, system: Stack, tokens: Mapping[str, str]) -> Tena
 
 
 async def _publish(system: Stack, setups: Sequence[TenantSetup]) -> None:
-    async with Database(system.servers.database_url, role=Role.SYSTEM, size=1) as database:
+    async with Database(system.servers.databases.system, role=Role.SYSTEM, size=1) as database:
         for setup in setups:
             await stack.set_up_tenant(database, system.environment["RECADO_SECRET_KEY"], setup, utc_now)
 
 
 def adapt(tenant: DemoTenant, environment: Mapping[str, str], addresses: Mapping[str, str]) -> LoadedAssistant:
-    """Load a tenant's manifest, with providers that have a key, and the tool servers at their present addresses."""
+    """Load a tenant's manifest, changed for this machine.
+
+    Models of providers without a key are replaced, and tool servers get their present addresses.
+    """
     usable = [provider for provider in PROVIDERS.values() if environment.get(provider.key_variable)]
     names = {provider.name for provider in usable}
 
@@ -276,6 +279,7 @@ def stay(demo: RunningDemo) -> None:
 
   Operators: `recado interrupts list`, with
     export DATABASE_URL={_shown("DATABASE_URL", system.environment)}
+    export SYSTEM_DATABASE_URL={_shown("SYSTEM_DATABASE_URL", system.environment)}
     export REDIS_URL={_shown("REDIS_URL", system.environment)}
 
 Ctrl-C ends it.""")
@@ -289,5 +293,5 @@ Ctrl-C ends it.""")
 
 
 def _shown(name: str, environment: Mapping[str, str]) -> str:
-    # The embedded servers' passwords may be shown. A URL that the user has set is not printed.
+    # The passwords of embedded servers may be shown. A URL that the user has set may not.
     return "…  (as you have set it)" if name in os.environ else f"'{environment[name]}'"

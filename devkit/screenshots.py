@@ -1,4 +1,4 @@
-"""`python -m devkit.screenshots` makes the pictures of the README from a running demo, in Chromium."""
+"""Make the README's pictures from a running demo, in Chromium: `python -m devkit.screenshots`."""
 
 import asyncio
 import shutil

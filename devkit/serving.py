@@ -10,7 +10,7 @@ import uvicorn
 from aiohttp import web
 
 KEEP_ALIVE = 1_000_000_000
-"""Seconds that idle connections stay open. On virtual time a shorter limit would end within a leap."""
+"""Seconds that idle connections stay open. With a shorter time, a jump of the virtual clock would close them."""
 
 
 def listen() -> socket.socket:
@@ -52,7 +52,7 @@ class AiohttpServer:
 class _UvicornServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to the program."""
+        """Leave signals to the program."""
         yield
 
 

@@ -25,6 +25,7 @@ from app.errors import RecadoError
 from app.identity import secrets as tenant_secrets
 from app.identity import service as identity
 from app.supervisor import Child
+from devkit.database_urls import OWNER, DatabaseUrls
 from devkit.embedded.postgres import Postgres
 from devkit.embedded.server_files import EmbeddedError
 from devkit.embedded.valkey import Valkey
@@ -39,9 +40,9 @@ LOOPBACK = "127.0.0.0/8"
 
 @dataclass(frozen=True)
 class Servers:
-    """The URLs of Postgres and Redis, and the embedded servers behind them, where they are embedded."""
+    """The URLs of Postgres and Redis. `postgres` and `valkey` are None where the server is not embedded."""
 
-    database_url: str
+    databases: DatabaseUrls
     redis_url: str
     postgres: Postgres | None = None
     valkey: Valkey | None = None
@@ -49,11 +50,11 @@ class Servers:
 
 @contextmanager
 def run_servers(
-    folder: Path, *, database_url: str | None = None, redis_url: str | None = None, durable: bool = True
+    folder: Path, *, databases: DatabaseUrls | None = None, redis_url: str | None = None, durable: bool = True
 ) -> Iterator[Servers]:
-    """Run the servers whose URL is not given, with their data in `folder`. Raises RecadoError."""
+    """Run the servers whose URLs are not given, with their data in `folder`. Raises RecadoError."""
     with ExitStack() as stack:
-        postgres = Postgres(folder, durable=durable) if database_url is None else None
+        postgres = Postgres(folder, durable=durable) if databases is None else None
         valkey = Valkey(folder, durable=durable) if redis_url is None else None
         try:
             for server in (postgres, valkey):
@@ -62,9 +63,8 @@ def run_servers(
                     server.start()
         except EmbeddedError as error:
             raise RecadoError(str(error)) from None
-        yield Servers(
-            postgres.url if postgres else str(database_url), valkey.url if valkey else str(redis_url), postgres, valkey
-        )
+        used = databases or DatabaseUrls.of_owner(postgres.url if postgres else "")
+        yield Servers(used, valkey.url if valkey else str(redis_url), postgres, valkey)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def simulated_access(model_url: str, key: str = "simulated") -> dict[str, ModelP
 
 
 def simulated_environment(model_url: str, names: Sequence[str]) -> dict[str, str]:
-    """Return the same as environment variables, for some providers only."""
+    """Return the same settings as environment variables, for some providers."""
     variables: dict[str, str] = {}
     for provider in (PROVIDERS[name] for name in names):
         variables[provider.key_variable] = "simulated"
@@ -134,7 +134,7 @@ class Processes:
         self.children: dict[str, Child] = {}
 
     def add(self, name: str, module: str, *arguments: str) -> Child:
-        """Define a process that runs a Python module, or define it anew. It is not started."""
+        """Define a process that runs a Python module, or replace it. It is not started."""
         command = [sys.executable, "-m", module, *arguments]
         child = self.children[name] = Child(name, command, self.environment, self.logs / f"{name}.log")
         return child
@@ -167,9 +167,10 @@ class Stack(Processes):
     def __init__(
         self, folder: Path, servers: Servers, environment: Mapping[str, str], addresses: Mapping[str, str]
     ) -> None:
-        urls = {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
+        urls = {**servers.databases.processes, "REDIS_URL": servers.redis_url}
         places = {"RECADO_PUBLIC_URL": addresses["api"], "RECADO_TWILIO_API_URL": addresses["twilio"]}
-        super().__init__({**environment, **urls, **places}, folder / "logs")
+        given = {name: value for name, value in environment.items() if name != OWNER}
+        super().__init__({**given, **urls, **places}, folder / "logs")
         self.folder = folder
         self.servers = servers
         self.addresses = dict(addresses)

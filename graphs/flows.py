@@ -1,7 +1,7 @@
 """Run flows as subgraphs: one node for each step, entered at the step that waits for an answer."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -25,12 +25,12 @@ def initial_state(flow: Flow) -> FlowState:
     return FlowState(name=flow.name, step=flow.steps[0].name, fields={}, tries=-1)
 
 
-def compile_flow(flow: Flow) -> Subgraph:
+def compile_flow(steps: Mapping[str, Callable[..., Any]]) -> Subgraph:
     """Return the compiled subgraph of a flow. It stores nothing: its position is in the conversation's state."""
     graph = StateGraph(State, context_schema=Context)
-    for step in flow.steps:
-        graph.add_node(step.name, _node(flow, step, step_after(flow, step.name) or END))
-    graph.add_conditional_edges(START, _current_step, [step.name for step in flow.steps])
+    for name, step in steps.items():
+        graph.add_node(name, step)
+    graph.add_conditional_edges(START, _current_step, list(steps))
     return graph.compile(checkpointer=False)
 
 
@@ -75,7 +75,10 @@ def _current_step(state: State) -> str:
     return flow["step"]
 
 
-def _node(flow: Flow, step: FlowStep, following: str) -> Node[Command[str]]:
+def make_step(flow: Flow, step: FlowStep) -> Node[Command[str]]:
+    """Return the node of a step."""
+    following = step_after(flow, step.name) or END
+
     async def node(state: State) -> Command[str]:
         at = state["flow"]
         assert at is not None, "the node before sets the flow"

@@ -19,8 +19,9 @@ from graphs.providers import PROVIDERS
 from graphs.providers.errors import ModelFailure, failure, unusable
 from graphs.sections import ModelSpec, Price
 from graphs.state import Usage
+from tools.lru import LruCache
 
-__all__ = ["Access", "ModelAnswer", "ModelFailure", "Models", "Toolbox", "preload", "priced"]
+__all__ = ["Access", "ModelAnswer", "ModelFailure", "Models", "Record", "Toolbox", "no_record", "preload", "priced"]
 
 log = structlog.get_logger()
 
@@ -32,6 +33,17 @@ PATIENCE = 45.0
 """Seconds after which no model is called again."""
 SHORT_TIMEOUT = 5.0
 """A timeout of a shorter time limit, in seconds, does not count against the provider."""
+MOST_CLIENTS = 500
+"""The maximum number of model clients, one for each model with its settings."""
+MOST_TOKENS = 2**31 - 1
+"""A count above this, or below 0, is not believed. It becomes a number in Postgres."""
+
+Record = Callable[[Usage], object]
+"""A function that is told of each model call that the provider charges for."""
+
+
+def no_record(_: Usage) -> None:
+    """Do nothing: the default."""
 
 
 class Access(Protocol):
@@ -59,6 +71,15 @@ class ModelAnswer:
     usage: Usage
 
 
+@dataclass(frozen=True)
+class _Question:
+    """What every candidate is asked, and who is told of the calls."""
+
+    messages: Sequence[BaseMessage]
+    toolbox: Toolbox
+    record: Record
+
+
 @dataclass
 class _Candidate:
     """A model of the list with its calls so far. `ready` is the time of its next retry."""
@@ -83,58 +104,65 @@ class _Candidate:
 
 @dataclass
 class Models:
-    """Model clients, created at their first use. Make one per process and event loop."""
+    """Model clients, created at their first use. Make one per process and event loop.
+
+    The clients of a provider share the connections of its first one.
+    """
 
     access: Mapping[str, Access]
     breaker: Breaker = field(default_factory=LocalBreaker)
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
-    _clients: dict[ModelSpec, BaseChatModel] = field(default_factory=dict)
+    _first: dict[str, BaseChatModel] = field(default_factory=dict)
+    _clients: LruCache[ModelSpec, BaseChatModel] = field(default_factory=lambda: LruCache(MOST_CLIENTS))
     _bound: WeakKeyDictionary[Toolbox, dict[ModelSpec, Runnable[Any, AIMessage]]] = field(
         default_factory=WeakKeyDictionary
     )
 
     async def answer(
-        self, specs: Sequence[ModelSpec], messages: Sequence[BaseMessage], toolbox: Toolbox
+        self,
+        specs: Sequence[ModelSpec],
+        messages: Sequence[BaseMessage],
+        toolbox: Toolbox,
+        record: Record = no_record,
     ) -> ModelAnswer:
         """Return one usable answer, text or well-formed tool calls, of the first model that gives one.
 
         Raises ModelFailure. No model is retried while another was not called yet. A provider with an open
-        breaker is called only when no other answered.
+        breaker is called only when no other answered. `record` is told of every answer, usable or not.
         """
-        candidates = [_Candidate(spec) for spec in dict.fromkeys(specs)]
+        candidates, question = [_Candidate(spec) for spec in dict.fromkeys(specs)], _Question(messages, toolbox, record)
         began = self.clock()
-        answer = await self._first_round(candidates, messages, toolbox)
+        answer = await self._first_round(candidates, question)
         if answer is None:
-            answer = await self._further_tries(candidates, messages, toolbox, began + PATIENCE)
+            answer = await self._further_tries(candidates, question, began + PATIENCE)
         passed_over = next((candidate for candidate in candidates if not candidate.tries), None)
         if answer is None and passed_over is not None:
-            answer = await self._ask(passed_over, messages, toolbox)
+            answer = await self._ask(passed_over, question)
         if answer is None:
             raise _combined_failure(candidates)
         return answer
 
     async def close(self) -> None:
         """Close the clients' connections."""
-        for spec, client in self._clients.items():
-            await PROVIDERS[spec.provider].module.close(client)
         self._clients.clear()
+        while self._first:
+            provider, client = self._first.popitem()
+            await PROVIDERS[provider].module.close(client)
 
-    async def _first_round(
-        self, candidates: Sequence[_Candidate], messages: Sequence[BaseMessage], toolbox: Toolbox
-    ) -> ModelAnswer | None:
+    async def _first_round(self, candidates: Sequence[_Candidate], question: _Question) -> ModelAnswer | None:
         for candidate in candidates:
             if not await self.breaker.allows(candidate.spec.provider):
                 continue
-            answer = await self._ask(candidate, messages, toolbox)
+            answer = await self._ask(candidate, question)
             if answer is None and candidate.fails_by_chance and len(candidates) > 1:
-                answer = await self._ask(candidate, messages, toolbox)
+                answer = await self._ask(candidate, question)
             if answer is not None:
                 return answer
         return None
 
     async def _further_tries(
-        self, candidates: Sequence[_Candidate], messages: Sequence[BaseMessage], toolbox: Toolbox, until: float
+        self, candidates: Sequence[_Candidate], question: _Question, until: float
     ) -> ModelAnswer | None:
         while waiting := [candidate for candidate in candidates if candidate.may_try_again]:
             candidate = min(waiting, key=lambda waits: waits.ready)
@@ -146,19 +174,17 @@ class Models:
             if not await self.breaker.allows(candidate.spec.provider):
                 candidate.tries = TRIES
                 continue
-            answer = await self._ask(candidate, messages, toolbox)
+            answer = await self._ask(candidate, question)
             if answer is not None:
                 return answer
         return None
 
-    async def _ask(
-        self, candidate: _Candidate, messages: Sequence[BaseMessage], toolbox: Toolbox
-    ) -> ModelAnswer | None:
+    async def _ask(self, candidate: _Candidate, question: _Question) -> ModelAnswer | None:
         """Call a model once. Return None if it failed, after telling the candidate and the breaker."""
         spec = candidate.spec
         candidate.tries += 1
         try:
-            answer = await self._call(spec, messages, toolbox)
+            answer = await self._call(spec, question)
         except ModelFailure as failed:
             log.warning("model call failed", provider=spec.provider, model=spec.model, reason=str(failed))
             candidate.failure = failed
@@ -171,19 +197,20 @@ class Models:
         await self.breaker.succeeded(spec.provider)
         return answer
 
-    async def _call(self, spec: ModelSpec, messages: Sequence[BaseMessage], toolbox: Toolbox) -> ModelAnswer:
-        runnable = self._runnable(spec, toolbox)
+    async def _call(self, spec: ModelSpec, question: _Question) -> ModelAnswer:
+        runnable = self._runnable(spec, question.toolbox)
         try:
             # The clients limit each read only. A server that sends byte by byte would never be stopped.
             async with asyncio.timeout(spec.timeout):
-                message = await runnable.ainvoke(list(adapt(messages, spec)))
+                message = await runnable.ainvoke(list(adapt(question.messages, spec)))
             usage = _usage(spec, message)
+            question.record(usage)
             problem = unusable(message)
             answer = None if problem else ModelAnswer(strip_metadata(message, spec), usage)
         except Exception as error:
             # The providers' clients raise their own errors, those of three HTTP libraries, and errors of parsing. Each
             # means that there is no answer.
-            raise failure(error) from None
+            raise failure(error, spec.provider) from None
         if answer is None:
             raise problem or AssertionError("there is an answer or a problem")
         return answer
@@ -206,8 +233,10 @@ class Models:
             if access is None:
                 key = PROVIDERS[spec.provider].key_variable
                 raise ModelFailure(f"no key for {spec.provider}: set {key}", retryable=False, kind="access")
-            client = PROVIDERS[spec.provider].module.build(spec, access.api_key, access.base_url)
-            self._clients[spec] = client
+            module, first = PROVIDERS[spec.provider].module, self._first.get(spec.provider)
+            client = module.build(spec, access.api_key, access.base_url, first)
+            self._first.setdefault(spec.provider, client)
+            self._clients.put(spec, client)
         return client
 
 
@@ -250,6 +279,10 @@ def _usage(spec: ModelSpec, message: AIMessage) -> Usage:
     counted = message.usage_metadata
     return Usage(
         model=name_of(spec),
-        input_tokens=counted["input_tokens"] if counted else None,
-        output_tokens=counted["output_tokens"] if counted else None,
+        input_tokens=_believed(counted["input_tokens"]) if counted else None,
+        output_tokens=_believed(counted["output_tokens"]) if counted else None,
     )
+
+
+def _believed(tokens: int) -> int | None:
+    return tokens if 0 <= tokens <= MOST_TOKENS else None

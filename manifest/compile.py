@@ -7,27 +7,43 @@ from zoneinfo import ZoneInfo
 from graphs.config import Agent, Assign, Assistant, Branch, Calendar, Csat, End, Flow, FlowStep, Lifecycle, Say
 from graphs.rules import Rule
 from graphs.sections import Ask, Call, Hours, ModelSpec
+from manifest.compile_tools import ResolvedTool, ToolProblem, make_tool, mcp_server, resolve_tool
 from manifest.flow_sections import FlowSection, StepSection
 from manifest.knowledge import SUFFIXES
 from manifest.schema import AgentSection, Manifest
-from manifest.tool_sections import ToolProblem, make_tool, mcp_server
 from manifest.yaml_source import Location
 from tools.base import Tool
 from tools.builtin import remember_fact
 from tools.registry import BUILTIN
 
 
-def tools_of(document: Manifest, files: Mapping[str, str]) -> tuple[dict[str, Tool], list[tuple[Location, str]]]:
-    """Return the built-in tools and those of the manifest, and the problems of the latter."""
+def resolve_tools(
+    document: Manifest, files: Mapping[str, str]
+) -> tuple[dict[str, ResolvedTool], list[tuple[Location, str]]]:
+    """Read and check what the tools of the manifest refer to. Return the results, and the problems."""
+    resolved: dict[str, ResolvedTool] = {}
+    problems: list[tuple[Location, str]] = []
+    for name, section in document.tools.items():
+        try:
+            resolved[name] = resolve_tool(section, files)
+        except ToolProblem as problem:
+            problems.append((("tools", name, *problem.location), problem.message))
+    return resolved, problems
+
+
+def tools_of(
+    document: Manifest, resolved: Mapping[str, ResolvedTool]
+) -> tuple[dict[str, Tool], list[tuple[Location, str]]]:
+    """Return the built-in tools and the resolved ones of the manifest, and the problems of the latter."""
     tools, problems = dict(BUILTIN), []
     for name, server in document.mcp.items():
         try:
             mcp_server(server)
         except ToolProblem as problem:
             problems.append((("mcp", name, *problem.location), str(problem)))
-    for name, section in document.tools.items():
+    for name, tool in resolved.items():
         try:
-            tools[name] = make_tool(name, section, document.mcp, files)
+            tools[name] = make_tool(name, document.tools[name], document.mcp, tool)
         except ToolProblem as problem:
             problems.append((("tools", name, *problem.location), problem.message))
     return tools, problems

@@ -3,20 +3,31 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
 
 from graphs.config import Assistant
-from manifest.compile import compile_assistant, tools_of
+from manifest.compile import compile_assistant, resolve_tools, tools_of
 from manifest.schema import Manifest
+from manifest.stored_form import StoredForm, assistant_of
 from manifest.validate import problems_between_sections
 from manifest.yaml_source import LARGEST_FILE, InvalidFiles, Location, Problem, YamlDocument
 from tools.registry import BUILTIN
 
-__all__ = ["LARGEST_FILE", "MAIN", "Files", "InvalidFiles", "LoadedAssistant", "Problem", "load"]
+__all__ = [
+    "LARGEST_FILE",
+    "MAIN",
+    "CompiledAssistant",
+    "Files",
+    "InvalidFiles",
+    "LoadedAssistant",
+    "Problem",
+    "load",
+    "load_form",
+]
 
 MAIN = "assistant.yaml"
 """The file that names all others."""
@@ -28,17 +39,54 @@ Files = Mapping[str, str]
 """An assistant's files: text by path in the tenant's folder."""
 
 
+VALUE_MEMORY = 12
+"""Bytes of memory for each character of the texts of which an assistant is made, measured and rounded up."""
+LEAST_MEMORY = 20_000
+
+
+@dataclass(frozen=True)
+class CompiledAssistant:
+    """A valid assistant, as turns use it. `memory` is an estimate of what it takes, in bytes."""
+
+    assistant: Assistant
+    content_hash: str
+    memory: int = field(compare=False)
+
+
 @dataclass(frozen=True)
 class LoadedAssistant:
     """A valid assistant and its files. `content_hash` identifies the files."""
 
     assistant: Assistant
     files: Files
+    _form: StoredForm | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def form_text(self) -> str | None:
+        """The form to store, which `load_form` loads, or None if there is none."""
+        return None if self._form is None else self._form.text()
+
+    @property
+    def compiled(self) -> CompiledAssistant:
+        """The assistant without its files."""
+        texts = sum(len(text) for name, text in self.files.items() if name not in self.assistant.knowledge)
+        return CompiledAssistant(self.assistant, self.content_hash, memory_of(texts))
 
     @cached_property
     def content_hash(self) -> str:
         """The SHA-256 of the files' names and texts, in hexadecimal."""
         return hashlib.sha256(json.dumps(self.files, sort_keys=True).encode()).hexdigest()
+
+
+def memory_of(length: int) -> int:
+    """Return an estimate of the memory in bytes that an assistant takes, from the length of its texts."""
+    return LEAST_MEMORY + VALUE_MEMORY * length
+
+
+def load_form(text: str, content_hash: str) -> CompiledAssistant | None:
+    """Return the assistant of a stored form, or None if the form cannot be used."""
+    assistant = assistant_of(text)
+    return None if assistant is None else CompiledAssistant(assistant, content_hash, memory_of(len(text)))
 
 
 def load(files: Files) -> LoadedAssistant:
@@ -51,14 +99,17 @@ def load(files: Files) -> LoadedAssistant:
         further = _further_problems(values, error.errors(include_url=False), files)
         found = source.problems_of(error, Manifest)
         raise InvalidFiles([*found, *(source.problem(where, message) for where, message in further)]) from None
-    tools, problems = tools_of(manifest, files)
+    resolved, unresolved = resolve_tools(manifest, files)
+    tools, problems = tools_of(manifest, resolved)
+    problems += unresolved
     problems += problems_between_sections(manifest, files, tools)
     if problems:
         raise InvalidFiles(source.problem(where, message) for where, message in problems)
     openapi = (tool.openapi.operation.partition("#")[0] for tool in manifest.tools.values() if tool.openapi is not None)
     assistant = compile_assistant(manifest, files, tools)
     used = {MAIN, *openapi, *(agent.prompt for agent in manifest.agents.values()), *assistant.knowledge}
-    return LoadedAssistant(assistant, {name: files[name] for name in sorted(used)})
+    form = StoredForm.of(values, manifest, files, resolved, assistant)
+    return LoadedAssistant(assistant, {name: files[name] for name in sorted(used)}, form)
 
 
 def _further_problems(values: Any, details: Sequence[Any], files: Files) -> list[tuple[Location, str]]:

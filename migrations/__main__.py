@@ -1,4 +1,4 @@
-"""`python -m migrations` applies missing migrations to DATABASE_URL."""
+"""`python -m migrations` applies missing migrations to OWNER_DATABASE_URL."""
 
 import os
 import sys
@@ -8,9 +8,9 @@ from migrations import apply
 
 def main() -> None:
     """Print one line for each applied migration."""
-    url = os.environ.get("DATABASE_URL")
+    url = os.environ.get("OWNER_DATABASE_URL")
     if not url:
-        sys.exit("DATABASE_URL is not set")
+        sys.exit("OWNER_DATABASE_URL is not set")
     for migration in apply(url):
         print(migration.name)
 

@@ -1,4 +1,4 @@
-"""Real servers for all tests: embedded Postgres and Valkey, the Twilio and model simulators, started once a session."""
+"""Start real servers once a session: embedded Postgres and Valkey, and the simulators of Twilio and models."""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
@@ -9,12 +9,12 @@ import psycopg
 import pytest
 import redis
 
-import migrations
 from app import telemetry
 from devkit import embedded
 from devkit.bytecode import compile_once
+from devkit.database_urls import DatabaseUrls
 from devkit.stack import Processes
-from tests.platform import Log, Platform, Servers, running_platform
+from tests.platform import Log, Platform, SimulatorUrls, running_platform
 from tests.reusable_database import ReusableDatabase
 
 LOG = Log()
@@ -36,7 +36,12 @@ SLOW = (
     "recipes",
     "app/assistants",
     "app/outbox/test_faults.py",
+    "plans",
+    "app/retention",
     "app/test_asgi.py",
+    "app/test_full_disk.py",
+    "app/test_listening.py",
+    "app/test_log_output.py",
     "app/turns",
     "app/webhooks/test_outage.py",
     "app/test_supervisor.py",
@@ -47,7 +52,7 @@ SLOW = (
     "test_phone_page.py",
     "test_road.py",
 )
-"""The tests that start processes or play whole conversations: `just test-fast` leaves them out."""
+"""The tests that start processes or run whole conversations. `just test-fast` leaves them out."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -60,65 +65,71 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def log() -> Log:
-    """What this process logs from here on."""
+    """Return the log of this process, emptied."""
     LOG.clear()
     return LOG
 
 
 @pytest.fixture(scope="session")
-def embedded_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Servers]:
-    """Postgres and Valkey, without durability: a test does not survive a power cut."""
+def embedded_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.EmbeddedServers]:
+    """Yield Postgres and Valkey, without durability."""
     with embedded.servers(tmp_path_factory.mktemp("servers"), durable=False) as servers:
         yield servers
 
 
 @pytest.fixture(scope="session")
-def template_database(embedded_servers: embedded.Servers) -> str:
-    """A database that our migrations made; each test gets a copy."""
+def template_database(embedded_servers: embedded.EmbeddedServers) -> str:
+    """Return the name of a migrated database. The tests use copies of it."""
     with psycopg.connect(embedded_servers.database_url, autocommit=True) as connection:
         connection.execute("create database template")
     url = embedded_servers.database_url.replace("/recado", "/template")
-    assert [migration.name for migration in migrations.apply(url)]
+    assert list(DatabaseUrls.of_owner(url).migrate())
     return "template"
 
 
 @pytest.fixture(scope="session")
-def reusable_database(embedded_servers: embedded.Servers, template_database: str) -> Iterator[ReusableDatabase]:
-    """One database for the tests of this process, which `database_url` empties."""
+def reusable_database(embedded_servers: embedded.EmbeddedServers, template_database: str) -> Iterator[ReusableDatabase]:
+    """Yield one database for all tests of this process. `database_url` empties it."""
     with psycopg.connect(embedded_servers.database_url, autocommit=True) as server:
         yield ReusableDatabase(server, embedded_servers.database_url.replace("/recado", "/test"), template_database)
 
 
 @pytest.fixture
 def database_url(reusable_database: ReusableDatabase) -> str:
-    """Return the URL of a database with our tables and without rows."""
+    """Return the URL of a database with our tables and without rows, as superuser."""
     reusable_database.reset()
     return reusable_database.url
 
 
 @pytest.fixture
-def redis_url(embedded_servers: embedded.Servers) -> str:
-    """An empty Valkey."""
+def urls(database_url: str) -> DatabaseUrls:
+    """Return the URLs of the same database, as each login."""
+    return DatabaseUrls.of_owner(database_url)
+
+
+@pytest.fixture
+def redis_url(embedded_servers: embedded.EmbeddedServers) -> str:
+    """Return the URL of an empty Valkey."""
     with redis.Redis.from_url(embedded_servers.redis_url) as client:
         client.flushall()
     return embedded_servers.redis_url
 
 
 @pytest.fixture(scope="session")
-def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """Twilio and the model server, as separate programs."""
+def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorUrls]:
+    """Run the simulators of Twilio and models, as processes."""
     processes = Processes({}, tmp_path_factory.mktemp("simulators"))
     scripts = [argument for path in sorted(SCRIPTS.glob("*.yaml")) for argument in ("--script", str(path))]
     processes.add("twilio", "devkit.simulators.twilio", "--port", "0", "--callback-delay", "0")
     processes.add("model", "devkit.simulators.llm", "--port", "0", *scripts)
     addresses = processes.start()
-    yield Servers(twilio=addresses["twilio"], model=addresses["model"])
+    yield SimulatorUrls(twilio=addresses["twilio"], model=addresses["model"])
     processes.stop()
 
 
 @pytest.fixture
-async def platform(database_url: str, redis_url: str, simulators: Servers) -> AsyncIterator[Platform]:
-    """The API and a worker's engine in this process, on a clock that the test sets, with one tenant and its channel."""
+async def platform(database_url: str, redis_url: str, simulators: SimulatorUrls) -> AsyncIterator[Platform]:
+    """Run the API and a worker's engine in this process, with a clock that the test sets and one tenant."""
     async with aiohttp.ClientSession() as http:
         for address in (simulators.twilio, simulators.model):
             async with http.post(f"{address}/control/reset", json={}) as answer:

@@ -1,4 +1,4 @@
-"""A proxy in front of Postgres that loses the answer to one statement, as a connection that breaks at that moment."""
+"""Lose the answer of Postgres to one statement, by a proxy that breaks the connection at that moment."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 READY = b"Z\x00\x00\x00\x05I"
-"""Postgres's message that it has run everything that it was sent, and that no transaction is open."""
+"""The message ReadyForQuery: Postgres has run all statements, and no transaction is open."""
 
 
 class LossyProxy:
@@ -19,7 +19,7 @@ class LossyProxy:
         self.lost = 0
 
     def lose_answer_to(self, text: str) -> None:
-        """Let Postgres run the next statement whose parameters hold the text, then break its connection."""
+        """Let Postgres run the next statement whose parameters contain the text, then break its connection."""
         self._needle = text.encode()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

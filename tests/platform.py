@@ -1,4 +1,4 @@
-"""The system under test, seen through its doors: signed webhooks in, Twilio's messages out, rows in between."""
+"""Run the system under test, send it signed webhooks, and read Twilio's messages and the database's rows."""
 
 import asyncio
 import io
@@ -26,6 +26,7 @@ from app.identity import service as identity
 from app.telemetry import Milestone
 from app.turns.engine import Engine
 from devkit import stack
+from devkit.database_urls import DatabaseUrls
 from devkit.serving import address_of, listen
 from devkit.simulators.twilio.signing import sign
 from devkit.stack import Number, TenantSetup
@@ -39,19 +40,19 @@ CONTACT = "whatsapp:+5511990000001"
 TENANT = "clinica"
 TENANTS = Path(__file__).parent / "data" / "tenants"
 PATIENCE = 20.0
-"""Seconds after which a test gives up waiting for what should have happened."""
+"""Seconds after which a test stops waiting and fails."""
 
 
 @dataclass(frozen=True)
-class Servers:
-    """Where the simulators listen."""
+class SimulatorUrls:
+    """The URLs of the simulators."""
 
     twilio: str
     model: str
 
 
 class TestClock:
-    """The wall clock, and how far the test has moved it on."""
+    """A clock that runs with the wall clock. The test can advance it."""
 
     __test__ = False
 
@@ -62,42 +63,43 @@ class TestClock:
         return datetime.now(UTC) + self._ahead
 
     def advance(self, seconds: float) -> None:
-        """Moves on."""
+        """Advance the clock."""
         self._ahead += timedelta(seconds=seconds)
 
 
 class Log(io.TextIOBase):
-    """Takes the place of stderr while logging is set up, for loggers keep the file that they first saw."""
+    """A replacement of stderr that keeps what is logged. It is set before logging, because loggers keep their file."""
 
     def __init__(self) -> None:
         self._text = ""
 
     def write(self, text: str) -> int:
-        """Keeps it, and passes it on to pytest."""
+        """Keep the text, and write it to stderr, which pytest captures."""
         self._text += text
         return sys.stderr.write(text)
 
     def clear(self) -> None:
-        """Forgets what was written."""
+        """Forget what was written."""
         self._text = ""
 
     @property
     def text(self) -> str:
-        """Everything as it was written."""
+        """All that was written."""
         return self._text
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """One object for each line."""
+        """The log events: one object for each line."""
         return [json.loads(line) for line in self._text.splitlines()]
 
 
 @dataclass
 class Platform:
-    """One API, one engine, one tenant with one number; more on demand."""
+    """The running system: an API, a worker's engine, and one tenant with one number. Methods add more of them."""
 
     settings: Settings
-    servers: Servers
+    urls: DatabaseUrls
+    servers: SimulatorUrls
     http: aiohttp.ClientSession
     system: Database
     clock: TestClock
@@ -105,10 +107,10 @@ class Platform:
     at_milestone: Callable[[Milestone], None] | None = None
     engine: Engine | None = None
 
-    # What comes in.
+    # Messages to the system.
 
     def webhook(self, body: str, *, contact: str = CONTACT, **fields: str) -> list[tuple[str, str]]:
-        """A message's parameters as Twilio posts them."""
+        """Return the parameters of a message as Twilio posts them. `fields` replace single parameters."""
         sid = fields.pop("MessageSid", f"SM{uuid.uuid4().hex}")
         values = {
             "SmsMessageSid": sid,
@@ -138,9 +140,10 @@ class Platform:
         at: str | None = None,
         signed: str | None = None,
     ) -> tuple[int, str]:
-        """Posts a signed request; (status, body) of the answer.
+        """Post a signed request, and return status and body of the answer.
 
-        `at`: where the API listens, if not at its public URL. `signed`: the base of the URL that the signature covers.
+        `at` is the base URL to post to, and `signed` the base URL that the signature covers. Both are the public URL by
+        default.
         """
         url = (signed or self.settings.public_url) + path
         signature = {"X-Twilio-Signature": sign(url, parameters, token)}
@@ -149,20 +152,20 @@ class Platform:
             return answer.status, await answer.text()
 
     async def say(self, body: str, *, contact: str = CONTACT, **fields: str) -> None:
-        """The contact writes; the webhook must take it."""
+        """Post a message of the contact. The webhook must accept it."""
         status, text = await self.post(self.webhook(body, contact=contact, **fields))
         assert (status, text) == (200, '<?xml version="1.0" encoding="UTF-8"?><Response/>')
 
     async def nudge(self) -> None:
-        """Tells the engine of everything that waits, as the queue would: sweeps leave it to the queue for a second."""
+        """Nudge the engine about all pending conversations, as the queue does. A sweep leaves them for a second."""
         assert self.engine is not None
         for found in await self.rows("select tenant_id, id, due_at from conversations where pending > 0"):
             self.engine.nudge(found["tenant_id"], found["id"], found["due_at"].timestamp())
 
-    # What goes out.
+    # Messages from the system.
 
     async def control(self, server: str, path: str, body: Any = None) -> Any:
-        """A simulator's control interface."""
+        """Send a request to a simulator's control endpoint, and return its JSON. A body makes it a POST."""
         method = "GET" if body is None else "POST"
         async with self.http.request(method, f"{server}/control/{path}", json=body) as answer:
             result = await answer.json()
@@ -170,14 +173,14 @@ class Platform:
             return result
 
     async def delivered(self, contact: str = CONTACT) -> list[str]:
-        """What Twilio has for the contact, oldest first."""
+        """Return the texts that Twilio has for the contact, oldest first."""
         answer = await self.control(
             self.servers.twilio, f"messages?direction=outbound&contact={contact.replace('+', '%2B')}"
         )
         return [message["body"] for message in answer["messages"]]
 
     async def replies(self, count: int, contact: str = CONTACT) -> list[str]:
-        """Waits until Twilio has `count` messages for the contact, and the system is quiet; returns all."""
+        """Wait until Twilio has `count` messages for the contact and nothing is due, and return all texts."""
 
         async def enough() -> bool:
             return len(await self.delivered(contact)) >= count
@@ -187,7 +190,7 @@ class Platform:
         return await self.delivered(contact)
 
     async def quiet(self) -> None:
-        """Waits until nothing is due, nobody owns a conversation, and no reply is under way."""
+        """Wait until nothing is due, no conversation has an owner, and no reply is being sent."""
 
         async def nothing_left() -> bool:
             busy = await self.rows(
@@ -198,35 +201,35 @@ class Platform:
             )
             return not busy
 
-        await self.until(nothing_left, "the system to be quiet")
+        await self.until(nothing_left, "the system to be idle")
 
     async def until(self, condition: Callable[[], Any], what: str) -> None:
-        """Polls until the condition holds."""
+        """Wait until the condition holds. Fail after PATIENCE seconds."""
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while not await condition():
             assert asyncio.get_running_loop().time() < deadline, f"gave up waiting for {what}"
             await asyncio.sleep(0.02)
 
-    # What is stored.
+    # The database.
 
     async def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
-        """What a query finds, across tenants."""
+        """Return the rows of a query, of all tenants."""
         async with self.system.statement() as tx:
             return await tx.all(dict, query, parameters)
 
     async def row(self, query: str, **parameters: Any) -> dict[str, Any]:
-        """The one row that a query finds."""
+        """Return the only row of a query."""
         (found,) = await self.rows(query, **parameters)
         return found
 
-    # What is set up.
+    # Tenants and processes.
 
     async def publish(self, slug: str, files: Files) -> None:
-        """Publishes an assistant."""
+        """Publish an assistant."""
         await assistants.publish(self.system, slug, load(files), self.clock)
 
     async def republish(self, old: str, new: str, slug: str = TENANT) -> None:
-        """Publishes the test tenant's assistant with a change to its YAML."""
+        """Publish the test tenant's assistant with a replacement in its YAML."""
         files = dict(tenant_manifest().files)
         assert old in files["assistant.yaml"], old
         files["assistant.yaml"] = files["assistant.yaml"].replace(old, new)
@@ -236,7 +239,7 @@ class Platform:
         """Publish a tenant with its secrets and its number, here and at Twilio."""
         await stack.set_up_tenant(self.system, self.settings.secret_key, setup, self.clock)
         number = setup.number.as_simulated(self.settings.public_url)
-        # Without Twilio's retries: a test sees every answer of the webhook.
+        # Without the fragment Twilio does not retry, so a test sees every answer of the webhook.
         number["webhook_url"] = number["webhook_url"].partition("#")[0]
         await self.control(self.servers.twilio, "numbers", number)
 
@@ -250,14 +253,14 @@ class Platform:
 
     @asynccontextmanager
     async def worker(self, **changes: Any) -> AsyncIterator[Engine]:
-        """One more worker's engine."""
+        """Run another worker's engine during the block. `changes` replace settings."""
         settings = replace(self.settings, **changes)
         async with worker.engine(settings, clock=self.clock, on_milestone=self._note) as engine:
             yield engine
 
     @asynccontextmanager
     async def api(self, **changes: Any) -> AsyncIterator[str]:
-        """One more API process's worth of the system; the address where it listens, whatever its public URL says."""
+        """Run another API during the block, and yield its address. `changes` replace settings."""
         with listen() as listener:
             async with stack.serve_api(replace(self.settings, **changes), self.clock, listener):
                 yield address_of(listener)
@@ -276,12 +279,14 @@ def tenant_manifest() -> LoadedAssistant:
 
 @asynccontextmanager
 async def running_platform(
-    database_url: str, redis_url: str, servers: Servers, http: aiohttp.ClientSession
+    database_url: str, redis_url: str, servers: SimulatorUrls, http: aiohttp.ClientSession
 ) -> AsyncIterator[Platform]:
-    """Brings everything up, with the test tenant published and reachable."""
+    """Run the platform during the block, with the test tenant published under its number."""
     listener = listen()
+    urls = DatabaseUrls.of_owner(database_url)
     settings = Settings(
-        database_url=database_url,
+        database_url=urls.app,
+        system_database_url=urls.system,
         redis_url=redis_url,
         public_url=address_of(listener),
         secret_key=new_secret_key(),
@@ -292,8 +297,8 @@ async def running_platform(
     )
     clock = TestClock()
     async with AsyncExitStack() as exits:
-        system = await exits.enter_async_context(Database(database_url, role=Role.SYSTEM, size=2))
-        platform = Platform(settings, servers, http, system, clock)
+        system = await exits.enter_async_context(Database(urls.system, role=Role.SYSTEM, size=2))
+        platform = Platform(settings, urls, servers, http, system, clock)
         await exits.enter_async_context(stack.serve_api(settings, clock, listener))
         await platform.set_up_tenant(TenantSetup(TENANT, tenant_manifest(), Number(ACCOUNT_SID, TOKEN, NUMBER)))
         platform.engine = await exits.enter_async_context(platform.worker())

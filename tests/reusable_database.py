@@ -1,4 +1,4 @@
-"""A database that tests use one after another. To empty it takes a tenth of the time of a new one."""
+"""Provide a database that tests use one after another. Emptying it takes a tenth of the time of a new one."""
 
 from typing import LiteralString
 
@@ -27,7 +27,7 @@ RESTART_SEQUENCES: LiteralString = "select setval(seqrelid::regclass, seqstart, 
 
 
 class ReusableDatabase:
-    """A copy of the template. It is made anew only when a test has changed its schema."""
+    """A copy of the template. It is created again only after a test has changed its schema."""
 
     def __init__(self, server: psycopg.Connection, url: str, template: str) -> None:
         self.url = url
@@ -36,7 +36,7 @@ class ReusableDatabase:
         self._schema: str | None = None
 
     def reset(self) -> None:
-        """Cut the connections that are left, and make the database as good as new."""
+        """End the connections that are left, and empty the database."""
         if self._schema is not None:
             self._server.execute(CUT_CONNECTIONS, ("test",))
             with psycopg.connect(self.url, autocommit=True) as connection:

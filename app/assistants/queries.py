@@ -21,6 +21,28 @@ class VersionRow:
     files: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class FormRow:
+    """The stored form of a version as JSON, or None if there is none."""
+
+    content_hash: str
+    form: str | None
+
+
+async def form(tx: Transaction, version_id: int) -> FormRow | None:
+    """Return the stored form of one version."""
+    return await tx.one(
+        FormRow,
+        "select content_hash, form from assistant_versions where id = %(id)s",
+        {"id": version_id},
+    )
+
+
+async def keep_form(tx: Transaction, version_id: int, text: str) -> None:
+    """Store the form of a version."""
+    await tx.run("update assistant_versions set form = %(form)s where id = %(id)s", {"id": version_id, "form": text})
+
+
 async def version(tx: Transaction, version_id: int) -> VersionRow | None:
     """Return one version."""
     return await tx.one(
@@ -28,6 +50,14 @@ async def version(tx: Transaction, version_id: int) -> VersionRow | None:
         "select id, tenant_id, content_hash, files from assistant_versions where id = %(id)s",
         {"id": version_id},
     )
+
+
+async def current_version_id(tx: Transaction, tenant_id: UUID) -> int | None:
+    """Return the id of the version that new conversations of the tenant get."""
+    row = await tx.one(
+        dict, "select version_id from assistants where tenant_id = %(tenant_id)s", {"tenant_id": tenant_id}
+    )
+    return None if row is None else int(row["version_id"])
 
 
 async def current_version(tx: Transaction, tenant_id: UUID) -> VersionRow | None:
@@ -46,23 +76,28 @@ async def add_version(
     tenant_id: UUID,
     content_hash: str,
     files: Mapping[str, str],
+    form: str | None,
     debounce: timedelta,
     debounce_cap: timedelta,
     now: datetime,
 ) -> int:
-    """Return the id of the tenant's version with these files. It is stored if it is new."""
+    """Return the id of the tenant's version with these files. It is stored if it is new. Its form is stored anew."""
     row = await tx.one(
         dict,
         """insert into assistant_versions as v (
-               tenant_id, content_hash, files, debounce, debounce_cap, published_at
+               tenant_id, content_hash, files, form, debounce, debounce_cap, published_at
            )
-           values (%(tenant_id)s, %(content_hash)s, %(files)s, %(debounce)s, %(debounce_cap)s, %(now)s)
-           on conflict (tenant_id, content_hash) do update set content_hash = v.content_hash
+           values (
+               %(tenant_id)s, %(content_hash)s, %(files)s, %(form)s, %(debounce)s, %(debounce_cap)s,
+               %(now)s
+           )
+           on conflict (tenant_id, content_hash) do update set form = excluded.form
            returning id""",
         {
             "tenant_id": tenant_id,
             "content_hash": content_hash,
             "files": Jsonb(files),
+            "form": form,
             "debounce": debounce,
             "debounce_cap": debounce_cap,
             "now": now,

@@ -2,9 +2,12 @@
 
 import asyncio
 import re
-from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from operator import attrgetter
 from uuid import UUID
 
 from app.assistants import queries
@@ -17,52 +20,91 @@ from app.identity import service as identity
 from app.identity.queries import TenantRow
 from app.knowledge import service as knowledge
 from manifest import loader
-from manifest.loader import InvalidFiles, LoadedAssistant
+from manifest.loader import CompiledAssistant, InvalidFiles, LoadedAssistant, load_form
+from tools.lru import LruCache
+from tools.single_flight import SingleFlight
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 SHORT = 12
 """The number of characters of a version's hash that are shown."""
 
 
+VERSIONS_MEMORY = 256 * 1024 * 1024
+"""The bound of the versions that a worker keeps, in estimated bytes: some thousand tenants."""
+
+LOADS_AT_ONCE = 4
+"""Loads of versions at once, so that they leave most of the pool's connections to turns."""
+
+NOTHING_PUBLISHED = "this tenant has published nothing yet: `recado tenants publish FOLDER` does"
+
+
 class Assistants:
     """A cache of versions by id. Versions never change. Concurrent requests for one version share one load."""
 
-    REMEMBERED = 500
-
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, *, memory: int = VERSIONS_MEMORY) -> None:
         self._db = db
         # By tenant too: who is not shown a version by Postgres is not shown it from here.
-        self._versions: OrderedDict[tuple[UUID, int], asyncio.Task[LoadedAssistant]] = OrderedDict()
+        self._versions: LruCache[tuple[UUID, int], CompiledAssistant] = LruCache(memory, weigh=attrgetter("memory"))
+        self._loading: SingleFlight[tuple[UUID, int], CompiledAssistant] = SingleFlight()
+        self._loads = asyncio.Semaphore(LOADS_AT_ONCE)
 
-    async def version(self, tenant_id: UUID, version_id: int) -> LoadedAssistant:
+    async def version(self, tenant_id: UUID, version_id: int) -> CompiledAssistant:
         """Return a version of the tenant's assistant. Raises NotFoundError, InvalidFiles."""
         key = (tenant_id, version_id)
-        loading = self._versions.get(key)
-        if loading is None or (loading.done() and (loading.cancelled() or loading.exception())):
-            loading = asyncio.create_task(self._read(tenant_id, version_id))
-            self._versions[key] = loading
-            if len(self._versions) > self.REMEMBERED:
-                self._versions.popitem(last=False)
-        self._versions.move_to_end(key)
-        # One who gives up waiting does not take the load from the others.
-        return await asyncio.shield(loading)
+        found = self._versions.get(key)
+        return found or await self._loading.run(key, lambda: self._load(*key))
 
-    async def current(self, tenant_id: UUID) -> LoadedAssistant:
+    async def current(self, tenant_id: UUID) -> CompiledAssistant:
         """Return the version that new conversations of the tenant get. Raises NotFoundError, InvalidFiles."""
-        return await current(self._db, tenant_id)
-
-    async def _read(self, tenant_id: UUID, version_id: int) -> LoadedAssistant:
         async with self._db.statement(tenant_id) as tx:
-            row = await queries.version(tx, version_id)
+            version_id = await queries.current_version_id(tx, tenant_id)
+        if version_id is None:
+            raise NotFoundError(NOTHING_PUBLISHED)
+        return await self.version(tenant_id, version_id)
+
+    async def _load(self, tenant_id: UUID, version_id: int) -> CompiledAssistant:
+        async with self._loads:
+            found = await self._load_form(tenant_id, version_id) or await self._load_files(tenant_id, version_id)
+        self._versions.put((tenant_id, version_id), found)
+        return found
+
+    async def _load_form(self, tenant_id: UUID, version_id: int) -> CompiledAssistant | None:
+        """Load a version from its form. Return None if it has none that can be used. Raises NotFoundError."""
+        async with self._db.statement(tenant_id) as tx:
+            row = await queries.form(tx, version_id)
         if row is None:
             raise NotFoundError(f"there is no version {version_id} of this tenant's assistant")
-        return await load(row)
+        if row.form is None:
+            return None
+        return await _in_thread(_FORMS, load_form, row.form, row.content_hash)
+
+    async def _load_files(self, tenant_id: UUID, version_id: int) -> CompiledAssistant:
+        async with self._db.statement(tenant_id) as tx:
+            row = await queries.version(tx, version_id)
+        assert row is not None, "versions are never deleted"
+        loaded = await load(row)
+        text = loaded.form_text
+        if text is not None:
+            async with self._db.statement(tenant_id) as tx:
+                await queries.keep_form(tx, version_id, text)
+        return loaded.compiled
+
+
+# Reading files takes up to a hundred milliseconds, so that forms do not wait for it.
+_FORMS = ThreadPoolExecutor(1, "forms")
+_FILES = ThreadPoolExecutor(1, "files")
+
+
+async def _in_thread[**P, T](
+    thread: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    return await asyncio.get_running_loop().run_in_executor(thread, partial(function, *args, **kwargs))
 
 
 async def load(row: queries.VersionRow) -> LoadedAssistant:
     """Load the assistant of a stored version. Raises InvalidFiles."""
     # Parsing takes tens of milliseconds, and reads time zones from files: not in the loop that runs the turns.
-    return await asyncio.to_thread(loader.load, row.files)
+    return await _in_thread(_FILES, loader.load, row.files)
 
 
 def require_slug(slug: str) -> None:
@@ -93,6 +135,7 @@ async def publish(system: Database, slug: str, loaded: LoadedAssistant, clock: C
             tenant_id=tenant.id,
             content_hash=loaded.content_hash,
             files=loaded.files,
+            form=loaded.form_text,
             debounce=timedelta(seconds=lifecycle.debounce),
             debounce_cap=timedelta(seconds=lifecycle.debounce_cap),
             now=now,
@@ -193,7 +236,7 @@ async def current(db: Database, tenant_id: UUID) -> LoadedAssistant:
     async with db.statement(tenant_id) as tx:
         row = await queries.current_version(tx, tenant_id)
     if row is None:
-        raise NotFoundError("this tenant has published nothing yet: `recado tenants publish FOLDER` does")
+        raise NotFoundError(NOTHING_PUBLISHED)
     return await load(row)
 
 

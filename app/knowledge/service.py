@@ -8,7 +8,7 @@ from app.knowledge import queries
 from graphs.config import language_code
 from graphs.patterns import plain
 from manifest.knowledge import passages
-from manifest.loader import LoadedAssistant
+from manifest.loader import CompiledAssistant, LoadedAssistant
 from tools.ports import Passage
 
 
@@ -22,7 +22,7 @@ async def keep(tx: Transaction, tenant_id: UUID, loaded: LoadedAssistant) -> Non
 class VersionKnowledge:
     """The tools' knowledge port for one version, within one transaction."""
 
-    def __init__(self, tx: Transaction, tenant_id: UUID, loaded: LoadedAssistant) -> None:
+    def __init__(self, tx: Transaction, tenant_id: UUID, loaded: CompiledAssistant) -> None:
         self._tx = tx
         self._tenant_id = tenant_id
         self._loaded = loaded
@@ -44,5 +44,5 @@ def _forms(text: str, language: str) -> tuple[str, str]:
     return text, plain(text)
 
 
-def _language(loaded: LoadedAssistant) -> str:
+def _language(loaded: CompiledAssistant | LoadedAssistant) -> str:
     return language_code(loaded.assistant.language)

@@ -28,6 +28,9 @@ RELEASED_AT_ONCE = 50
 
 RELEASE_EVERY = timedelta(seconds=0.5)
 
+QUIET_CHECK_EVERY = timedelta(seconds=2)
+"""The time between checks by a worker that has found no channel to check for as long."""
+
 
 class ChannelBreaker:
     """Suspends channels and resumes them. The state is in Postgres."""
@@ -37,6 +40,7 @@ class ChannelBreaker:
         self._channels = channels
         self._gateway = gateway
         self._clock = clock
+        self._checked_at = self._found_at = clock()
 
     async def channel(self, channel_id: UUID) -> Channel:
         """Return a channel. Whether it is suspended is read again before it is believed. Raises NotFoundError."""
@@ -71,12 +75,20 @@ class ChannelBreaker:
     async def check(self) -> None:
         """Probe the suspended channels whose pause is over, and release rows of those that are good again."""
         now = self._clock()
+        if now - self._found_at > QUIET_CHECK_EVERY > now - self._checked_at:
+            return
+        self._checked_at = now
         try:
             async with self._system.statement() as tx:
                 checks = await suspension.claim_checks(tx, now)
         except DatabaseUnavailable as error:
             log.warning("channels not checked", error=type(error).__name__)
             return
+        except Exception:
+            log.exception("channels not checked")
+            return
+        if checks:
+            self._found_at = now
         await asyncio.gather(*(self._check_one(due, now) for due in checks))
 
     async def _check_one(self, due: ChannelCheck, now: datetime) -> None:

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, LiteralString
 from uuid import UUID
 
 from langgraph.checkpoint.postgres.base import SELECT_SQL
 
 from app.db import Transaction
+from app.turns.usage import UsageLog
 from graphs.state import Usage
 
 BATCH = 50
@@ -33,8 +35,8 @@ class Claim:
 
     `pending` counts the waiting rows, of which `inbox` has the first, and `pending_since` is when the oldest arrived.
     `last_error` is what ended an earlier attempt. `interrupts` are the ids of its open interrupts. `folds` counts the
-    attempts at this turn that started again because a message arrived; `folded_usage` holds their model calls, which
-    the commit records.
+    attempts at this turn that started again because a message arrived; `folded_usage` holds the model calls of those
+    that ran with code without the usage ledger.
     """
 
     id: UUID
@@ -66,6 +68,11 @@ class Claim:
     def next_turn(self) -> int:
         """The number of the turn that runs under this claim."""
         return self.turn + 1
+
+    @cached_property
+    def usage(self) -> UsageLog:
+        """The model calls of this attempt that are not yet in the ledger."""
+        return UsageLog(self.tenant_id, self.id, self.next_turn, self.epoch, self.folded_usage)
 
     @property
     def continues_turn(self) -> bool:

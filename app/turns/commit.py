@@ -7,9 +7,11 @@ from typing import Any, LiteralString
 
 from psycopg.types.json import Jsonb
 
+from app.conversations.doors import ASKED, RESOLVED, SPOKEN
 from app.db import Transaction
 from app.outbox.queries import HEAD_CHECK_AFTER, OWNER_CHECK_AFTER
 from app.turns.claim import Claim
+from app.turns.usage import INSERT_USAGE
 from graphs.state import Reply, Route, Usage
 
 
@@ -48,11 +50,11 @@ class Timer:
 class Settlement:
     """Everything that a commit writes.
 
-    `dispositions` maps the ids of consumed inbox rows to their disposition. `timer` replaces the conversation's timer;
-    `keep_timer` leaves it as it is. Without a `record` no turn is counted.
+    `status` None leaves the status as it is. `dispositions` maps the ids of consumed inbox rows to their disposition.
+    `timer` replaces the conversation's timer; `keep_timer` leaves it as it is. Without a `record` no turn is counted.
     """
 
-    status: str
+    status: str | None
     dispositions: Mapping[int, str]
     timer: Timer | None = None
     keep_timer: bool = False
@@ -70,6 +72,7 @@ class CommitResult:
     head_id: int | None
 
 
+# The state of a closed conversation is not needed any more: the next message opens another one.
 # LangGraph's tables have text keys. A key computed from a column, such as `id::text`, is not looked up in an index:
 # row-level security forbids to evaluate the cast before the policy. So the key is passed as a parameter.
 _CHECKPOINT: LiteralString = """
@@ -79,6 +82,7 @@ blobs as (
         %(blob_ns)s::text[], %(blob_channels)s::text[], %(blob_versions)s::text[], %(blob_types)s::text[],
         %(blobs)s::bytea[]
     ) b
+    where fenced.status <> 'closed'
     on conflict do nothing
 ),
 saved as (
@@ -86,6 +90,7 @@ saved as (
     select %(thread_id)s, k.* from fenced, unnest(
         %(checkpoint_ns)s::text[], %(checkpoint_ids)s::text[], %(checkpoints)s::jsonb[], %(metadata)s::jsonb[]
     ) k
+    where fenced.status <> 'closed'
     on conflict (thread_id, checkpoint_ns, checkpoint_id) do update
         set checkpoint = excluded.checkpoint, metadata = excluded.metadata
 ),
@@ -97,22 +102,37 @@ pending_writes as (
         %(write_ns)s::text[], %(write_checkpoints)s::text[], %(write_tasks)s::text[], %(write_indexes)s::int[],
         %(write_paths)s::text[], %(write_channels)s::text[], %(write_types)s::text[], %(writes)s::bytea[]
     ) w
+    where fenced.status <> 'closed'
     on conflict (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) do update
         set task_path = excluded.task_path, channel = excluded.channel, type = excluded.type, blob = excluded.blob
 ),
 superseded_checkpoints as (
     delete from checkpoints using fenced
-    where thread_id = %(thread_id)s and not (checkpoint_id = any(%(kept_ids)s))
+    where thread_id = %(thread_id)s and (fenced.status = 'closed' or not (checkpoint_id = any(%(kept_ids)s)))
 ),
 superseded_writes as (
     delete from checkpoint_writes using fenced
-    where thread_id = %(thread_id)s and not (checkpoint_id = any(%(kept_ids)s))
+    where thread_id = %(thread_id)s and (fenced.status = 'closed' or not (checkpoint_id = any(%(kept_ids)s)))
 ),
 superseded_blobs as (
     delete from checkpoint_blobs using fenced
-    where thread_id = %(thread_id)s and (checkpoint_ns, channel, version) not in (
-        select * from unnest(%(kept_ns)s::text[], %(kept_channels)s::text[], %(kept_versions)s::text[])
+    where thread_id = %(thread_id)s and (
+        fenced.status = 'closed' or (checkpoint_ns, channel, version) not in (
+            select * from unnest(%(kept_ns)s::text[], %(kept_channels)s::text[], %(kept_versions)s::text[])
+        )
     )
+)
+"""
+
+_DROP_CHECKPOINT: LiteralString = """
+dropped_checkpoints as (
+    delete from checkpoints using fenced where thread_id = %(thread_id)s and fenced.status = 'closed'
+),
+dropped_writes as (
+    delete from checkpoint_writes using fenced where thread_id = %(thread_id)s and fenced.status = 'closed'
+),
+dropped_blobs as (
+    delete from checkpoint_blobs using fenced where thread_id = %(thread_id)s and fenced.status = 'closed'
 )
 """
 
@@ -122,8 +142,9 @@ with fenced as (
     -- A leg is progress: only attempts that end without one count.
     update conversations set claimed_at = %(now)s, attempts = 0
     where id = %(conversation_id)s and owner = %(owner)s and epoch = %(epoch)s
-    returning id, turn
+    returning id, turn, status
 ),
+charged as ({INSERT_USAGE}),
 {_CHECKPOINT},
 taken as (
     update inbox set turn = fenced.turn + 1 from fenced where inbox.id = any(%(inbox_ids)s)
@@ -132,7 +153,8 @@ select id from fenced
 """
 
 # Part of every commit: release the conversation and write the dispositions of the inbox rows.
-_FENCED: LiteralString = """
+_FENCED: LiteralString = f"""
+charged as ({INSERT_USAGE}),
 fenced as (
     update conversations c set
         turn = c.turn + %(turns)s, attempts = 0, last_error = null,
@@ -149,22 +171,27 @@ fenced as (
             c.due_at
         ) end,
         -- A message that arrived during the goodbye keeps the conversation open.
-        status = case when %(status)s = 'closed' and c.pending > %(consumed)s then 'bot' else %(status)s end,
-        closed_at = case when %(status)s = 'closed' and c.pending = %(consumed)s then %(now)s::timestamptz end,
+        status = case
+            when %(status)s = 'closed' and c.pending > %(consumed)s then 'bot' else coalesce(%(status)s::text, c.status)
+        end,
+        closed_at = case
+            when %(status)s::text is null then c.closed_at
+            when %(status)s = 'closed' and c.pending = %(consumed)s then %(now)s::timestamptz
+        end,
         wake_at = case
             when %(keep_timer)s then c.wake_at
-            when %(status)s <> 'closed' or c.pending > %(consumed)s then %(wake_at)s::timestamptz
+            when coalesce(%(status)s, c.status) <> 'closed' or c.pending > %(consumed)s then %(wake_at)s::timestamptz
         end,
         wake_for = case
             when %(keep_timer)s then c.wake_for
-            when %(status)s <> 'closed' or c.pending > %(consumed)s then %(wake_for)s
+            when coalesce(%(status)s, c.status) <> 'closed' or c.pending > %(consumed)s then %(wake_for)s
         end,
         rating = coalesce(%(rating)s::smallint, c.rating),
         folds = case when %(turns)s > 0 then 0 else c.folds end,
-        folded_usage = case when %(turns)s > 0 then null else c.folded_usage end
+        folded_usage = null
     where c.id = %(conversation_id)s and c.owner = %(owner)s and c.epoch = %(epoch)s
         and (c.pending <= %(known)s or not %(unless_new_rows)s)
-    returning c.id, c.tenant_id, c.contact_id, c.turn, c.pending, c.due_at, c.version_id
+    returning c.id, c.tenant_id, c.contact_id, c.turn, c.status, c.pending, c.due_at, c.version_id
 ),
 consumed as (
     update inbox set
@@ -178,72 +205,51 @@ consumed as (
 # No graph ran: a human has the conversation, or the rows are obsolete.
 CONSUME: LiteralString = f"with {_FENCED} select turn, pending, due_at, null::bigint as head_id from fenced"
 
-_RECORD: LiteralString = """
-spoken as (
-    insert into outbox (
-        tenant_id, conversation_id, contact_id, turn, author, body, status, owner, attempts, attempted_at, due_at,
-        created_at, updated_at
-    )
-    select fenced.tenant_id, fenced.id, fenced.contact_id, fenced.turn, r.author, r.body,
-        case when r.number = 1 and head.free then 'sending' else 'queued' end,
-        case when r.number = 1 and head.free then %(owner)s::bigint end,
-        case when r.number = 1 and head.free then 1 else 0 end,
-        case when r.number = 1 and head.free then %(now)s::timestamptz end,
-        case when r.number = 1 and head.free then %(owner_check)s else %(head_check)s end,
-        %(now)s, %(now)s
-    from fenced
-    -- The first reply is inserted as claimed by this worker, unless an older row of the contact is open.
-    cross join lateral (
-        select not exists (
-            select from outbox o
-            where o.contact_id = fenced.contact_id and (o.due_at is not null or o.held_for is not null)
-        ) as free
-    ) head
-    cross join lateral unnest(%(authors)s::text[], %(bodies)s::text[]) with ordinality r (author, body, number)
-    order by r.number
-    returning id, status
-),
+_RECORD: LiteralString = f"""
+{SPOKEN},
 recorded as (
     insert into turns (
-        conversation_id, turn, tenant_id, version_id, agent, route, usage, attempts, error, claimed_at, finished_at
+        conversation_id, turn, epoch, tenant_id, version_id, agent, route, usage, attempts, error, claimed_at,
+        finished_at
     )
-    select id, turn, tenant_id, version_id, %(agent)s, %(route)s, %(usage)s, %(attempts)s, %(error)s,
+    select id, turn, %(epoch)s, tenant_id, version_id, %(agent)s, %(route)s, %(usage)s, %(attempts)s, %(error)s,
         %(claimed_at)s, %(now)s
     from fenced
 ),
-resolved as (
-    update interrupts set resolved_at = %(now)s
-    from fenced
-    where interrupts.conversation_id = fenced.id and interrupts.resolved_at is null
-),
-asked as (
-    insert into interrupts (id, tenant_id, conversation_id, turn, kind, payload, created_at, due_at)
-    select i.id, fenced.tenant_id, fenced.id, fenced.turn, i.kind, i.payload, %(now)s, i.due_at
-    from fenced, unnest(
-        %(interrupt_ids)s::text[], %(interrupt_kinds)s::text[], %(interrupt_payloads)s::jsonb[],
-        %(interrupt_dues)s::timestamptz[]
-    ) i (id, kind, payload, due_at)
-)
+{RESOLVED},
+{ASKED}
 select turn, pending, due_at, (select id from spoken where status = 'sending') as head_id from fenced
 """
 
 COMMIT: LiteralString = f"with {_FENCED}, {_CHECKPOINT}, {_RECORD}"
 
-# Keeps the checkpoint from before the turn.
-COMMIT_WITHOUT_CHECKPOINT: LiteralString = f"with {_FENCED}, {_RECORD}"
+# Keeps the checkpoint from before the turn, unless the conversation is closed.
+COMMIT_WITHOUT_CHECKPOINT: LiteralString = f"with {_FENCED}, {_DROP_CHECKPOINT}, {_RECORD}"
 
 
 async def commit(
     tx: Transaction, claim: Claim, settlement: Settlement, now: datetime, *, unless_new_rows: bool = False
 ) -> CommitResult | None:
-    """End the turn. Return None, and write nothing, when another worker owns the conversation.
+    """End the turn. Return None, and write nothing but its usage, when another worker owns the conversation.
 
     With `unless_new_rows`, also return None when a row arrived since the claim.
     """
+    parameters = _parameters(claim, settlement, now, unless_new_rows=unless_new_rows)
+    if settlement.record is None:
+        result = await tx.one(CommitResult, CONSUME, parameters)
+    elif settlement.checkpoint is None:
+        result = await tx.one(CommitResult, COMMIT_WITHOUT_CHECKPOINT, parameters)
+    else:
+        result = await tx.one(CommitResult, COMMIT, {**parameters, **settlement.checkpoint})
+    claim.usage.mark_written()
+    return result
+
+
+def _parameters(claim: Claim, settlement: Settlement, now: datetime, *, unless_new_rows: bool) -> dict[str, Any]:
     record = settlement.record
     parameters = {
         **claim.fence,
-        "now": now,
+        **claim.usage.parameters(now),
         "owner_check": now + OWNER_CHECK_AFTER,
         "head_check": now + HEAD_CHECK_AFTER,
         "turns": 0 if record is None else 1,
@@ -258,20 +264,17 @@ async def commit(
         "unless_new_rows": unless_new_rows,
         "rating": record.rating if record else None,
     }
-    if record is None:
-        return await tx.one(CommitResult, CONSUME, parameters)
-    parameters |= _record_parameters(record, claim)
-    if settlement.checkpoint is None:
-        return await tx.one(CommitResult, COMMIT_WITHOUT_CHECKPOINT, parameters)
-    return await tx.one(CommitResult, COMMIT, {**parameters, **settlement.checkpoint})
+    return parameters if record is None else parameters | _record_parameters(record, claim)
 
 
 def _record_parameters(record: TurnRecord, claim: Claim) -> dict[str, Any]:
     return {
+        "resolved_ids": list(claim.interrupts),
         "authors": [reply["author"] for reply in record.replies],
         "bodies": [reply["body"] for reply in record.replies],
         "agent": record.agent,
         "route": Jsonb(record.route) if record.route else None,
+        # For code of the version before, which counts the limits by it.
         "usage": Jsonb([*claim.folded_usage, *record.usage]),
         "attempts": claim.attempts,
         "error": record.error,
@@ -287,39 +290,38 @@ async def commit_leg(
     tx: Transaction, claim: Claim, checkpoint: Mapping[str, Any], inbox_ids: Sequence[int], now: datetime
 ) -> bool:
     """Make a leg durable while the turn continues. Return False when another worker owns the conversation."""
-    row = await tx.one(dict, COMMIT_LEG, {**claim.fence, **checkpoint, "inbox_ids": list(inbox_ids), "now": now})
+    parameters = {**claim.fence, **claim.usage.parameters(now), **checkpoint, "inbox_ids": list(inbox_ids)}
+    row = await tx.one(dict, COMMIT_LEG, parameters)
+    claim.usage.mark_written()
     return row is not None
+
+
+RELEASE: LiteralString = f"""
+with charged as ({INSERT_USAGE})
+update conversations set owner = null, claimed_at = null, last_error = %(error)s,
+    attempts = case when %(forgive)s then 0 else attempts end,
+    folds = folds + case when %(folded)s then 1 else 0 end,
+    due_at = case when pending > 0 then %(due_at)s::timestamptz end
+where id = %(conversation_id)s and owner = %(owner)s and epoch = %(epoch)s
+returning id
+"""
 
 
 async def release(
     tx: Transaction,
     claim: Claim,
     error: str | None,
+    now: datetime,
     due_at: datetime,
     *,
     forgive: bool,
-    folded_usage: Sequence[Usage] | None = None,
+    folded: bool = False,
 ) -> bool:
     """Give up the claim without a turn, to be claimed again at `due_at`. Return False when another worker owns it.
 
-    With `forgive` this attempt does not count. `folded_usage`: the attempt is folded into the next one, and these are
-    the model calls of all folded attempts.
+    With `forgive` this attempt does not count. `folded`: it starts again because a message arrived.
     """
-    row = await tx.one(
-        dict,
-        """update conversations set owner = null, claimed_at = null, last_error = %(error)s,
-               attempts = case when %(forgive)s then 0 else attempts end,
-               folds = folds + case when %(folded_usage)s::jsonb is null then 0 else 1 end,
-               folded_usage = coalesce(%(folded_usage)s::jsonb, folded_usage),
-               due_at = case when pending > 0 then %(due_at)s::timestamptz end
-           where id = %(conversation_id)s and owner = %(owner)s and epoch = %(epoch)s
-           returning id""",
-        {
-            **claim.fence,
-            "error": error,
-            "due_at": due_at,
-            "forgive": forgive,
-            "folded_usage": None if folded_usage is None else Jsonb(list(folded_usage)),
-        },
-    )
+    parameters = {**claim.fence, **claim.usage.parameters(now), "error": error, "due_at": due_at}
+    row = await tx.one(dict, RELEASE, {**parameters, "forgive": forgive, "folded": folded})
+    claim.usage.mark_written()
     return row is not None

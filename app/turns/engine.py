@@ -8,6 +8,7 @@ from uuid import UUID
 
 import structlog
 
+from app.background import Heartbeats, Periodic
 from app.clock import Clock
 from app.config import Settings
 from app.db import Database, DatabaseUnavailable
@@ -54,6 +55,7 @@ class Engine:
         system: Database,
         clock: Clock,
         settings: Settings,
+        heartbeats: Heartbeats,
     ) -> None:
         self._turns = turns
         self._sender = sender
@@ -69,12 +71,17 @@ class Engine:
         self._by_tenant: Counter[UUID] = Counter()
         self._nudged_again: set[Address] = set()
         self._timers: dict[Address, asyncio.TimerHandle] = {}
-        self._sweeper: asyncio.Task[None] | None = None
+        # Each sweep is a task of its own, so that one that fails does not keep the other from going on.
+        self._sweepers = [
+            Periodic(heartbeats.of("sweeper"), self._sweep_pause, self._sweep_turns, (DatabaseUnavailable,)),
+            Periodic(heartbeats.of("sender"), self._sweep_pause, self._sweep_outbox, (DatabaseUnavailable,)),
+        ]
         self._closing = False
 
     def start(self) -> None:
         """Start the sweeps."""
-        self._sweeper = asyncio.create_task(self._sweep_forever())
+        for sweeper in self._sweepers:
+            sweeper.start()
 
     async def close(self, timeout: float | None = None) -> None:
         """Stop taking conversations, and wait for the running turns and their replies.
@@ -82,9 +89,8 @@ class Engine:
         Turns that still run after `timeout` seconds are cancelled and released.
         """
         self._closing = True
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.wait([self._sweeper])
+        for sweeper in self._sweepers:
+            await sweeper.close()
         for timer in self._timers.values():
             timer.cancel()
         if self._draining:
@@ -94,6 +100,10 @@ class Engine:
             if unfinished:
                 await asyncio.wait(unfinished, timeout=10)
         await self._sender.close()
+        try:
+            await self._turns.write_usage()
+        except DatabaseUnavailable as error:
+            log.error("usage lost", error=str(error))
 
     def nudge(self, tenant_id: UUID, conversation_id: UUID, due: float = 0.0) -> None:
         """Drain a conversation that may have a row due at `due` (epoch seconds). Early nudges wait until then.
@@ -184,31 +194,29 @@ class Engine:
         # A live owner takes the next turn itself. A conversation without one has become due since the claim.
         return isinstance(outcome, Committed) or (isinstance(outcome, Unclaimed) and not outcome.owned)
 
-    async def _sweep_forever(self) -> None:
-        while True:
-            # Jitter, so that workers which started together do not sweep together.
-            await asyncio.sleep(self._settings.sweep_interval * random.uniform(0.8, 1.2))
-            try:
-                await self.sweep()
-            except DatabaseUnavailable as error:
-                log.warning("sweep failed", error=str(error))
-            except Exception:
-                # Sweeps must go on: without them the turns of dead workers are never taken.
-                log.exception("sweep failed")
+    def _sweep_pause(self) -> float:
+        # Jitter, so that workers which started together do not sweep together.
+        return self._settings.sweep_interval * random.uniform(0.8, 1.2)
 
     async def sweep(self) -> None:
-        """Take conversations whose nudge was lost, whose worker died, or whose retry is due, and unsent replies."""
+        """Take conversations whose nudge was lost, whose worker died, or whose retry is due, and unsent replies.
+
+        Write the usage that an outage has left unwritten.
+        """
+        await self._sweep_turns()
+        await self._sweep_outbox()
+
+    async def _sweep_turns(self) -> None:
         owner = self._lease.worker_id
         if owner is None:
             return
         now = self._clock()
-        in_hand = [conversation_id for _, conversation_id in self._draining]
         limits = SweepLimits(
             owner=owner,
             now=now,
             unnudged=now - NUDGE_MARGIN,
             stale=now - timedelta(seconds=self._settings.lease),
-            in_hand=in_hand,
+            in_hand=self._in_hand(),
             full_tenants=[tenant for tenant, count in self._by_tenant.items() if count >= self._most_per_tenant],
             limit=SWEEP_LIMIT,
         )
@@ -216,4 +224,11 @@ class Engine:
             due = await find_due(tx, limits)
         for conversation in due:
             self.nudge(conversation.tenant_id, conversation.conversation_id)
-        await self._sender.sweep(self._system, owner, in_hand)
+        await self._turns.write_usage()
+
+    async def _sweep_outbox(self) -> None:
+        if (owner := self._lease.worker_id) is not None:
+            await self._sender.sweep(self._system, owner, self._in_hand())
+
+    def _in_hand(self) -> list[UUID]:
+        return [conversation_id for _, conversation_id in self._draining]

@@ -63,10 +63,10 @@ class LimitTracker:
 
     async def _refresh(self, tenant_id: UUID, assistant: Assistant, now: datetime) -> TenantUsage:
         day = now.astimezone(assistant.timezone).replace(hour=0, minute=0, second=0, microsecond=0)
-        since = day if assistant.limits.model_tokens_per_month is None else day.replace(day=1)
+        month = None if assistant.limits.model_tokens_per_month is None else day.replace(day=1)
         started = time.perf_counter()
         async with self._db.statement(tenant_id) as tx:
-            usage = await count_usage(tx, day, since)
+            usage = await count_usage(tx, day, month)
         counting = time.perf_counter() - started
         # Jitter, so that tenants which were counted together are not counted together again.
         wait = max(REFRESH_INTERVAL, counting / MAX_COUNTING_SHARE) * random.uniform(1, 1.5)
@@ -74,19 +74,23 @@ class LimitTracker:
         return usage
 
 
-async def count_usage(tx: Transaction, day: datetime, since: datetime) -> TenantUsage:
-    """Count the tenant's turns that finished since `day`, and the model tokens of those that finished since `since`."""
+async def count_usage(tx: Transaction, day: datetime, month: datetime | None) -> TenantUsage:
+    """Count the tenant's turns that finished since `day`, and the model tokens used since `month`, if given."""
     usage = await tx.one(
         TenantUsage,
-        """select count(*) filter (where finished_at >= %(day)s) as turns, coalesce(sum(tokens), 0)::bigint as tokens
-           from turns cross join lateral (
-               select sum(
-                   coalesce((call->>'input_tokens')::bigint, 0) + coalesce((call->>'output_tokens')::bigint, 0)
-               ) as tokens
-               from jsonb_array_elements(usage) call
-           ) used
-           where finished_at >= %(since)s""",
-        {"day": day, "since": since},
+        """select
+               (select count(*) from turns where finished_at >= %(day)s) as turns,
+               (
+                   select coalesce(sum(input_tokens), 0) + coalesce(sum(output_tokens), 0) from (
+                       select input_tokens, output_tokens from usage_ledger where recorded_at >= %(month)s
+                       union all
+                       -- Turns of code without the ledger that are not yet copied into it.
+                       select c.input_tokens, c.output_tokens
+                       from turns cross join lateral usage_calls(usage) c
+                       where epoch is null and finished_at >= %(month)s
+                   ) calls
+               )::bigint as tokens""",
+        {"day": day, "month": month},
     )
     assert usage is not None
     return usage

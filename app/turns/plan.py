@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from app.conversations.commands import TAKEN_OVER
 from app.turns.claim import Claim, InboxItem
 
 
@@ -90,7 +91,8 @@ def _plan_for_operator(claim: Claim) -> TurnPlan:
     dispositions = {item.id: "human" if item.kind == "message" else "superseded" for item in earlier}
     if decision is None:
         return TurnPlan(Action.SKIP, dispositions)
-    action = Action.GIVE_BACK if any(name.startswith(PARKED) for name in claim.interrupts) else Action.RESUME
+    no_graph_waits = any(name.startswith((PARKED, TAKEN_OVER)) for name in claim.interrupts)
+    action = Action.GIVE_BACK if no_graph_waits else Action.RESUME
     return TurnPlan(action, {**dispositions, decision.id: "resolved"}, decision=decision)
 
 

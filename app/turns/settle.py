@@ -108,7 +108,7 @@ def _skip(claim: Claim, plan: TurnPlan, assistant: Assistant | None, now: dateti
     timer = expiry_timer(assistant, now) if assistant is not None else None
     reply = plan.operator_reply
     record = TurnRecord(replies=_split([Reply(author="operator", body=reply)])) if reply else None
-    return Settlement(claim.status, plan.dispositions, timer, keep_timer=timer is None, record=record)
+    return Settlement(None, plan.dispositions, timer, keep_timer=timer is None, record=record)
 
 
 def _park(claim: Claim, plan: TurnPlan, assistant: Assistant, now: datetime) -> Settlement:

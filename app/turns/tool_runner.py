@@ -18,7 +18,8 @@ from app.telemetry import Milestone, MilestoneHook
 from app.turns import journal
 from app.turns.claim import Claim
 from app.turns.journal import CallKey
-from manifest.loader import LoadedAssistant
+from manifest.loader import CompiledAssistant
+from tools.net.resolver import lookups_for
 from tools.ports import (
     JSON,
     Effect,
@@ -47,7 +48,7 @@ class ToolDependencies:
 class JournalingToolRunner:
     """Implements the graph's `ToolRunner` port for one turn."""
 
-    def __init__(self, dependencies: ToolDependencies, claim: Claim, loaded: LoadedAssistant, now: datetime) -> None:
+    def __init__(self, dependencies: ToolDependencies, claim: Claim, loaded: CompiledAssistant, now: datetime) -> None:
         self._dependencies = dependencies
         self._db = dependencies.db
         self._on_milestone = dependencies.on_milestone
@@ -141,7 +142,8 @@ class JournalingToolRunner:
 
     async def _run(self, effect: Effect, context: ToolContext) -> JSON:
         try:
-            return await effect(context)
+            with lookups_for(str(self._claim.tenant_id)):
+                return await effect(context)
         except (DatabaseUnavailable, Unreachable):
             raise
         except Exception as error:

@@ -25,9 +25,10 @@ from app.turns.outcome import Committed, Fenced, Folded, Outcome, Released
 from app.turns.plan import Action, TurnPlan, plan_turn
 from app.turns.settle import Execution, may_fold, needs_expiry, settle
 from app.turns.tool_runner import ToolDependencies
+from app.turns.usage import UsageLog, write_usage
 from graphs.config import Assistant
 from graphs.llm_client import Models
-from manifest.loader import InvalidFiles, LoadedAssistant
+from manifest.loader import CompiledAssistant, InvalidFiles
 
 log = structlog.get_logger()
 
@@ -54,6 +55,7 @@ class Turns:
         self._clock = clock
         self._settings = settings
         self._on_milestone = tools.on_milestone
+        self._unwritten: list[UsageLog] = []
 
     async def take(self, tenant_id: UUID, conversation_id: UUID, owner: int, *, alone: bool = False) -> Outcome:
         """Take one turn if one is due. Raises DatabaseUnavailable for the claim.
@@ -134,7 +136,7 @@ class Turns:
                 result = await self._graphs.run(claim, plan, version)
                 return result if isinstance(result, Fenced) else Execution(version.assistant, result)
 
-    async def _version(self, claim: Claim) -> LoadedAssistant:
+    async def _version(self, claim: Claim) -> CompiledAssistant:
         """Return the version that the conversation opened with, or the current one if that no longer loads."""
         assert claim.version_id is not None
         try:
@@ -153,7 +155,7 @@ class Turns:
         async with self._db.statement(claim.tenant_id) as tx:
             result = await commit(tx, claim, settlement, now, unless_new_rows=fold)
         if result is None:
-            return await self._fold(claim, settlement) if fold else _fenced(claim)
+            return await self._fold(claim) if fold else _fenced(claim)
         self._on_milestone(Milestone.TURN_COMMITTED)
         return Committed(
             contact_id=claim.contact_id,
@@ -163,25 +165,41 @@ class Turns:
             has_replies=settlement.record is not None and bool(settlement.record.replies),
         )
 
-    async def _fold(self, claim: Claim, settlement: Settlement) -> Outcome:
-        """Release the conversation for a new attempt with all rows, and keep the model calls of this one."""
-        usage = [*claim.folded_usage, *(settlement.record.usage if settlement.record else ())]
+    async def _fold(self, claim: Claim) -> Outcome:
+        """Release the conversation for a new attempt with all rows."""
+        now = self._clock()
         async with self._db.statement(claim.tenant_id) as tx:
             released = await release(
-                tx, claim, "a message arrived during the turn", self._clock(), forgive=True, folded_usage=usage
+                tx, claim, "a message arrived during the turn", now, due_at=now, forgive=True, folded=True
             )
         return Folded() if released else _fenced(claim)
 
     async def _release(self, claim: Claim, error: str, wait: float, *, forgive: bool = False) -> Outcome:
-        retry_at = self._clock() + timedelta(seconds=wait)
+        now = self._clock()
+        retry_at = now + timedelta(seconds=wait)
         try:
             async with self._db.statement(claim.tenant_id) as tx:
                 # If fenced, release does nothing; the next claim reports it.
-                await release(tx, claim, error, retry_at, forgive=forgive)
+                await release(tx, claim, error, now, retry_at, forgive=forgive)
         except DatabaseUnavailable as failure:
             # The worker's advisory lock is lost together with Postgres, so a sweep finds the conversation.
             log.warning("release failed", conversation_id=str(claim.id), error=str(failure))
+        finally:
+            # The release of a claim that is lost in an outage may fail for good. Its model calls are paid for.
+            if claim.usage.unwritten:
+                self._unwritten.append(claim.usage)
         return Released(retry_at)
+
+    async def write_usage(self) -> None:
+        """Write the model calls of attempts whose end could not be written. Raises DatabaseUnavailable."""
+        while self._unwritten:
+            usage = self._unwritten.pop()
+            try:
+                async with self._db.statement(usage.tenant_id) as tx:
+                    await write_usage(tx, usage, self._clock())
+            except DatabaseUnavailable:
+                self._unwritten.append(usage)
+                raise
 
 
 def _backoff(claim: Claim) -> float:

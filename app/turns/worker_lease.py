@@ -7,13 +7,14 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import structlog
 from psycopg import AsyncConnection
 
 from app import db
+from app.background import Heartbeats, Periodic
 from app.clock import Clock
 from app.db import Database, DatabaseUnavailable, Transaction
 
@@ -23,6 +24,9 @@ LOCK_CLASS = 7701
 CHECK_INTERVAL = 1.0
 """Seconds between checks of the connection that holds the lock."""
 CHECK_TIMEOUT = 10.0
+
+POSTGRES_ERRORS = (psycopg.Error, DatabaseUnavailable, OSError, TimeoutError)
+"""What a Postgres that is away raises."""
 
 
 async def add_worker(tx: Transaction, host: str, pid: int, now: datetime) -> int:
@@ -46,12 +50,15 @@ class WorkerLease:
     confirmation for so long, `confirm` is false and guarded blocks are cancelled.
     """
 
-    def __init__(self, database_url: str, system: Database, clock: Clock, validity: float) -> None:
+    def __init__(
+        self, database_url: str, system: Database, clock: Clock, validity: float, heartbeats: Heartbeats
+    ) -> None:
         self._database_url = database_url
         self._system = system
         self._clock = clock
         self._connection: AsyncConnection[Any] | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        pause = min(CHECK_INTERVAL, validity / 3)
+        self._keeper = Periodic(heartbeats.of("lease"), lambda: pause, self._keep, POSTGRES_ERRORS)
         self._validity = validity
         self._valid_until = 0.0
         self._checking = asyncio.Lock()
@@ -61,15 +68,12 @@ class WorkerLease:
     async def start(self) -> None:
         """Acquire the lock, and keep it from then on. Raises psycopg.Error, DatabaseUnavailable."""
         await self._acquire()
-        self._keeper = asyncio.create_task(self._keep())
+        self._keeper.start()
 
     async def close(self) -> None:
         """Release the lock."""
         self.worker_id = None
-        if self._keeper is not None:
-            self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
+        await self._keeper.close()
         await self._disconnect()
 
     async def confirm(self, owner: int) -> bool:
@@ -103,33 +107,30 @@ class WorkerLease:
             worker_id = await add_worker(tx, socket.gethostname(), os.getpid(), self._clock())
         connection = await db.connect(self._database_url)
         asked = time.monotonic()
-        await connection.execute("select pg_advisory_lock(%s, %s)", (LOCK_CLASS, worker_id))
+        try:
+            await connection.execute("select pg_advisory_lock(%s, %s)", (LOCK_CLASS, worker_id))
+            await _warn_of_pooler(connection)
+        except BaseException:
+            await connection.close()
+            raise
         self._connection = connection
         self._set_valid_until(asked + self._validity)
         self.worker_id = worker_id
         log.info("worker lease acquired", worker_id=worker_id)
 
     async def _keep(self) -> None:
-        while True:
-            await asyncio.sleep(min(CHECK_INTERVAL, self._validity / 3))
-            if self._connection is not None:
-                await self._check()
-                continue
-            try:
-                await self._acquire()
-            except (psycopg.Error, DatabaseUnavailable, OSError, TimeoutError) as error:
-                log.warning("worker lease not acquired", error=type(error).__name__)
+        await (self._acquire() if self._connection is None else self._check())
 
     async def _check(self) -> None:
         """Ask Postgres on the connection that holds the lock. An answer proves that the lock was held when we asked."""
         async with self._checking:
-            if self._connection is None:
+            if self._connection is None or self.worker_id is None:
                 return
             asked = time.monotonic()
             try:
                 async with asyncio.timeout(CHECK_TIMEOUT):
-                    await _require_writable(self._connection)
-            except (psycopg.Error, DatabaseUnavailable, OSError, TimeoutError) as error:
+                    await _require_lock(self._connection, self.worker_id)
+            except POSTGRES_ERRORS as error:
                 log.warning("worker lease lost", error=type(error).__name__)
                 self.worker_id = None
                 self._set_valid_until(0.0)
@@ -144,8 +145,34 @@ class WorkerLease:
                 await connection.close()
 
 
-async def _require_writable(connection: AsyncConnection[Any]) -> None:
-    """Raise ReadOnlySqlTransaction after a failover: the lock on the former primary is not seen on the new one."""
-    cursor = await connection.execute("show transaction_read_only")
-    if await cursor.fetchone() == ("on",):
+class LockNotHeld(psycopg.OperationalError):
+    """The connection's session does not hold the lock: a pooler in transaction mode has changed the session."""
+
+
+HOLDS: LiteralString = """
+select current_setting('transaction_read_only') = 'on', exists (
+    select from pg_locks
+    where locktype = 'advisory' and classid = %s and objid = %s and objsubid = 2 and granted and pid = pg_backend_pid()
+)
+"""
+
+
+async def _require_lock(connection: AsyncConnection[Any], worker_id: int) -> None:
+    """Raise LockNotHeld, or ReadOnlySqlTransaction after a failover: the new primary has not seen the lock."""
+    read_only, held = await _only(connection, HOLDS, (LOCK_CLASS, worker_id))
+    if read_only:
         raise psycopg.errors.ReadOnlySqlTransaction
+    if not held:
+        raise LockNotHeld
+
+
+async def _warn_of_pooler(connection: AsyncConnection[Any]) -> None:
+    """Log a connection through a pooler, which may give the lock's session to others and outlive this worker."""
+    if await _only(connection, "select pg_backend_pid()", ()) != (connection.info.backend_pid,):
+        log.warning("the worker's lock goes through a pooler: set DIRECT_DATABASE_URL if it pools transactions")
+
+
+async def _only(connection: AsyncConnection[Any], query: LiteralString, params: tuple[Any, ...]) -> tuple[Any, ...]:
+    row: tuple[Any, ...] | None = await (await connection.execute(query, params)).fetchone()
+    assert row is not None
+    return row

@@ -202,7 +202,7 @@ async def run_chaos(folder: Path, options: ChaosOptions) -> ChaosResult:
     async with AsyncExitStack() as exits:
         await exits.enter_async_context(cleanup.cancel_on_sigterm())
         stack = await exits.enter_async_context(run_stack(folder, stack_options))
-        storage = await exits.enter_async_context(open_storage(stack.servers.database_url, stack.servers.redis_url))
+        storage = await exits.enter_async_context(open_storage(stack.servers.databases, stack.servers.redis_url))
         model = await exits.enter_async_context(SimulatorControl(stack.addresses["model"]))
         twilio = await exits.enter_async_context(SimulatorControl(stack.addresses["twilio"]))
         run = ChaosRun(stack, storage, model, twilio, options)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import click
 import uvloop
 
-from app import asgi, db, telemetry, worker
+from app import asgi, database_check, listening, telemetry, worker
 from app.config import Settings
 from app.errors import RecadoError
 from app.telemetry import Milestone
@@ -61,7 +61,7 @@ def run_worker(kill_at: Sequence[str], elsewhere: float, seed: str) -> None:
     """Run a worker."""
     settings = Settings.from_environment(required=worker.REQUIRED_ENV)
     telemetry.setup(settings.log_format)
-    db.require(settings.database_url)
+    database_check.require(settings, worker.REQUIRED_ENV)
     on_milestone = KillAtMilestone(_parse_probabilities(kill_at, elsewhere), seed)
     uvloop.run(worker.run(settings, announce=True, on_milestone=on_milestone))
 
@@ -76,9 +76,9 @@ def run_api(host: str, port: int, kill_at: Sequence[str], elsewhere: float, seed
     """Run the API."""
     settings = Settings.from_environment(required=asgi.REQUIRED_ENV)
     telemetry.setup(settings.log_format)
-    db.require(settings.database_url)
+    database_check.require(settings, asgi.REQUIRED_ENV)
     on_milestone = KillAtMilestone(_parse_probabilities(kill_at, elsewhere), seed)
-    asgi.serve(settings, host, port, on_milestone=on_milestone)
+    asgi.serve(settings, listening.listen(host, port), on_milestone=on_milestone)
 
 
 def main() -> None:

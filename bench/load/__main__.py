@@ -17,9 +17,11 @@ from bench.load.bench_context import BenchContext, run_bench_context
 from bench.load.closed_loop import MeasurementFailed
 from bench.measures.debounce import debounce
 from bench.measures.graph_build import graph_build
+from bench.measures.idle_cpu import idle_cpu
 from bench.measures.idle_latency import idle_latency
 from bench.measures.long_conversation import long_conversation
 from bench.measures.many_conversations import many_conversations
+from bench.measures.noisy_neighbour import noisy_neighbour
 from bench.measures.publish import publish
 from bench.measures.recovery import recovery
 from bench.measures.startup import startup
@@ -31,6 +33,7 @@ MEASURES: dict[str, Callable[[BenchContext], Awaitable[list[ReportRow]]]] = {
     "startup": startup,
     "graph-build": graph_build,
     "webhook": webhook,
+    "idle-cpu": idle_cpu,
     "idle-latency": idle_latency,
     "throughput": throughput,
     "long-conversation": long_conversation,
@@ -38,6 +41,7 @@ MEASURES: dict[str, Callable[[BenchContext], Awaitable[list[ReportRow]]]] = {
     "concurrent-200": concurrent_200,
     "concurrent-1000": concurrent_1000,
     "debounce": debounce,
+    "noisy-neighbour": noisy_neighbour,
     "recovery": recovery,
     "publish": publish,
 }

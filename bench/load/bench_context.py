@@ -12,6 +12,7 @@ from bench.stack import BenchStack, StackOptions, run_stack
 from bench.storage import BenchStorage, open_storage
 from bench.twilio_stub import PostedReply, TwilioStub
 from bench.webhook_client import WebhookClient
+from devkit.stack import Number
 
 WORKERS = 2
 IDLE_TIMEOUT = 60.0
@@ -37,9 +38,9 @@ class BenchContext:
         """Return the size of a measure: `quick` with the option --quick, otherwise `full`."""
         return quick if self.quick else full
 
-    def new_closed_loop(self) -> ClosedLoop:
-        """Return a closed loop that receives replies until the next `restart`."""
-        loop = ClosedLoop(self.client, self.stack.number)
+    def new_closed_loop(self, number: Number | None = None) -> ClosedLoop:
+        """Return a closed loop that receives replies until the next `restart`. By default of the first tenant."""
+        loop = ClosedLoop(self.client, number or self.stack.number)
         self.reply_listeners.append(loop.on_reply)
         return loop
 
@@ -56,7 +57,9 @@ class BenchContext:
         await self.storage.delete_conversations()
         await self.model.post("faults", {"latency_ms": model_ms})
         wanted = ["api", "scheduler", *names[:workers]]
-        self.stack.start(*(name for name in wanted if not self.stack.children[name].alive))
+        # Without a name, `start` would start every process, also those that run.
+        if ended := [name for name in wanted if not self.stack.children[name].alive]:
+            self.stack.start(*ended)
         if workers:
             await self._warm_up()
 
@@ -89,7 +92,7 @@ async def run_bench_context(folder: Path, *, quick: bool, callbacks: bool) -> As
     try:
         async with (
             run_stack(folder, StackOptions(workers=WORKERS, twilio_url=twilio.url)) as stack,
-            open_storage(stack.servers.database_url, stack.servers.redis_url) as storage,
+            open_storage(stack.servers.databases, stack.servers.redis_url) as storage,
             SimulatorControl(stack.addresses["model"]) as model,
         ):
             client = WebhookClient(stack.addresses["api"])

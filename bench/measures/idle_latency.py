@@ -9,7 +9,7 @@ from bench.report import ReportRow, at_most, percentile
 CONTACTS = 20
 PAUSE = (0.05, 0.15)
 """Seconds between two messages, drawn for each."""
-TARGET_P50_MS, TARGET_P99_MS = 40, 120
+TARGET_P50_MS, TARGET_P99_MS = 25, 120
 
 
 async def idle_latency(context: BenchContext) -> list[ReportRow]:

@@ -156,7 +156,7 @@ async def _measure_model_client(context: BenchContext) -> float:
 
 async def _measure_baseline(context: BenchContext) -> list[float]:
     """Return the milliseconds of CPU per turn of plain LangGraph, at turn 10 and at turn 100."""
-    urls = f"{context.stack.addresses['model']}/v1", context.stack.servers.database_url
+    urls = f"{context.stack.addresses['model']}/v1", context.stack.servers.databases.owner
     return await _run_program(context, "langgraph_baseline", *urls)
 
 

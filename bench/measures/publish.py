@@ -83,7 +83,7 @@ def _add_handoff_rule(loaded: LoadedAssistant) -> LoadedAssistant:
 
 @asynccontextmanager
 async def _open_database(context: BenchContext) -> AsyncIterator[Database]:
-    async with Database(context.stack.servers.database_url, role=Role.SYSTEM, size=8) as database:
+    async with Database(context.stack.servers.databases.system, role=Role.SYSTEM, size=8) as database:
         yield database
 
 

@@ -5,7 +5,7 @@ import signal
 import time
 
 from bench.load.bench_context import BenchContext
-from bench.load.closed_loop import MeasurementFailed
+from bench.load.closed_loop import REPLY_TIMEOUT, MeasurementFailed, check_acknowledged
 from bench.report import ReportRow, at_most
 from bench.webhook_client import contact_address
 
@@ -43,15 +43,18 @@ async def _kill_and_wait(context: BenchContext, worker: str, first_contact: int)
     replies = {address: loop.next_reply(address) for address in addresses}
     number = context.stack.number
     requests = [context.client.message_request(number, address, "antes da queda") for address in addresses]
-    await asyncio.gather(*(context.client.post(request) for request in requests))
+    for status in await asyncio.gather(*(context.client.post_for_status(request) for request in requests)):
+        check_acknowledged(status)
     # After half of the model's time, the turns are in flight.
     await asyncio.sleep(MODEL_MS / 2000)
     child = context.stack.children[worker]
     claimed = [row["address"] for row in await context.storage.fetch_rows(CLAIMED_CONTACTS, pid=child.pid)]
     killed_at = time.perf_counter()
     child.send(signal.SIGKILL)
-    async with asyncio.timeout(60):
-        posted = await asyncio.gather(*replies.values())
+    await asyncio.wait(replies.values(), timeout=REPLY_TIMEOUT)
+    if missing := sum(not reply.done() for reply in replies.values()):
+        raise MeasurementFailed(f"{missing} of {CONTACTS} contacts had no reply {REPLY_TIMEOUT:.0f} s after the kill")
+    posted = [reply.result() for reply in replies.values()]
     waits = [
         reply.posted_at - killed_at - MODEL_MS / 1000
         for reply in posted

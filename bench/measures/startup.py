@@ -9,6 +9,7 @@ from bench.load.bench_context import BenchContext
 from bench.report import ReportRow, at_most, met_or_missed
 
 TARGET_SECONDS = {"api": 1.0, "worker-1": 2.0}
+SHOWN_NAMES = {"api": "API", "worker-1": "worker"}
 MODEL_CLIENTS = (
     "langchain_core",
     "langchain_openai",
@@ -35,9 +36,9 @@ async def startup(context: BenchContext) -> list[ReportRow]:
             context.stack.start(process)
             seconds.append(time.perf_counter() - started)
         resident_mb = context.stack.resident_mb(process)
-        name = f"start of the {process.partition('-')[0]} to its ready line"
+        name = f"start of the {SHOWN_NAMES[process]} to its ready line"
         median = sorted(seconds[1:])[len(seconds[1:]) // 2]
-        notes = f"then {resident_mb:.0f} MB of resident memory"
+        notes = f"{resident_mb:.0f} MB of resident memory after the start"
         rows.append(at_most(name, target, median, "s", notes, resident_mb=resident_mb))
     imported = _find_imported_model_clients(context)
     verdict = met_or_missed(not imported)

@@ -1,7 +1,7 @@
-"""Embedded Postgres 18 (with pgvector) and Valkey from wheels, for the demo and the tests, on Linux and macOS.
+"""Run Postgres 18 (with pgvector) and Valkey from wheels, for the demo and the tests, on Linux and macOS.
 
-The servers are children of this process, listen on 127.0.0.1 only, ask for a random password, and end when this
-process ends, however it ends. Production sets DATABASE_URL and REDIS_URL instead and never comes here.
+The servers are children of this process. They listen on 127.0.0.1 only, and require a random password. They end when
+this process ends, also when it is killed. Production sets DATABASE_URL and REDIS_URL instead.
 """
 
 from collections.abc import Iterator
@@ -17,31 +17,31 @@ __all__ = ["EmbeddedError", "Postgres", "Servers", "Valkey", "servers"]
 
 
 @dataclass(frozen=True, slots=True)
-class Servers:
-    """The two running servers; the URLs carry the passwords and stay the same when a server is killed and restarted."""
+class EmbeddedServers:
+    """The two running servers. Their URLs contain the passwords, and stay the same after a kill and restart."""
 
     postgres: Postgres
     valkey: Valkey
 
     @property
     def database_url(self) -> str:
-        """`postgresql://` URL of the created database, as superuser."""
+        """The `postgresql://` URL of the created database, as superuser."""
         return self.postgres.url
 
     @property
     def redis_url(self) -> str:
-        """`redis://` URL of the Valkey database 0."""
+        """The `redis://` URL of the Valkey database 0."""
         return self.valkey.url
 
 
 @contextmanager
 def servers(
     data_dir: Path, *, durable: bool = True, database: str = "recado", max_connections: int = 200
-) -> Iterator[Servers]:
-    """Run both servers on `data_dir` (made if missing, kept afterwards) while the block runs.
+) -> Iterator[EmbeddedServers]:
+    """Run both servers during the block, with their data in `data_dir`. The folder is kept afterwards.
 
-    `durable=False` trades every guarantee against a power cut for speed and is for tests. Raises EmbeddedError when a
-    server is not installed, does not start, or when another process runs on the same folder.
+    `durable=False` is for tests: it is faster, and a power cut loses the data. Raises EmbeddedError when a server is
+    not installed, does not start, or when another process uses the folder.
     """
     postgres = Postgres(data_dir, durable=durable, database=database, max_connections=max_connections)
     valkey = Valkey(data_dir, durable=durable)
@@ -49,4 +49,4 @@ def servers(
         for server in (valkey, postgres):
             stack.callback(server.stop)
             server.start()
-        yield Servers(postgres, valkey)
+        yield EmbeddedServers(postgres, valkey)

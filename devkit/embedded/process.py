@@ -1,4 +1,4 @@
-"""One server process: start, readiness, stop, kill, and its end together with its parent."""
+"""Start, stop and kill a server process, and end it when its parent ends."""
 
 import contextlib
 import os
@@ -17,31 +17,32 @@ from app.supervisor import END_SECONDS, ParentWatchdog
 from devkit.embedded import server_files
 from devkit.embedded.server_files import EmbeddedError
 
-START_SECONDS = 60.0  # crash recovery of a big database takes long
+START_SECONDS = 60.0
+"""The crash recovery of a large database takes long."""
 POLL_SECONDS = 0.003
 PORT_TRIES = 5
 TAIL_LINES = 15
 LOG_BYTES = 10_000_000
 DISK_FULL_BYTES = 1_000_000
 
-# Below the ephemeral ports of Linux (32768) and macOS (49152): a client that keeps calling a dead server on an
-# ephemeral port can be given that very port as its own, connects to itself and keeps the server from coming back.
+# Below the ephemeral ports of Linux (from 32768) and macOS (from 49152). A client that calls a stopped server on an
+# ephemeral port can get this port as its own. It then connects to itself, and the server cannot bind the port again.
 PORTS = range(20_000, 32_000)
 
-# The shell tells the watchdog its pid and then becomes the server, so no server runs without the watchdog knowing it.
-TELL_AND_BECOME = 'echo $$; exec "$@" >&2'
+# The shell reports its pid to the watchdog and then becomes the server, so the watchdog knows every server.
+REPORT_PID_AND_EXEC = 'echo $$; exec "$@" >&2'
 
 
 class PortTakenError(EmbeddedError):
     """Another process listens on the port."""
 
 
-class Server(ABC):
-    """A server process on a data folder of its own; not thread-safe. `port` 0 chooses a free one at the first start."""
+class ServerProcess(ABC):
+    """A server process with a data folder of its own. Port 0 chooses a free one at the first start. Not thread-safe."""
 
     title: ClassVar[str]
     ready_text: ClassVar[bytes]
-    polite: ClassVar[signal.Signals]
+    stop_signal: ClassVar[signal.Signals]
 
     def __init__(self, data_dir: Path, name: str, port: int, *, durable: bool) -> None:
         self.port = port
@@ -50,7 +51,7 @@ class Server(ABC):
         self.folder = data_dir / name
         self._data_dir = data_dir
         self._name = name
-        self._choose_port = port == 0
+        self._may_change_port = port == 0
         self._account = server_files.account()
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: ParentWatchdog | None = None
@@ -61,11 +62,11 @@ class Server(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """The URL with the password; known once started."""
+        """The URL with the password. It is complete after the first start."""
 
     @property
     def pid(self) -> int | None:
-        """The process id while the server runs, else None."""
+        """The process id, or None when the server does not run."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     @abstractmethod
@@ -73,48 +74,48 @@ class Server(ABC):
 
     @abstractmethod
     def _prepare(self, server_lock: int) -> None:
-        """Bring the data folder to a state the server starts on; nothing else uses it meanwhile."""
+        """Prepare the data folder for a start. Called under the server's lock."""
 
     @abstractmethod
-    def _greet(self) -> None:
-        """Speak to the server once, to know that it lets us in."""
+    def _check_login(self) -> None:
+        """Connect once, to be sure that the password is accepted."""
 
     def _config(self) -> bytes:
         return b""
 
     def start(self) -> None:
-        """Start and wait until the server answers; does nothing if it runs. Restarts on the same port after `kill`.
+        """Start the server and wait until it answers. A running server is left as it is.
 
-        Raises EmbeddedError with the last lines of the server's log: it did not start, its port is taken, its folder
-        is in use by another process or unsafe, the disk is full.
+        After `kill`, the server gets the same port. Raises EmbeddedError when the server does not start, for example
+        because its port or its folder is in use. The text has the last lines of its log.
         """
         if self.pid is not None:
             return
         try:
-            self._take_folder()
+            self._lock_folder()
             with self._server_lock() as server_lock:
                 self._prepare(server_lock)
                 self._launch(server_lock)
-            self._greet()
+            self._check_login()
         except OSError as error:
-            self._abandon()
+            self._release()
             raise EmbeddedError(f"{self.title} in {self.folder}: {error}") from error
         except BaseException:
-            self._abandon()
+            self._release()
             raise
 
     def stop(self) -> None:
-        """End the server in good order, by force after 10 s, and give its folder free; does nothing in a fork of us."""
+        """End the server, by SIGKILL after 10 s, and unlock its folder. Does nothing in a fork of this process."""
         if os.getpid() != self._owner_pid:
             return
         if self._process is not None and self.pid is not None:
-            self._process.send_signal(self.polite)
+            self._process.send_signal(self.stop_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(END_SECONDS)
-        self._abandon()
+        self._release()
 
     def kill(self) -> None:
-        """SIGKILL the server and its children, as a crash would; `start` brings it back on the same URL."""
+        """End the server and its children by SIGKILL. `start` runs it again with the same URL."""
         if self._process is not None:
             if self._process.poll() is None:
                 kill_with_children(self._process.pid)
@@ -124,13 +125,13 @@ class Server(ABC):
             self._watchdog.dismiss()
             self._watchdog = None
 
-    def _abandon(self) -> None:
+    def _release(self) -> None:
         self.kill()
         if self._owner_lock is not None:
             os.close(self._owner_lock)
             self._owner_lock = None
 
-    def _take_folder(self) -> None:
+    def _lock_folder(self) -> None:
         if self._owner_lock is None:
             self.folder = server_files.server_folder(self._data_dir, self._name, disposable=not self.durable)
             file = self.folder / "owner.lock"
@@ -149,8 +150,8 @@ class Server(ABC):
 
     @contextlib.contextmanager
     def _server_lock(self) -> Iterator[int]:
-        # All processes of a server inherit this lock, so holding it proves that none is left of an earlier run.
-        # Checking a pid would not: it may be a zombie or belong to another program by now.
+        # All processes of a server inherit this lock. Who holds it knows that none of them is left from an earlier run.
+        # A pid does not prove that: it may be a zombie's, or belong to another program by now.
         deadline = time.monotonic() + END_SECONDS + 5
         while (fd := server_files.lock(self.folder / "server.lock")) is None:
             if time.monotonic() > deadline:
@@ -163,22 +164,22 @@ class Server(ABC):
 
     def _launch(self, server_lock: int) -> None:
         for tries_left in reversed(range(PORT_TRIES)):
-            if self._choose_port:
+            if self._may_change_port:
                 self.port = free_port()
             try:
                 self._spawn(server_lock)
                 self._await_ready()
                 break
             except PortTakenError:
-                if not self._choose_port or not tries_left:
+                if not self._may_change_port or not tries_left:
                     raise
                 self.kill()
-        self._choose_port = False
+        self._may_change_port = False
 
     def _spawn(self, server_lock: int) -> None:
-        self.kill()  # forget one that ended by itself
-        self._watchdog = ParentWatchdog(self.polite)
-        command = ["/bin/sh", "-c", TELL_AND_BECOME, "sh", *self._command()]
+        self.kill()  # Removes what is left of a server that ended by itself.
+        self._watchdog = ParentWatchdog(self.stop_signal)
+        command = ["/bin/sh", "-c", REPORT_PID_AND_EXEC, "sh", *self._command()]
         reader, writer = os.pipe()
         try:
             with open(writer, "wb") as config:
@@ -199,10 +200,10 @@ class Server(ABC):
                 stdout=log if stdout is None else stdout,
                 stderr=log,
                 cwd=self.folder,
-                # our own environment holds API keys, and LC_ALL, TZ or PGDATA that change the server
+                # This process's environment has API keys, and LC_ALL, TZ or PGDATA would change the server.
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
                 pass_fds=(server_lock,),
-                start_new_session=True,  # Ctrl-C is for us to handle first
+                start_new_session=True,  # Ctrl-C reaches this process only.
                 user=self._account.uid if switch else None,
                 group=self._account.gid if switch else None,
                 extra_groups=[] if switch else None,
@@ -245,7 +246,7 @@ class Server(ABC):
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on just now."""
+    """Return a port of 127.0.0.1 on which no process listens. Raises EmbeddedError."""
     for port in random.sample(PORTS, 200):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -255,9 +256,9 @@ def free_port() -> int:
 
 
 def kill_with_children(pid: int) -> None:
-    """SIGKILL a child process of ours and its children; each Postgres session leads a process group of its own."""
-    os.kill(pid, signal.SIGSTOP)  # it can neither fork nor reap, so no child's pid can pass to another program
-    while children := _living_children(pid):
+    """End a child process and its children by SIGKILL. A signal to its group would miss the sessions of Postgres."""
+    os.kill(pid, signal.SIGSTOP)  # Stopped, it cannot reap a child, so no child's pid can be reused.
+    while children := _running_children(pid):
         for child in children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
@@ -265,7 +266,7 @@ def kill_with_children(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def _living_children(parent: int) -> list[int]:
+def _running_children(parent: int) -> list[int]:
     if not Path("/proc/self/stat").exists():
         output = subprocess.check_output(["ps", "-A", "-o", "pid=,ppid=,stat="], text=True)
         rows = [line.split() for line in output.splitlines()]

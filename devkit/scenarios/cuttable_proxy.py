@@ -1,7 +1,7 @@
-"""Everything between one worker and the world, as connections that can be held for a moment, or cut for good.
+"""Forward a worker's connections to Postgres, Twilio and the model, so that a test can pause or cut them.
 
-A worker in this process cannot be killed as a process can. But what the others see of a process that is killed is
-that all its connections end at one instant: so that is what is done to it.
+A worker of a scenario runs in this process, so it cannot be killed as a process can. Other processes see a killed
+process only by its connections, which all end at the same instant. The proxy ends them in the same way.
 """
 
 import asyncio
@@ -11,18 +11,18 @@ Target = tuple[str, int] | str
 """Host and port, or the path of a Unix socket."""
 
 
-class _End(asyncio.Protocol):
-    """One end of a cable: passes on to the other whatever comes in."""
+class _ProxyConnection(asyncio.Protocol):
+    """One side of a forwarded connection. It sends what it receives to the other side."""
 
-    def __init__(self, cables: "Cables", other: "_End | None" = None) -> None:
-        self._cables = cables
+    def __init__(self, proxy: "CuttableProxy", other: "_ProxyConnection | None" = None) -> None:
+        self._proxy = proxy
         self._waiting = b""
         self.other = other
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._cables.add(self)
+        self._proxy.add(self)
         if self._waiting:
             self.transport.write(self._waiting)
 
@@ -31,33 +31,34 @@ class _End(asyncio.Protocol):
             self.other.send(data)
 
     def send(self, data: bytes) -> None:
+        """Send data. Before the connection is made, the data is kept."""
         if self.transport is None:
             self._waiting += data
         else:
             self.transport.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._cables.remove(self)
+        self._proxy.remove(self)
         if self.other is not None and self.other.transport is not None:
             self.other.transport.close()
 
 
-class Cables:
-    """All the connections of one worker."""
+class CuttableProxy:
+    """The proxy of one worker. It forwards to any number of targets."""
 
     def __init__(self) -> None:
-        self._ends: set[_End] = set()
+        self._connections: set[_ProxyConnection] = set()
         self._servers: list[asyncio.Server] = []
         self._connecting: set[asyncio.Task[None]] = set()
-        self._held = False
+        self._is_paused = False
         self._is_cut = False
 
-    async def lay(self, target: Target) -> int:
-        """A port of this machine that leads to the target, until the cables are cut."""
+    async def forward_to(self, target: Target) -> int:
+        """Return a port of 127.0.0.1 whose connections are forwarded to the target until `cut`."""
         loop = asyncio.get_running_loop()
 
-        def accept() -> _End:
-            near, far = _End(self), _End(self)
+        def accept() -> _ProxyConnection:
+            near, far = _ProxyConnection(self), _ProxyConnection(self)
             near.other, far.other = far, near
             task = loop.create_task(self._connect(near, far, target))
             self._connecting.add(task)
@@ -68,7 +69,7 @@ class Cables:
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
-    async def _connect(self, near: _End, far: _End, target: Target) -> None:
+    async def _connect(self, near: _ProxyConnection, far: _ProxyConnection, target: Target) -> None:
         loop = asyncio.get_running_loop()
         try:
             if isinstance(target, str):
@@ -79,37 +80,37 @@ class Cables:
             if near.transport is not None:
                 near.transport.abort()
 
-    def add(self, end: _End) -> None:
-        """A connection was made."""
-        self._ends.add(end)
-        if end.transport is not None and self._is_cut:
-            end.transport.abort()
-        elif end.transport is not None and self._held:
-            end.transport.pause_reading()
+    def add(self, connection: _ProxyConnection) -> None:
+        """Add a new connection. It is paused or ended at once if the proxy is."""
+        self._connections.add(connection)
+        if connection.transport is not None and self._is_cut:
+            connection.transport.abort()
+        elif connection.transport is not None and self._is_paused:
+            connection.transport.pause_reading()
 
-    def remove(self, end: _End) -> None:
-        """A connection has ended."""
-        self._ends.discard(end)
+    def remove(self, connection: _ProxyConnection) -> None:
+        """Remove a connection that has ended."""
+        self._connections.discard(connection)
 
-    def hold(self) -> None:
-        """From now on nothing passes, until `release`."""
-        self._held = True
-        for end in self._ends:
-            if end.transport is not None and not end.transport.is_closing():
-                end.transport.pause_reading()
+    def pause(self) -> None:
+        """Forward nothing until `resume`."""
+        self._is_paused = True
+        for connection in self._connections:
+            if connection.transport is not None and not connection.transport.is_closing():
+                connection.transport.pause_reading()
 
-    def release(self) -> None:
-        """What waited passes."""
-        self._held = False
-        for end in self._ends:
-            if end.transport is not None and not end.transport.is_closing():
-                end.transport.resume_reading()
+    def resume(self) -> None:
+        """Forward what has waited, and what comes."""
+        self._is_paused = False
+        for connection in self._connections:
+            if connection.transport is not None and not connection.transport.is_closing():
+                connection.transport.resume_reading()
 
     def cut(self) -> None:
-        """Ends all connections at this instant, and takes no new ones."""
+        """End all connections at this instant, and accept no new ones."""
         self._is_cut = True
         for server in self._servers:
             server.close()
-        for end in list(self._ends):
-            if end.transport is not None:
-                end.transport.abort()
+        for connection in list(self._connections):
+            if connection.transport is not None:
+                connection.transport.abort()

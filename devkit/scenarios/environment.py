@@ -1,4 +1,4 @@
-"""All of Recado for one scenario, in one loop: a database of its own, the API, a worker, a phone and a model."""
+"""Run all of Recado for one scenario in one event loop: database, API, worker, simulated Twilio and model."""
 
 import asyncio
 import secrets
@@ -21,15 +21,16 @@ from app.inbox import decisions
 from app.inbox import service as inbox
 from app.inbox.decisions import OperatorDecision
 from app.inbox.service import Inbox
-from devkit import stack as whole
+from devkit import stack
+from devkit.database_urls import DatabaseUrls
 from devkit.scenarios.clock import VirtualLoop
-from devkit.scenarios.db_probe import Ledger
-from devkit.scenarios.model import Model
-from devkit.scenarios.phone import Phone
+from devkit.scenarios.database_probe import DatabaseProbe
+from devkit.scenarios.model import ScenarioModel
 from devkit.scenarios.schema import ScenarioFile
-from devkit.scenarios.tool_servers import SCRIPTED, served
+from devkit.scenarios.simulated_twilio import SimulatedTwilio
+from devkit.scenarios.tool_servers import TOOL_SECRET, serve_tools
 from devkit.scenarios.transcript import Transcript
-from devkit.scenarios.worker import Worker
+from devkit.scenarios.worker import KillableWorker
 from devkit.serving import address_of, listen
 from devkit.stack import LOOPBACK, WEBHOOK_PATH, Number, TenantSetup
 from manifest.loader import LoadedAssistant
@@ -41,30 +42,36 @@ ACCOUNT_SID = "AC" + "0" * 32
 
 @dataclass(frozen=True)
 class ScenarioServers:
-    """The database of one scenario, and the Redis that takes its nudges."""
+    """The database of one scenario, and the Redis that its nudges are sent to."""
 
-    database_url: str
+    databases: DatabaseUrls
     redis_url: str
 
 
-class Stage:
-    """The running system, and what can be done to it from outside."""
+class ScenarioEnvironment:
+    """The running system of a scenario, and the actions on it that do not come through Twilio."""
 
     def __init__(
-        self, settings: Settings, loop: VirtualLoop, system: Database, phone: Phone, model: Model, api: Any
+        self,
+        settings: Settings,
+        loop: VirtualLoop,
+        system: Database,
+        twilio: SimulatedTwilio,
+        model: ScenarioModel,
+        api: Any,
     ) -> None:
         self._settings = settings
         self._loop = loop
         self._system = system
         self._api = api
-        self._workers: list[Worker] = []
-        self.phone = phone
+        self._workers: list[KillableWorker] = []
+        self.twilio = twilio
         self.model = model
-        self.ledger = Ledger(system)
+        self.probe = DatabaseProbe(system)
 
     @property
-    def worker(self) -> Worker:
-        """The one that lives."""
+    def worker(self) -> KillableWorker:
+        """The worker that runs."""
         return self._workers[-1]
 
     @property
@@ -73,77 +80,82 @@ class Stage:
         return found
 
     async def start_worker(self) -> None:
-        """One worker, or the next."""
-        fresh = Worker(self._settings, self._loop.clock)
-        await fresh.start(self.model.port, self.model.access)
-        self._workers.append(fresh)
+        """Start a worker."""
+        worker = KillableWorker(self._settings, self._loop.clock)
+        await worker.start(self.model.port, self.model.access)
+        self._workers.append(worker)
 
     async def kill_worker(self) -> None:
-        """The worker dies, and the supervisor starts the next one when Postgres has noticed."""
+        """Kill the worker, and start the next one when Postgres has released the lock of the first."""
         self.worker.kill()
-        await self.ledger.nobody_lives()
+        await self.probe.wait_until_no_worker_is_alive()
         await self.start_worker()
         await self.nudge()
 
     async def stop_workers(self) -> None:
-        """Ends them all, the dead ones' remains too."""
-        for one in self._workers:
-            await one.stop()
+        """End all workers, and what is left of killed ones."""
+        for worker in self._workers:
+            await worker.stop()
 
     async def nudge(self) -> None:
-        """Brings the worker the nudges that the queue would have brought: Redis has no virtual time."""
-        for found in await self.ledger.pending():
+        """Nudge the worker about all pending conversations. Redis has no virtual time, so its queue is not read."""
+        for found in await self.probe.pending_conversations():
             self.worker.nudge(found.tenant_id, found.id, found.due_at.timestamp())
 
     async def fire_timers(self) -> None:
-        """What the scheduler does every second."""
+        """Fire the timers that are due, as the scheduler does every second."""
         nudger = Nudger(broker.make_broker(self._settings.redis_url))
         if await inbox.fire_timers(self._system, nudger, self._loop.clock):
             await self.nudge()
 
     async def interrupt(self) -> PendingInterrupt | None:
-        """What waits for an operator, the oldest first."""
+        """Return the oldest interrupt that waits for an operator, or None."""
         waiting = await conversations.pending_interrupts(self._system, TENANT)
         return waiting[0] if waiting else None
 
     async def decide(self, interrupt: PendingInterrupt, decision: OperatorDecision) -> None:
-        """An operator decides. Raises ConflictError when the interrupt does not take that, or no longer waits."""
+        """Decide an interrupt as an operator. Raises ConflictError when it is closed, or of another kind."""
         async with Database(self._settings.database_url, size=1) as tenants:
             await decisions.decide(self._system, Assistants(tenants), self._inbox, interrupt.id, decision)
         await self.nudge()
 
 
 @asynccontextmanager
-async def staged(
-    servers: ScenarioServers, manifest: LoadedAssistant, document: ScenarioFile, model: Model, transcript: Transcript
-) -> AsyncIterator[Stage]:
+async def run_environment(
+    servers: ScenarioServers,
+    manifest: LoadedAssistant,
+    document: ScenarioFile,
+    model: ScenarioModel,
+    transcript: Transcript,
+) -> AsyncIterator[ScenarioEnvironment]:
     """Run everything for one scenario, with the manifest published under the scenario's number."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop), "scenarios run on virtual time"
     listener = listen()
     contact = document.contact
     number = Number(ACCOUNT_SID, secrets.token_hex(16), NUMBER)
-    phone = Phone(number, contact.address, contact.name, loop.clock, transcript)
-    async with AsyncExitStack() as stack:
-        system = await stack.enter_async_context(Database(servers.database_url, role=Role.SYSTEM, size=1))
-        stack.push_async_callback(phone.stop)
-        await phone.start(address_of(listener) + WEBHOOK_PATH)
-        stack.push_async_callback(model.stop)
+    twilio = SimulatedTwilio(number, contact.address, contact.name, loop.clock, transcript)
+    async with AsyncExitStack() as exit_stack:
+        system = await exit_stack.enter_async_context(Database(servers.databases.system, role=Role.SYSTEM, size=1))
+        exit_stack.push_async_callback(twilio.stop)
+        await twilio.start(address_of(listener) + WEBHOOK_PATH)
+        exit_stack.push_async_callback(model.stop)
         await model.start()
         settings = Settings(
-            database_url=servers.database_url,
+            database_url=servers.databases.app,
+            system_database_url=servers.databases.system,
             redis_url=servers.redis_url,
             public_url=address_of(listener),
             secret_key=new_secret_key(),
-            twilio_api_url=f"http://127.0.0.1:{phone.port}",
+            twilio_api_url=f"http://127.0.0.1:{twilio.port}",
             allowed_networks=(ip_network(LOOPBACK),),
         )
-        manifest = await stack.enter_async_context(served(document.with_, manifest))
-        tokens = {secret.name: SCRIPTED for secret in missing_secrets(TENANT, manifest, ())}
+        manifest = await exit_stack.enter_async_context(serve_tools(document.with_, manifest))
+        tokens = {secret.name: TOOL_SECRET for secret in missing_secrets(TENANT, manifest, ())}
         setup = TenantSetup(TENANT, manifest, number, tokens)
-        await whole.set_up_tenant(system, settings.secret_key, setup, loop.clock)
-        application = await stack.enter_async_context(whole.serve_api(settings, loop.clock, listener))
-        stage = Stage(settings, loop, system, phone, model, application)
-        stack.push_async_callback(stage.stop_workers)
-        await stage.start_worker()
-        yield stage
+        await stack.set_up_tenant(system, settings.secret_key, setup, loop.clock)
+        api = await exit_stack.enter_async_context(stack.serve_api(settings, loop.clock, listener))
+        environment = ScenarioEnvironment(settings, loop, system, twilio, model, api)
+        exit_stack.push_async_callback(environment.stop_workers)
+        await environment.start_worker()
+        yield environment

@@ -1,4 +1,4 @@
-"""The real providers, behind a go-between that keeps the same log as the simulated server."""
+"""Forward a scenario's model requests to the real providers, and log them as the simulator does."""
 
 import asyncio
 import json
@@ -11,67 +11,68 @@ from typing import Any
 from aiohttp import web
 
 from app.config import ModelProvider
-from devkit.scenarios.model import Model
+from devkit.scenarios.model import ScenarioModel
 from devkit.scenarios.transcript import Transcript
-from devkit.simulators.llm.chat import Answer, Rejected
-from devkit.simulators.llm.journal import Entry
-from devkit.simulators.llm.script import Library
-from devkit.simulators.llm.server import MAX_BODY, WIRES, Options, Simulator
+from devkit.simulators.llm.chat import ChatAnswer, RequestRejected
+from devkit.simulators.llm.request_log import LoggedRequest
+from devkit.simulators.llm.script import ScriptLibrary
+from devkit.simulators.llm.server import MAX_BODY, WIRE_FORMATS, ModelSimulator, SimulatorOptions
 from graphs.providers import PROVIDERS
 
-PASSED_ON = ("authorization", "x-goog-api-key", "content-type", "accept")
-LONGEST_CALL = 90.0
-"""Real seconds for one answer. The product's own limit is virtual, and time stands still meanwhile."""
+FORWARDED_HEADERS = ("authorization", "x-goog-api-key", "content-type", "accept")
+CALL_TIMEOUT = 90.0
+"""Real seconds for one call. The product's own timeout is virtual, and virtual time stands still during the call."""
 
 
-def known_keys() -> dict[str, str]:
-    """The providers' keys in the environment."""
+def keys_in_environment() -> dict[str, str]:
+    """Return the providers' API keys that are set in the environment."""
     found = {name: os.environ.get(provider.key_variable, "") for name, provider in PROVIDERS.items()}
     return {name: key for name, key in found.items() if key}
 
 
-class LiveModel(Model):
-    """Passes requests on to the providers. Virtual time stands still while they think, then moves by `latency`."""
+class LiveModel(ScenarioModel):
+    """The real models. Virtual time stands still during a call, and then moves on by `latency` seconds."""
 
     def __init__(self, latency: float, transcript: Transcript) -> None:
-        super().__init__(Simulator(Library(()), Options()), transcript)
+        super().__init__(ModelSimulator(ScriptLibrary(()), SimulatorOptions()), transcript)
         self._latency = latency
 
     def access(self, port: int) -> Mapping[str, ModelProvider]:
-        """With the keys of the environment."""
-        return {name: ModelProvider(key, f"http://127.0.0.1:{port}/{name}") for name, key in known_keys().items()}
+        """Return the settings of the providers that have a key in the environment."""
+        keys = keys_in_environment()
+        return {name: ModelProvider(key, f"http://127.0.0.1:{port}/{name}") for name, key in keys.items()}
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=MAX_BODY)
-        application.router.add_post("/{provider}/{path:.*}", self._pass_on)
+        application.router.add_post("/{provider}/{path:.*}", self._forward)
         return application
 
-    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+    async def _forward(self, request: web.Request) -> web.StreamResponse:
         name, path = request.match_info["provider"], request.match_info["path"]
-        asked = await request.read()
-        entry = self._simulator.journal.begin(name, WIRES[name], asked)
+        request_body = await request.read()
+        entry = self._simulator.request_log.begin(name, WIRE_FORMATS[name], request_body)
         status, body = 502, b""
         try:
-            # In a thread, for the loop's time stands still until it has finished, and the limit here is a real one.
-            status, body = await asyncio.to_thread(_post, _passed_on(name, path, request, asked))
+            # In a thread: virtual time stands still until it ends, and the timeout is a real one.
+            status, body = await asyncio.to_thread(_post, _forwarded(name, path, request, request_body))
             await asyncio.sleep(self._latency)
         finally:
-            self._simulator.journal.end(entry, status)
-        _note(entry, path, asked, body)
+            self._simulator.request_log.end(entry, status)
+        _log(entry, path, request_body, body)
         return web.Response(body=body, status=status, content_type="application/json")
 
 
-def _passed_on(name: str, path: str, request: web.Request, body: bytes) -> urllib.request.Request:
+def _forwarded(name: str, path: str, request: web.Request, body: bytes) -> urllib.request.Request:
     provider = PROVIDERS[name]
     base = os.environ.get(provider.url_variable) or provider.default_url
     query = f"?{request.query_string}" if request.query_string else ""
-    headers = {key: value for key, value in request.headers.items() if key.lower() in PASSED_ON}
+    headers = {key: value for key, value in request.headers.items() if key.lower() in FORWARDED_HEADERS}
     return urllib.request.Request(f"{base}/{path}{query}", body, headers)
 
 
 def _post(request: urllib.request.Request) -> tuple[int, bytes]:
     try:
-        with urllib.request.urlopen(request, timeout=LONGEST_CALL) as answer:
+        with urllib.request.urlopen(request, timeout=CALL_TIMEOUT) as answer:
             return int(answer.status), answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
@@ -79,19 +80,19 @@ def _post(request: urllib.request.Request) -> tuple[int, bytes]:
         return 502, json.dumps({"error": {"message": f"no answer: {error}"}}).encode()
 
 
-def _note(entry: Entry, path: str, asked: bytes, body: bytes) -> None:
-    """Writes request and answer into the log, as far as they can be read."""
-    wire = WIRES[entry.provider]
+def _log(entry: LoggedRequest, path: str, request_body: bytes, body: bytes) -> None:
+    """Write request and answer into the log. An answer that cannot be parsed is logged as an error."""
+    wire_format = WIRE_FORMATS[entry.provider]
     try:
-        chat = wire.read(asked, path.rpartition("/")[2])
-        said: Any = json.loads(body)
+        chat = wire_format.read(request_body, path.rpartition("/")[2])
+        answer: Any = json.loads(body)
         if PROVIDERS[entry.provider].dialect == "gemini":
-            turn: dict[str, Any] = {"contents": [said["candidates"][0]["content"]]}
+            history: dict[str, Any] = {"contents": [answer["candidates"][0]["content"]]}
         else:
-            turn = {"messages": [said["choices"][0]["message"]]}
-        message = wire.messages(json.dumps(turn).encode())[-1]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, Rejected):
+            history = {"messages": [answer["choices"][0]["message"]]}
+        message = wire_format.messages(json.dumps(history).encode())[-1]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RequestRejected):
         entry.kind, entry.error = "error", body[:200].decode(errors="replace")
         return
     entry.model, entry.tools, entry.structured = chat.model, tuple(chat.tools), chat.structured
-    entry.answer = Answer(text=message.text, calls=list(message.calls), structured=chat.structured)
+    entry.answer = ChatAnswer(text=message.text, calls=list(message.calls), structured=chat.structured)

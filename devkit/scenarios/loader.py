@@ -1,4 +1,4 @@
-"""Read scenarios, or report every problem with its place."""
+"""Read scenarios from files, and report every problem with its file and line."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ FOLDER = "scenarios"
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario with its file."""
+    """A scenario and the file that it was read from."""
 
     path: Path
     document: ScenarioFile
@@ -28,9 +28,9 @@ class Scenario:
 
 
 def load_folder(folder: Path, only: str | None = None) -> list[Scenario]:
-    """Return the scenarios of a tenant's folder, by file name; `only`: those whose file name contains this text.
+    """Return the scenarios of a tenant's folder, sorted by file name. `only` is a text that the file names contain.
 
-    Raises InvalidFiles, also when there is no scenario.
+    Raises InvalidFiles when a file is not valid, or when there is no scenario.
     """
     files = sorted((folder / FOLDER).glob("*.yaml"))
     scripts = {file for file in files if _is_script(file)}
@@ -53,7 +53,7 @@ def load_folder(folder: Path, only: str | None = None) -> list[Scenario]:
 def load(path: Path) -> Scenario:
     """Return the scenario of a file. Raises InvalidFiles."""
     source = YamlDocument.parse(read_text(path), f"{FOLDER}/{path.name}")
-    # A contact may send half a character, which no manifest may hold.
+    # A contact may send a lone surrogate, which a manifest must not contain.
     document = source.validate(ScenarioFile, storable=False)
     scenario = Scenario(path, document, source)
     if not scenario.script.is_file():
@@ -63,5 +63,5 @@ def load(path: Path) -> Scenario:
 
 
 def _is_script(path: Path) -> bool:
-    """Return whether a file is a script for the model: those have rules, scenarios have steps."""
+    """Return whether a file is a script for the model. Scripts have `rules`, scenarios have `steps`."""
     return any(line.startswith("rules:") for line in path.read_text("utf-8", errors="replace").splitlines())

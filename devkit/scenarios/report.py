@@ -1,4 +1,4 @@
-"""What `recado tenants test` prints."""
+"""Print the results of `recado tenants test`."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,48 +9,51 @@ from devkit.scenarios.transcript import Transcript, elapsed
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one scenario. `skipped`: why it was not run; `virtual`: how long it took inside, in seconds."""
+class ScenarioResult:
+    """The result of one scenario.
+
+    `place` is the scenario's file, `virtual_seconds` its duration, and `skipped` the reason why it was not run.
+    """
 
     name: str
     place: str
     failures: Sequence[Failure] = ()
     transcript: Transcript | None = None
-    virtual: float = 0.0
+    virtual_seconds: float = 0.0
     skipped: str | None = None
 
 
-class Report:
-    """Prints as scenarios end, and counts."""
+class SuiteReport:
+    """Prints each result when it is added, and a summary at the end."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._began = time.monotonic()
-        self._outcomes: list[Outcome] = []
+        self._results: list[ScenarioResult] = []
 
     @property
     def failed(self) -> bool:
         """Whether a scenario has failed."""
-        return any(outcome.failures for outcome in self._outcomes)
+        return any(result.failures for result in self._results)
 
-    def add(self, outcome: Outcome) -> None:
-        """Prints one line for what passed; for what failed, what was expected and all that happened."""
-        self._outcomes.append(outcome)
-        if outcome.skipped is not None:
-            self._say(f"skipped  {outcome.name}: {outcome.skipped}")
+    def add(self, result: ScenarioResult) -> None:
+        """Print one line. For a failed scenario, print also its failures and its transcript."""
+        self._results.append(result)
+        if result.skipped is not None:
+            self._say(f"skipped  {result.name}: {result.skipped}")
             return
-        self._say(f"{'FAILED' if outcome.failures else 'passed'}   {outcome.name}  ({elapsed(outcome.virtual)})")
-        if outcome.failures:
-            for failure in outcome.failures:
+        self._say(f"{'FAILED' if result.failures else 'passed'}   {result.name}  ({elapsed(result.virtual_seconds)})")
+        if result.failures:
+            for failure in result.failures:
                 self._say(f"    {failure}")
-            self._say(f"  what happened in {outcome.place}:\n{outcome.transcript}\n")
+            self._say(f"  what happened in {result.place}:\n{result.transcript}\n")
 
-    def close(self) -> None:
-        """The line that sums up."""
-        failed = sum(1 for outcome in self._outcomes if outcome.failures)
-        skipped = sum(1 for outcome in self._outcomes if outcome.skipped is not None)
-        parts = [f"{len(self._outcomes) - failed - skipped} passed", f"{failed} failed"]
+    def print_summary(self) -> None:
+        """Print the numbers of scenarios that passed, failed and were skipped."""
+        failed = sum(1 for result in self._results if result.failures)
+        skipped = sum(1 for result in self._results if result.skipped is not None)
+        parts = [f"{len(self._results) - failed - skipped} passed", f"{failed} failed"]
         parts += [f"{skipped} skipped"] if skipped else []
-        virtual = sum(outcome.virtual for outcome in self._outcomes)
+        virtual_seconds = sum(result.virtual_seconds for result in self._results)
         took = time.monotonic() - self._began
-        self._say(f"{', '.join(parts)} in {took:.1f} s ({elapsed(virtual)} of virtual time)")
+        self._say(f"{', '.join(parts)} in {took:.1f} s ({elapsed(virtual_seconds)} of virtual time)")

@@ -1,4 +1,4 @@
-"""The shape of a scenario's file. Durations are written as 500ms, 2s, 30m, 24h or 7d and held in seconds."""
+"""The schema of a scenario's file. Durations are written as 500ms, 2s, 30m, 24h or 7d, and parsed to seconds."""
 
 import re
 from datetime import datetime
@@ -10,27 +10,27 @@ from app.telemetry import Milestone
 from graphs.fields import Duration, Name, Section, Text
 from graphs.providers import PROVIDERS
 
-MODEL = "model"
-"""Stands for the moments between a model's request and its answer, where the other words are milestones."""
+DURING_MODEL_CALL = "model"
+"""The value of `during` for the time between a model's request and its answer. The other values are milestones."""
 
-MOMENT = re.compile(r"(\+?)(\d.*)", re.DOTALL)
+STEP_TIME = re.compile(r"(\+?)(\d.*)", re.DOTALL)
 ACTIONS = ("say", "button", "redeliver", "operator", "worker", "provider", "twilio", "advance")
 DURING = (
-    MODEL,
+    DURING_MODEL_CALL,
     *(str(milestone) for milestone in Milestone if milestone is not Milestone.MESSAGE_STORED),
 )
 
 
-class At(Section):
-    """When a step happens. `after_previous`: counted from the step before, not from the beginning."""
+class StepTime(Section):
+    """The time of a step. It counts from the beginning, or with `after_previous` from the step before."""
 
     seconds: Duration
     after_previous: bool
 
     @model_validator(mode="before")
     @classmethod
-    def _written(cls, value: Any) -> Any:
-        match = MOMENT.fullmatch(value) if isinstance(value, str) else None
+    def _from_short_form(cls, value: Any) -> Any:
+        match = STEP_TIME.fullmatch(value) if isinstance(value, str) else None
         if match is None:
             raise ValueError(
                 "expected a time since the beginning, such as 90s, or since the step before, such as +1.2s"
@@ -38,7 +38,7 @@ class At(Section):
         return {"seconds": match[2], "after_previous": bool(match[1])}
 
 
-def _regex(value: str) -> str:
+def _check_regex(value: str) -> str:
     try:
         re.compile(value)
     except re.error as error:
@@ -46,15 +46,15 @@ def _regex(value: str) -> str:
     return value
 
 
-def _listed(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
-Regex = Annotated[str, AfterValidator(_regex)]
+Regex = Annotated[str, AfterValidator(_check_regex)]
 
 
-class Words(Section):
-    """What a text must be like. A plain text stands for `is`, and only the scripted model is held to that."""
+class TextMatch(Section):
+    """Conditions that a text must meet. A plain text stands for `is`. With the real model, `is` is not checked."""
 
     is_: Annotated[str | None, Field(alias="is")] = None
     regex: Regex | None = None
@@ -63,17 +63,17 @@ class Words(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _written(cls, value: Any) -> Any:
+    def _from_short_form(cls, value: Any) -> Any:
         return {"is": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _says_something(self) -> "Words":
+    def _require_a_condition(self) -> "TextMatch":
         if not self.model_fields_set:
             raise ValueError("expected a text, or one of `is`, `regex`, `contains`, `without`")
         return self
 
-    def fit(self, text: str, *, exactly: bool = True) -> bool:
-        """Whether a text is like this; not `exactly`: `is` does not count."""
+    def matches(self, text: str, *, exactly: bool = True) -> bool:
+        """Return whether a text meets the conditions. Without `exactly`, `is` is not checked."""
         return (
             (self.is_ is None or not exactly or text == self.is_)
             and (self.regex is None or re.search(self.regex, text) is not None)
@@ -86,28 +86,28 @@ class Words(Section):
         return ", ".join(f"{name} {value!r}" for name, value in said.items() if value is not None)
 
 
-class ToolUse(Section):
-    """A tool that the model asked for. `arguments`: those that matter, the others may be anything."""
+class ExpectedToolCall(Section):
+    """A tool call of the model. `arguments` are those that are compared; the call may have others."""
 
     name: str
     arguments: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
-    def _written(cls, value: Any) -> Any:
+    def _from_short_form(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
 
 
-class InterruptWanted(Section):
-    """What waits for an operator, or, as `none`, that nothing does."""
+class ExpectedInterrupt(Section):
+    """The interrupt that waits for an operator. The kind `none` expects that there is none."""
 
     kind: str = "handoff"
     queue: Name | None = None
-    reason: Words | None = None
+    reason: TextMatch | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _written(cls, value: Any) -> Any:
+    def _from_short_form(cls, value: Any) -> Any:
         return {"kind": value} if isinstance(value, str) else value
 
     def __str__(self) -> str:
@@ -115,34 +115,40 @@ class InterruptWanted(Section):
         return ", ".join(part for part in parts if part)
 
 
-class ModelUse(Section):
-    """How the model was asked since the last look. `sees`, `never_sees`: in the last request to an agent's model."""
+class ExpectedModelUse(Section):
+    """The model's requests since the last `expect`.
+
+    `at_once` is the largest number at the same time. `sees` and `never_sees` are texts of the last request of an agent.
+    """
 
     requests: Annotated[int, Field(ge=0)] | None = None
     at_once: Annotated[int, Field(ge=1)] | None = None
-    sees: Annotated[tuple[Words, ...], BeforeValidator(_listed)] = ()
-    never_sees: Annotated[tuple[Words, ...], BeforeValidator(_listed)] = ()
+    sees: Annotated[tuple[TextMatch, ...], BeforeValidator(_as_list)] = ()
+    never_sees: Annotated[tuple[TextMatch, ...], BeforeValidator(_as_list)] = ()
 
 
 class Expect(Section):
-    """What must be so. Replies, tools and requests count from the last `expect`; the rest is as it is then."""
+    """The expectations of a step.
 
-    reply: Words | None = None
-    replies: tuple[Words, ...] | None = None
+    Replies, tools and requests are those since the last `expect`. The others look at the present state.
+    """
+
+    reply: TextMatch | None = None
+    replies: tuple[TextMatch, ...] | None = None
     reply_count: Annotated[int, Field(ge=0)] | None = None
     no_reply: Literal[True] | None = None
-    never_said: Annotated[tuple[Words, ...], BeforeValidator(_listed)] = ()
-    tools: tuple[ToolUse, ...] | None = None
+    never_said: Annotated[tuple[TextMatch, ...], BeforeValidator(_as_list)] = ()
+    tools: tuple[ExpectedToolCall, ...] | None = None
     effects: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     agent: str | None = None
     status: Literal["bot", "waiting", "human", "closed"] | None = None
-    interrupt: InterruptWanted | None = None
+    interrupt: ExpectedInterrupt | None = None
     messages: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
-    model: ModelUse | None = None
+    model: ExpectedModelUse | None = None
     within: Duration | None = None
 
     @model_validator(mode="after")
-    def _asks_something(self) -> "Expect":
+    def _require_an_expectation(self) -> "Expect":
         if not self.model_fields_set:
             raise ValueError("expected at least one of: " + ", ".join(type(self).model_fields))
         if sum(name in self.model_fields_set for name in ("reply", "replies", "reply_count", "no_reply")) > 1:
@@ -150,10 +156,10 @@ class Expect(Section):
         return self
 
 
-class Decided(Section):
-    """What an operator does about the conversation that waits. Words without an action give it back, too.
+class OperatorAction(Section):
+    """An operator's action on the oldest interrupt. Without `action` the conversation is returned to the assistant.
 
-    `reply` goes to the contact, with `return` or `close`; `reason` to the model, with `reject`.
+    `return` and `close` take a `reply` to the contact. `reject` takes a `reason`, which the model sees.
     """
 
     action: Literal["return", "close", "approve", "reject"] = "return"
@@ -162,7 +168,7 @@ class Decided(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _written(cls, value: Any) -> Any:
+    def _from_short_form(cls, value: Any) -> Any:
         return {"action": value} if isinstance(value, str) else value
 
 
@@ -183,9 +189,11 @@ class ProviderFault(Section):
 
 
 class TwilioFault(Section):
-    """What goes wrong at Twilio from now on. `post`: when replies are posted, `times` posts long; `callbacks`: `lost`.
+    """A fault of Twilio from this step on.
 
-    `refuse`: no connection; `drop`, `hang`: taken, but the answer never comes; `500_after`: taken, and then an error.
+    `post` makes the next `times` posts of a reply fail. With `refuse`, 429 and 500 Twilio does not accept the message.
+    With `drop` and `hang` it accepts the message, and no answer arrives. With `500_after` it accepts the message, and
+    the answer is an error. `callbacks: lost` drops all status callbacks.
     """
 
     post: Literal[429, 500, "500_after", "refuse", "drop", "hang"] | None = None
@@ -193,23 +201,23 @@ class TwilioFault(Section):
     callbacks: Literal["lost"] | None = None
 
     @model_validator(mode="after")
-    def _names_one(self) -> "TwilioFault":
+    def _require_a_fault(self) -> "TwilioFault":
         if self.post is None and self.callbacks is None:
             raise ValueError("expected `post` or `callbacks`")
         return self
 
 
 class Step(Section):
-    """One thing that happens, or is looked at, or both. Without `at` or `during` it waits until all is quiet."""
+    """An action, an expectation, or both. Without `at` or `during`, the step waits until nothing is due."""
 
-    at: At | None = None
+    at: StepTime | None = None
     during: str | None = None
-    say: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], BeforeValidator(_listed)] | None = None
+    say: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], BeforeValidator(_as_list)] | None = None
     button: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     duplicate: bool | Annotated[int, Field(ge=1, le=20)] = False
     reorder: bool = False
     redeliver: Literal[True] | None = None
-    operator: Decided | None = None
+    operator: OperatorAction | None = None
     worker: Literal["kill"] | None = None
     provider: ProviderFault | None = None
     twilio: TwilioFault | None = None
@@ -217,7 +225,7 @@ class Step(Section):
     expect: Expect | None = None
 
     @model_validator(mode="after")
-    def _happens(self) -> "Step":
+    def _check_action(self) -> "Step":
         actions = [name for name in ACTIONS if name in self.model_fields_set]
         if len(actions) > 1 and set(actions) != {"say", "button"}:
             raise ValueError(f"a step does one thing, not {len(actions)}: {', '.join(actions)}")
@@ -233,28 +241,29 @@ class Step(Section):
 
 
 class Contact(Section):
-    """Who writes."""
+    """The contact of the scenario."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)] = "Ana"
     address: Annotated[str, Field(pattern=r"^whatsapp:\+[1-9][0-9]{6,14}$")] = "whatsapp:+5511990000001"
 
     @model_validator(mode="before")
     @classmethod
-    def _written(cls, value: Any) -> Any:
+    def _from_short_form(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
 
 
 class ScenarioFile(Section):
-    """The whole file. `starts`: the virtual clock's first moment, in the tenant's time zone unless it names its own.
+    """A scenario's file.
 
-    `with`: simulated servers for the tenant's tools, in place of what the tenant's files name on 127.0.0.1.
+    `starts` is the first moment of the virtual clock. Without a time zone it is in the tenant's. `with` names simulated
+    servers. They replace the demo's servers on 127.0.0.1 in the tenant's files.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=120)]
     description: str = ""
     contact: Contact = Contact()
-    starts: datetime = datetime(2026, 1, 5, 10, 0)  # noqa: DTZ001  # a Monday morning, wherever the tenant is
+    starts: datetime = datetime(2026, 1, 5, 10, 0)  # noqa: DTZ001  # a Monday morning in the tenant's time zone
     model: Annotated[str, Field(min_length=1, max_length=200)] = "model.yaml"
     model_latency: Annotated[Duration, Field(ge=0.05, le=60)] = 0.8
-    with_: Annotated[tuple[Literal["shop", "school"], ...], BeforeValidator(_listed), Field(alias="with")] = ()
+    with_: Annotated[tuple[Literal["shop", "school"], ...], BeforeValidator(_as_list), Field(alias="with")] = ()
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]

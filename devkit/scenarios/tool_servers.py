@@ -1,8 +1,8 @@
-"""The servers that a tenant's tools talk to, simulated in this loop: new for each scenario."""
+"""Serve the simulated servers that a tenant's tools call, in the scenario's event loop."""
 
-import importlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
 from typing import Any
 
 from aiohttp import web
@@ -11,35 +11,34 @@ from devkit.serving import AiohttpServer, AsgiServer, listen
 from devkit.simulators.ports import PORTS
 from manifest.loader import LoadedAssistant, load
 
-SCRIPTED = "scripted"
-"""Every secret that the tenant's tools name, and so the token that the parts ask for."""
+TOOL_SECRET = "scripted"  # noqa: S105  # of simulated servers
+"""The value of every secret that the tenant's tools name, and the token that the simulated servers require."""
 
 
 @asynccontextmanager
-async def served(parts: Sequence[str], assistant: LoadedAssistant) -> AsyncIterator[LoadedAssistant]:
-    """Serves the parts while the block runs, for the assistant that it gives: the same, with their addresses here."""
+async def serve_tools(names: Sequence[str], assistant: LoadedAssistant) -> AsyncIterator[LoadedAssistant]:
+    """Serve the named simulators during the block. Yield the assistant, with their addresses in its files."""
     files = dict(assistant.files)
     async with AsyncExitStack() as stack:
-        for part in parts:
-            port = await _serve(part, stack)
+        for simulator in names:
+            port = await _serve(simulator, stack)
             for name in files:
                 if name.endswith(".yaml"):
-                    usual = f"http://127.0.0.1:{PORTS[part]}"
+                    usual = f"http://127.0.0.1:{PORTS[simulator]}"
                     files[name] = files[name].replace(usual, f"http://127.0.0.1:{port}")
         yield load(files)
 
 
-async def _serve(part: str, stack: AsyncExitStack) -> int:
-    """The port that it listens on until the stack closes."""
-    # Only now, for the libraries of a part take their time to load and most scenarios need none.
-    module: Any = importlib.import_module(f"devkit.simulators.{part}.server")
-    application = module.Server(SCRIPTED).application()
+async def _serve(simulator: str, stack: AsyncExitStack) -> int:
+    """Serve a simulator until the stack closes, and return its port."""
+    # Imported here, because the libraries of a simulator load slowly and most scenarios need none.
+    application: Any = import_module(f"devkit.simulators.{simulator}.server").create_application(TOOL_SECRET)
     if isinstance(application, web.Application):
-        simulated = await AiohttpServer.start(application)
-        stack.push_async_callback(simulated.stop)
-        return simulated.port
-    listening = listen()
-    api = AsgiServer(application, listening)
-    stack.push_async_callback(api.stop)
-    await api.start()
-    return int(listening.getsockname()[1])
+        aiohttp_server = await AiohttpServer.start(application)
+        stack.push_async_callback(aiohttp_server.stop)
+        return aiohttp_server.port
+    listener = listen()
+    asgi_server = AsgiServer(application, listener)
+    stack.push_async_callback(asgi_server.stop)
+    await asgi_server.start()
+    return int(listener.getsockname()[1])

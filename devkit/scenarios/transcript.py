@@ -1,4 +1,4 @@
-"""What happened in a scenario, in order, with virtual times."""
+"""Record what happened in a scenario, in order, with virtual times."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Line:
-    """`at`: virtual seconds since the beginning."""
+    """One event. `at` is in virtual seconds since the beginning of the scenario."""
 
     at: float
     who: str
@@ -15,23 +15,26 @@ class Line:
 
 @dataclass
 class Transcript:
-    """Grows while a scenario runs. `now`: the loop's time, of which `begins` is the scenario's beginning."""
+    """The events of a running scenario.
+
+    `now` returns the loop's time in virtual seconds. `begins` is the loop's time at the beginning of the scenario.
+    """
 
     now: Callable[[], float]
     begins: float = 0.0
     lines: list[Line] = field(default_factory=list)
 
     def add(self, who: str, what: str) -> None:
-        """Notes what has just happened."""
+        """Add an event at the present time."""
         self.lines.append(Line(self.elapsed, who, what))
 
     @property
     def elapsed(self) -> float:
-        """Virtual seconds since the beginning."""
+        """The virtual seconds since the beginning."""
         return self.now() - self.begins
 
     def said(self, who: str) -> list[Line]:
-        """The lines of one side."""
+        """Return the lines of one party, such as `contact` or `assistant`."""
         return [line for line in self.lines if line.who == who]
 
     def __str__(self) -> str:
@@ -43,7 +46,7 @@ class Transcript:
 
 
 def elapsed(seconds: float) -> str:
-    """Virtual time as people read it: 1.250s, 3m05.000s, 2h00m05.000s."""
+    """Return a duration as text, such as 1.250s, 3m05.000s or 2h00m05.000s."""
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(int(minutes), 60)
     if hours:

@@ -1,4 +1,4 @@
-"""A worker of a scenario, which may be held at a milestone, or killed there."""
+"""Run a worker in a scenario's event loop, which can be paused at a milestone and killed."""
 
 import asyncio
 import contextvars
@@ -14,47 +14,47 @@ from app.clock import Clock
 from app.config import ModelProvider, Settings
 from app.telemetry import Milestone
 from app.turns.engine import Engine
-from devkit.scenarios.cuttable_proxy import Cables, Target
+from devkit.scenarios.cuttable_proxy import CuttableProxy, Target
 
-Access = Callable[[int], Mapping[str, ModelProvider]]
-"""From the port that leads to the model server, how to reach its providers."""
-
-
-_worker: contextvars.ContextVar["Worker | None"] = contextvars.ContextVar("worker", default=None)
-"""Whose a task is."""
+ProviderAccess = Callable[[int], Mapping[str, ModelProvider]]
+"""Return the settings of the model providers, whose requests go to the given port."""
 
 
-class Worker:
-    """An engine whose every connection goes through cables of its own."""
+_owner: contextvars.ContextVar["KillableWorker | None"] = contextvars.ContextVar("owner", default=None)
+"""The worker that started the running task."""
+
+
+class KillableWorker:
+    """A worker's engine whose connections all go through a proxy of its own."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._cables = Cables()
-        self._expected: dict[Milestone, asyncio.Future[None]] = {}
+        self._proxy = CuttableProxy()
+        self._pauses: dict[Milestone, asyncio.Future[None]] = {}
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._dead = False
+        self._is_killed = False
         self._engine: Engine | None = None
         self._context = contextvars.copy_context()
-        self._context.run(_worker.set, self)
+        self._context.run(_owner.set, self)
 
-    async def start(self, model_port: int, access: Access) -> None:
-        """Returns when it is registered. Raises whatever keeps it from starting."""
+    async def start(self, model_port: int, access: ProviderAccess) -> None:
+        """Start, and return when the worker is registered. Raises the error that its start ended with."""
         connection = conninfo_to_dict(self._settings.database_url)
-        database_port = await self._cables.lay(_database(connection))
+        database_port = await self._proxy.forward_to(_database(connection))
         twilio = urlsplit(self._settings.twilio_api_url)
-        twilio_port = await self._cables.lay((twilio.hostname or "", twilio.port or 0))
+        twilio_port = await self._proxy.forward_to((twilio.hostname or "", twilio.port or 0))
         settings = replace(
             self._settings,
-            # The name of the host stays, for certificates are checked against it.
-            database_url=make_conninfo(self._settings.database_url, hostaddr="127.0.0.1", port=database_port),
+            database_url=_through(self._settings.database_url, database_port),
+            system_database_url=_through(self._settings.system_database_url, database_port),
             twilio_api_url=f"http://127.0.0.1:{twilio_port}",
-            providers=access(await self._cables.lay(("127.0.0.1", model_port))),
+            providers=access(await self._proxy.forward_to(("127.0.0.1", model_port))),
         )
         started: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run(settings, started), context=self._context)
-        self._task.add_done_callback(lambda task: _tell_failure(task, started))
+        self._task.add_done_callback(lambda task: _pass_failure(task, started))
         self._engine = await started
 
     async def _run(self, settings: Settings, started: "asyncio.Future[Engine]") -> None:
@@ -62,51 +62,56 @@ class Worker:
             started.set_result(engine)
             await self._stop.wait()
 
-    def passes(self, milestone: Milestone) -> "asyncio.Future[None]":
-        """Done when the worker has come to the milestone; nothing of it goes on until `go_on`, or `kill`."""
-        return self._expected.setdefault(milestone, asyncio.get_running_loop().create_future())
+    def pause_at(self, milestone: Milestone) -> "asyncio.Future[None]":
+        """Pause the worker when it comes to the milestone. The future is done then; `resume` ends the pause."""
+        return self._pauses.setdefault(milestone, asyncio.get_running_loop().create_future())
 
     def _reached(self, milestone: Milestone) -> None:
-        expected = self._expected.pop(milestone, None)
-        if expected is not None and not self._dead and not expected.done():
-            self._cables.hold()
-            expected.set_result(None)
+        reached = self._pauses.pop(milestone, None)
+        if reached is not None and not self._is_killed and not reached.done():
+            self._proxy.pause()
+            reached.set_result(None)
 
-    def go_on(self) -> None:
-        """Ends the standstill at a milestone."""
-        self._cables.release()
+    def resume(self) -> None:
+        """End the pause at a milestone."""
+        self._proxy.resume()
 
     def nudge(self, tenant_id: UUID, conversation_id: UUID, due: float) -> None:
-        """As the engine's own."""
+        """Nudge the engine about a conversation. `due` is in epoch seconds."""
         assert self._engine is not None, "started before"
         self._context.run(self._engine.nudge, tenant_id, conversation_id, due)
 
     def kill(self) -> None:
-        """As `kill -9`, to all that others see of it."""
-        self._dead = True
-        self._cables.cut()
+        """End the worker as `kill -9` does, as far as others can see it."""
+        self._is_killed = True
+        self._proxy.cut()
         self._cancel()
 
     async def stop(self) -> None:
-        """Finishes its turns if it lives, and ends."""
+        """End the worker. A worker that was not killed finishes its turns first."""
         self._stop.set()
-        if self._dead:
+        if self._is_killed:
             self._cancel()
         if self._task is not None:
             await asyncio.wait([self._task])
-        self._cables.cut()
+        self._proxy.cut()
 
     def _cancel(self) -> None:
-        """What the dead would still try, such as to reach Postgres again, would take real time."""
+        """Cancel the worker's tasks. What they would still try, such as connecting to Postgres, takes real time."""
         for task in asyncio.all_tasks():
-            if task.get_context().get(_worker) is self:
+            if task.get_context().get(_owner) is self:
                 task.cancel()
 
 
-def _tell_failure(task: "asyncio.Task[None]", started: "asyncio.Future[Engine]") -> None:
+def _pass_failure(task: "asyncio.Task[None]", started: "asyncio.Future[Engine]") -> None:
     if not started.done():
         error = None if task.cancelled() else task.exception()
         started.set_exception(error or RuntimeError("the worker did not start"))
+
+
+def _through(url: str, port: int) -> str:
+    # The name of the host stays, for certificates are checked against it.
+    return make_conninfo(url, hostaddr="127.0.0.1", port=port)
 
 
 def _database(connection: Mapping[str, object]) -> Target:

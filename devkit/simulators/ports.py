@@ -1,3 +1,3 @@
-"""Where the parts of a simulated world usually listen: the demo's tenants name these addresses in their files."""
+"""The usual ports of the simulated tool servers. The demo's tenants name them in their files."""
 
 PORTS = {"shop": 4030, "school": 4040}

@@ -1,4 +1,4 @@
-"""One checkpointer for all tenants' graphs: LangGraph's own, on the tables that the workers' commits write."""
+"""Provide one checkpointer for all tenants' graphs: LangGraph's own, on the tables that workers write."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,8 +13,9 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from app import database_check, db
 from app.config import Settings
-from app.db import CONNECTION, SET_TENANT, Database, Role
+from app.db import CONNECTION, Database, Role, set_local
 from app.identity.queries import TenantRow
 from app.turns.saver import SERDE
 from devkit.studio import queries
@@ -23,26 +24,27 @@ from devkit.studio.queries import Owner
 Connection = AsyncConnection[DictRow]
 
 GRAPHS_TENANT = "__tenant"
-"""Where a graph's own config has its tenant: the server does not say which graph reads a thread."""
+"""The key of the tenant in a graph's config. The server does not say which graph reads a thread."""
 
 
 @asynccontextmanager
 async def checkpointer() -> AsyncIterator["TenantsSaver"]:
-    """What langgraph.json names. Entered once by the server."""
-    settings = Settings.from_environment(required=("DATABASE_URL",))
-    kwargs = {**CONNECTION, "row_factory": dict_row, "options": f"-c role={Role.APP}"}
+    """Yield the checkpointer. langgraph.json names this function, and the server enters it once."""
+    settings = Settings.from_environment(required=tuple(database_check.ROLES))
+    kwargs = {**CONNECTION, "row_factory": dict_row, "prepare_threshold": 0 if settings.prepares else None}
     async with (
-        Database(settings.database_url, role=Role.SYSTEM, size=2) as system,
+        db.system_database(settings, size=2) as system,
         AsyncConnectionPool[Connection](settings.database_url, max_size=4, kwargs=kwargs) as pool,
     ):
         yield TenantsSaver(pool, system)
 
 
 class TenantsSaver(BasePostgresSaver):
-    """Does everything as the tenant of the thread, so that row-level security shows nobody else's checkpoints.
+    """Reads and writes as the tenant of the thread, so that row-level security hides all other checkpoints.
 
-    A thread belongs to the tenant whose conversation it is, or whose graph first wrote to it. Refused with a ValueError
-    are another tenant's graph, and whatever would change a conversation: the next turn builds on its checkpoint.
+    A thread belongs to the tenant whose conversation it is, or whose graph first wrote to it. Methods raise ValueError
+    for a graph of another tenant. They also raise it for a write to a conversation, because its next turn would
+    continue from that checkpoint.
     """
 
     def __init__(self, pool: AsyncConnectionPool[Connection], system: Database) -> None:
@@ -52,7 +54,7 @@ class TenantsSaver(BasePostgresSaver):
         self._owners: dict[str, Owner] = {}
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """A checkpoint of the thread. None for a thread that nobody has written to."""
+        """Return a checkpoint of the thread, or None if nothing was written to it."""
         tenant_id = await self._tenant(config)
         if tenant_id is None:
             return None
@@ -60,7 +62,7 @@ class TenantsSaver(BasePostgresSaver):
             return await _saver(connection).aget_tuple(config)
 
     async def alist(self, config: RunnableConfig | None, **options: Any) -> AsyncIterator[CheckpointTuple]:
-        """The checkpoints of one thread: there is no list of all tenants' threads."""
+        """Yield the checkpoints of one thread. Raises ValueError without a thread: each thread has its own tenant."""
         if config is None:
             raise ValueError("name the thread whose checkpoints you want")
         tenant_id = await self._tenant(config)
@@ -78,19 +80,19 @@ class TenantsSaver(BasePostgresSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Writes a checkpoint. Who writes to a new thread owns it."""
+        """Write a checkpoint. A new thread belongs to the tenant of the graph."""
         async with self._as(await self._writer(config)) as connection:
             return await _saver(connection).aput(config, checkpoint, metadata, new_versions)
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """Writes what a task left behind."""
+        """Write the pending writes of a task."""
         async with self._as(await self._writer(config)) as connection:
             await _saver(connection).aput_writes(config, writes, task_id, task_path)
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Makes a copy of the thread, of the same tenant."""
+        """Copy a thread. The copy belongs to the same tenant."""
         owner = await self._owner(source_thread_id)
         if owner is not None:
             async with self._as(owner.tenant_id) as connection:
@@ -98,7 +100,7 @@ class TenantsSaver(BasePostgresSaver):
                     await connection.execute(statement, {"source": source_thread_id, "target": target_thread_id})
 
     async def adelete_thread(self, thread_id: str) -> None:
-        """Deletes the thread's checkpoints."""
+        """Delete the thread's checkpoints."""
         owner = await self._owner(thread_id)
         if owner is not None:
             require_no_conversation(owner, thread_id)
@@ -117,13 +119,13 @@ class TenantsSaver(BasePostgresSaver):
         return tenant_id
 
     async def _tenant(self, config: RunnableConfig) -> UUID | None:
-        """Whose the thread is; a new one's tenant is that of the graph. None if there is no graph, either."""
+        """Return the tenant of the thread. For a new thread it is the graph's, or None without a graph."""
         thread_id = str(config["configurable"]["thread_id"])
         owner = await self._owner(thread_id)
         if GRAPHS_TENANT not in config["configurable"]:
             return owner.tenant_id if owner else None
         tenant = config["configurable"][GRAPHS_TENANT]
-        # A caller of the server can put text there, but no row.
+        # A client of the server can set a string here, but no TenantRow.
         if not isinstance(tenant, TenantRow):
             raise ValueError(f"{GRAPHS_TENANT} is not for callers to set")
         if owner is not None and owner.tenant_id != tenant.id:
@@ -142,12 +144,12 @@ class TenantsSaver(BasePostgresSaver):
     @asynccontextmanager
     async def _as(self, tenant_id: UUID) -> AsyncIterator[Connection]:
         async with self._pool.connection() as connection, connection.transaction():
-            await connection.execute(SET_TENANT, (str(tenant_id),))
+            await set_local(connection, Role.APP, tenant_id)
             yield connection
 
 
 def require_no_conversation(owner: Owner, thread_id: str) -> None:
-    """Raise ValueError for a conversation's own thread."""
+    """Raise ValueError if the thread is a conversation's own."""
     if owner.conversation:
         raise ValueError(
             f"{thread_id} is a conversation, which Studio does not change: copy the thread, and use the copy "

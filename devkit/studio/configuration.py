@@ -1,4 +1,4 @@
-"""What `langgraph dev --config` needs to open every published tenant: langgraph.json opens the demo's.
+"""Make the file for `langgraph dev --config` that opens every published tenant. langgraph.json opens the demo's.
 
 `python -m devkit.studio.configuration` prints it.
 """
@@ -9,10 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from app import db
+from app import database_check, db
 from app.assistants import service as assistants
 from app.config import Settings
-from app.db import Database, Role
 from app.errors import NotFoundError, RecadoError
 from devkit.studio.factory import variable
 
@@ -21,14 +20,14 @@ DEMO = ROOT / "langgraph.json"
 
 
 async def configuration(settings: Settings) -> dict[str, Any]:
-    """Raises NotFoundError when no tenant has published."""
-    async with Database(settings.database_url, role=Role.SYSTEM, size=1) as system:
+    """Return the configuration. Raises NotFoundError when no tenant has published."""
+    async with db.system_database(settings) as system:
         slugs = [each.slug for each in await assistants.published(system) if each.content_hash]
     if not slugs:
-        raise NotFoundError("no tenant has published anything yet: `recado tenants publish FOLDER` does")
+        raise NotFoundError("no tenant has published an assistant: run `recado tenants publish FOLDER` first")
     demo = json.loads(DEMO.read_text())
     factory = ROOT / "devkit" / "studio" / "factory.py"
-    # Absolute paths: the server does not run in this folder.
+    # Absolute paths, because the server runs in another folder.
     return {
         "dependencies": [str(ROOT)],
         "graphs": {slug: f"{factory}:{variable(slug)}" for slug in slugs},
@@ -38,10 +37,10 @@ async def configuration(settings: Settings) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Prints the configuration, or why there is none."""
+    """Print the configuration, or the error."""
     try:
-        settings = Settings.from_environment(required=("DATABASE_URL",))
-        db.require(settings.database_url)
+        settings = Settings.from_environment(required=tuple(database_check.ROLES))
+        database_check.require(settings, tuple(database_check.ROLES), alone=False)
         print(json.dumps(asyncio.run(configuration(settings)), indent=2))
     except RecadoError as error:
         sys.exit(f"error: {error}")

@@ -1,4 +1,4 @@
-"""Whose a LangGraph thread is, and its copy, in SQL."""
+"""Find the owners of LangGraph threads, copy threads, and list conversations."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,19 +22,19 @@ COPY: tuple[LiteralString, ...] = (
        select %(target)s, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, blob, task_path
        from checkpoint_writes where thread_id = %(source)s""",
 )
-"""All that LangGraph's tables have of one thread, for another."""
+"""The statements that copy a thread's rows in LangGraph's tables. Parameters are `source` and `target`."""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose a thread is, and whether it is a conversation or was made in Studio."""
+    """The tenant of a thread. `conversation` is false for a thread that was made in Studio."""
 
     tenant_id: UUID
     conversation: bool
 
 
 async def owner_of_thread(tx: Transaction, thread_id: UUID) -> Owner | None:
-    """Whose conversation the thread is; or, made in Studio, who has written to it."""
+    """Return the tenant of a thread, or None if nothing was written to it."""
     return await tx.one(
         Owner,
         """select tenant_id, true as conversation from conversations where id = %(id)s

@@ -17,8 +17,9 @@ from uuid import UUID
 import httpx
 import platformdirs
 
+from app import db
 from app.config import Settings
-from app.db import Database, DatabaseUnavailable, Role
+from app.db import Database, DatabaseUnavailable
 from app.errors import RecadoError
 from app.supervisor import Child
 from devkit.studio import threads
@@ -26,10 +27,10 @@ from devkit.studio.configuration import configuration
 from devkit.studio.queries import ListedConversation
 from devkit.studio.threads import Threads
 
-STARTS_WITHIN = 60.0
-"""Seconds. The server imports every model client."""
+START_TIMEOUT = 60.0
+"""Seconds that the server may take to start. It imports every model client."""
 REFRESH = 5.0
-"""Seconds between two looks for new conversations."""
+"""Seconds between two updates of the list of threads."""
 
 
 def default_folder() -> Path:
@@ -69,15 +70,15 @@ Ctrl-C ends it.""")
             try:
                 listed.show(asyncio.run(_latest(settings)))
             except DatabaseUnavailable as error:
-                say(f"the list of threads waits for the database: {error}")
+                say(f"the list of threads is not updated, because the database is unavailable: {error}")
 
 
 @contextmanager
 def running(settings: Settings, folder: Path, port: int) -> Iterator[Child]:
-    """Run the server, ready to be asked. It ends with this process. Raises RecadoError when it does not start."""
+    """Run the server during the block. It ends with this process. Raises RecadoError when it does not start."""
     if importlib.util.find_spec("langgraph_api") is None:
         raise RecadoError("LangGraph Studio's server is not installed: run `uv sync --group studio`")
-    # The server would choose another port.
+    # The server would choose another port without an error.
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise RecadoError(f"port {port} is in use: choose another with --port")
@@ -108,11 +109,11 @@ async def _latest(settings: Settings) -> list[ListedConversation]:
 
 
 def _system(settings: Settings) -> Database:
-    return Database(settings.database_url, role=Role.SYSTEM, size=1)
+    return db.system_database(settings)
 
 
 def _wait_until_ready(server: Child, port: int) -> None:
-    deadline = time.monotonic() + STARTS_WITHIN
+    deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline and server.alive:
         try:
             httpx.get(f"{url(port)}/ok", timeout=1).raise_for_status()

@@ -1,4 +1,4 @@
-"""Put conversations into Studio's list of threads, fork them, and replay their last turn, by the server's own API."""
+"""List conversations as Studio's threads, fork them, and replay their last turn, with the server's API."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ SHOWN = 50
 """The number of each tenant's conversations that the list shows by itself."""
 RECENT_TURNS = 500
 """The number of each tenant's turns that are looked at for its latest conversations."""
-MOST_THREADS = 1000
+MAX_THREADS = 1000
 """The largest number of threads that the server's search returns at once."""
-MOST_LEGS = 20
+MAX_LEGS = 20
 """The maximum number of legs that a replay runs. A turn has fewer."""
 
 
 @dataclass(frozen=True)
 class ReplayedTurn:
-    """What a replay has led to. `waits_for` has the kind of each interrupt that the graph stopped at."""
+    """The result of a replay. `waits_for` has the kind of each interrupt that the graph stopped at."""
 
     thread_id: str
     replies: list[str]
@@ -48,7 +48,7 @@ async def conversation(system: Database, conversation_id: UUID) -> ListedConvers
 
 
 async def unknown(system: Database, ids: list[str]) -> list[str]:
-    """Return the ids of threads that the database has nothing of."""
+    """Return those of the ids that the database does not know."""
     async with system.statement() as tx:
         known = set(await queries.known_threads(tx, ids))
     return [each for each in ids if each not in known]
@@ -74,7 +74,7 @@ class Threads:
     def show(self, conversations: Iterable[ListedConversation]) -> None:
         """Show conversations in the list, the last one first. Those that have not changed are left as they are.
 
-        Studio lists the thread first that was updated last: to update all would put forks behind conversations.
+        Studio sorts threads by their last update. If all were updated, forks would be listed behind conversations.
         """
         for each in conversations:
             if self._shown.get(each.id) == each:
@@ -93,7 +93,7 @@ class Threads:
 
     def ids(self) -> list[str]:
         """Return the ids of the threads that were updated last."""
-        found = self._call(self._client.threads.search, limit=MOST_THREADS, select=["thread_id"])
+        found = self._call(self._client.threads.search, limit=MAX_THREADS, select=["thread_id"])
         return [str(each["thread_id"]) for each in found]
 
     def remove(self, ids: Iterable[str]) -> None:
@@ -125,7 +125,7 @@ class Threads:
             values = {"messages": earlier}
             self._call(self._client.threads.update_state, thread_id, values, as_node="recall")
         self._run(thread_id, each.slug, {"messages": written})
-        for _ in range(MOST_LEGS):
+        for _ in range(MAX_LEGS):
             state = self._call(self._client.threads.get_state, thread_id)
             # The graph stops before its tools, where the workers commit.
             if "run_tools" not in state["next"]:
@@ -155,7 +155,7 @@ class Threads:
 
 
 def split_last_turn(messages: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the messages before the contact's last ones, and those. What followed them is left out."""
+    """Return the messages before the contact's last ones, and the last ones. Later messages are left out."""
     end = max((number for number, each in enumerate(messages, 1) if each["type"] == "human"), default=0)
     start = end
     while start and messages[start - 1]["type"] == "human":

@@ -30,7 +30,8 @@ def make_call_model(assistant: Assistant) -> NodeWithRuntime[Update]:
         try:
             if len(turn["usage"]) >= CALLS_PER_TURN:
                 raise ModelFailure(f"no answer after {CALLS_PER_TURN} calls", retryable=False)
-            answer = await context.models.answer(models, [system, *state["messages"]], toolboxes[agent.name])
+            record = context.recorder(assistant.prices, agent.name)
+            answer = await context.models.answer(models, [system, *state["messages"]], toolboxes[agent.name], record)
         except ModelFailure as failure:
             return {"turn": replace_turn(add_reply(turn, assistant.apology), handoff=f"the model failed: {failure}")}
         turn = replace_turn(turn, usage=[*turn["usage"], priced(answer.usage, assistant.prices, agent.name)])

@@ -13,7 +13,7 @@ from graphs.context import Context
 from graphs.edges import flow_node
 from graphs.flows import initial_state, question_of
 from graphs.language import Languages
-from graphs.llm_client import ModelFailure, Models, Toolbox, priced
+from graphs.llm_client import ModelFailure, Toolbox, priced
 from graphs.nodes.base import NodeWithRuntime
 from graphs.rules import RuleInput
 from graphs.state import FlowState, Route, State, TurnState, Usage, add_reply, replace_turn
@@ -42,7 +42,7 @@ def make_route(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
         )
         usage: list[Usage] = []
         if choice is None:
-            choice, usage = await classifier.choose(context.models, state)
+            choice, usage = await classifier.choose(context, state)
             if choice["to"] == FAILED:
                 turn = add_reply(turn, assistant.apology)
                 choice = Route(to=HANDOFF, why=choice["why"])
@@ -111,18 +111,21 @@ class Classifier:
         self._options = [*assistant.agents, *assistant.flows, *human, CLOSE]
         self._toolbox = Toolbox([self._declaration()], forced="route")
 
-    async def choose(self, models: Models, state: State) -> tuple[Route, list[Usage]]:
+    async def choose(self, context: Context, state: State) -> tuple[Route, list[Usage]]:
         """Return the model's choice, or FAILED with the reason, and the usage. An invalid choice gets a second try."""
-        messages = state["messages"]
-        system = SystemMessage(prompts.for_router(self._assistant, state.get("agent")))
+        messages, assistant = state["messages"], self._assistant
+        system = SystemMessage(prompts.for_router(assistant, state.get("agent")))
+        record = context.recorder(assistant.prices, None)
         spoken = [m for m in messages if isinstance(m, HumanMessage) or (isinstance(m, AIMessage) and not m.tool_calls)]
         usage: list[Usage] = []
         for _ in range(2):
             try:
-                answer = await models.answer(self._assistant.models, [system, *spoken[-MESSAGES_READ:]], self._toolbox)
+                answer = await context.models.answer(
+                    assistant.models, [system, *spoken[-MESSAGES_READ:]], self._toolbox, record
+                )
             except ModelFailure as failure:
                 return Route(to=FAILED, why=f"the router failed: {failure}"), usage
-            usage.append(priced(answer.usage, self._assistant.prices, None))
+            usage.append(priced(answer.usage, assistant.prices, None))
             arguments = answer.message.tool_calls[0]["args"] if answer.message.tool_calls else {}
             if arguments.get("to") in self._options:
                 return Route(to=arguments["to"], why=str(arguments.get("why", ""))[:200]), usage

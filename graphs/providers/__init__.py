@@ -37,7 +37,9 @@ class Provider:
 
     `default_url` is the base URL of the provider's client, and `chat_path` what the client appends to it. `sdk` is the
     package whose exceptions the client raises. `demo_model` answers in the demo when only this provider has a key.
-    `simulator_base` is the path of the base URL at the model simulator; by default `/<name>` and the path of
+    `error_codes` are the codes in the body of this
+    provider's errors that decide more than the HTTP status. `simulator_base` is the path of the base URL at the model
+    simulator; by default `/<name>` and the path of
     `default_url`.
     """
 
@@ -109,7 +111,3 @@ _ROWS = (
 
 PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in _ROWS}
 """The providers by name, in the order in which the demo looks for a key."""
-
-ERROR_CODES: Mapping[str, ErrorCode] = {
-    code: meaning for provider in _ROWS for code, meaning in provider.error_codes.items()
-}

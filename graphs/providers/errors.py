@@ -13,7 +13,7 @@ from typing import Any
 from langchain_core.exceptions import ModelAPIError, ModelConnectionError, ModelError, ModelTimeoutError
 from langchain_core.messages import AIMessage
 
-from graphs.providers import ERROR_CODES, PROVIDERS, FailureKind
+from graphs.providers import PROVIDERS, FailureKind
 
 FINAL_STATUSES: Mapping[int, FailureKind] = {
     400: "request",
@@ -74,14 +74,14 @@ class ModelFailure(Exception):
         return self.kind in ("access", "request", "answer")
 
 
-def failure(error: Exception) -> ModelFailure:
-    """Return the failure for a client's error. Its text holds the error's type and status only."""
+def failure(error: Exception, provider: str) -> ModelFailure:
+    """Return the failure for an error of a provider's client. Its text has the error's type and status only."""
     if isinstance(error, ModelFailure):
         return error
     status, code, retry_after = _first(_status, error), _first(_code, error), _first(_retry_after, error)
     kind = _kind(error, status)
     retryable = status not in FINAL_STATUSES and not (isinstance(error, ModelError) and not error.is_retryable)
-    if meaning := ERROR_CODES.get(code or ""):
+    if meaning := PROVIDERS[provider].error_codes.get(code or ""):
         kind, retryable = meaning.kind or kind, meaning.retryable
     return ModelFailure(
         f"{type(error).__name__} {status or ''}".strip(),

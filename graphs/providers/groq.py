@@ -2,9 +2,9 @@
 
 from typing import Any
 
+import groq
 from groq.resources.chat.completions import AsyncCompletions
 from groq.types.chat import ChatCompletion
-from langchain_core.language_models import BaseChatModel
 from langchain_groq import ChatGroq
 from pydantic import SecretStr
 
@@ -23,13 +23,9 @@ class LeanCompletions:
         answer: ChatCompletion = await self._completions.create(messages=[], extra_body=untouched, **options)
         return answer
 
-    async def close(self) -> None:
-        """Close the client's connections."""
-        await self._completions._client.close()
 
-
-def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:
-    """Return a client that does not retry, because we count the tries."""
+def build(spec: ModelSpec, api_key: str, base_url: str | None, shared: ChatGroq | None = None) -> ChatGroq:
+    """Return a client that does not retry, because we count the tries. It uses the connections of `shared`."""
     options: dict[str, Any] = {} if spec.temperature is None else {"temperature": spec.temperature}
     client = ChatGroq(
         model=spec.model,
@@ -38,6 +34,8 @@ def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:
         timeout=spec.timeout,
         max_retries=0,
         max_tokens=spec.max_tokens,
+        http_client=groq.DefaultHttpxClient() if shared is None else shared.http_client,
+        http_async_client=groq.DefaultAsyncHttpxClient() if shared is None else shared.http_async_client,
         **options,
     )
     client.async_client = LeanCompletions(client.async_client)
@@ -45,5 +43,7 @@ def build(spec: ModelSpec, api_key: str, base_url: str | None) -> BaseChatModel:
 
 
 async def close(client: ChatGroq) -> None:
-    """Close the client's connections."""
-    await client.async_client.close()
+    """Close the connections."""
+    connections: Any = client
+    await connections.http_async_client.aclose()
+    connections.http_client.close()

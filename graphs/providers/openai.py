@@ -25,8 +25,8 @@ class LeanChatOpenAI(ChatOpenAI):
         return {**payload, "messages": [], "extra_body": {**(payload.get("extra_body") or {}), **untouched}}
 
 
-def build(spec: ModelSpec, api_key: str, base_url: str | None) -> LeanChatOpenAI:
-    """Return a client that does not retry, because we count the tries. It owns its connections."""
+def build(spec: ModelSpec, api_key: str, base_url: str | None, shared: LeanChatOpenAI | None = None) -> LeanChatOpenAI:
+    """Return a client that does not retry, because we count the tries. It uses the connections of `shared`."""
     return LeanChatOpenAI(
         model=spec.model,
         api_key=SecretStr(api_key),
@@ -35,11 +35,13 @@ def build(spec: ModelSpec, api_key: str, base_url: str | None) -> LeanChatOpenAI
         max_retries=0,
         temperature=spec.temperature,
         max_completion_tokens=spec.max_tokens,
+        http_client=openai.DefaultHttpxClient() if shared is None else shared.http_client,
         # Uses aiohttp, because the default transport visits every open connection for every request.
-        http_async_client=openai.DefaultAioHttpClient(timeout=spec.timeout),
+        http_async_client=openai.DefaultAioHttpClient() if shared is None else shared.http_async_client,
     )
 
 
 async def close(client: LeanChatOpenAI) -> None:
-    """Close the client's connections."""
+    """Close the connections."""
     await client.root_async_client.close()
+    client.root_client.close()

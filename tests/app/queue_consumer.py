@@ -1,4 +1,4 @@
-"""A worker that is fed by the queue alone."""
+"""Run a worker that acts on nudges from the queue only."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,6 @@ import dramatiq
 
 from app import broker
 from app.turns import actors
-from app.worker import QUEUE_POLL_MS
 from tests.platform import Platform
 
 
@@ -20,7 +19,7 @@ async def fed_by_the_queue(platform: Platform) -> AsyncIterator[None]:
     queue = broker.make_broker(platform.settings.redis_url)
     async with platform.worker(sweep_interval=100_000) as engine:
         actors.declare(queue, engine, asyncio.get_running_loop())
-        consumer = dramatiq.Worker(queue, worker_threads=1, worker_timeout=QUEUE_POLL_MS)
+        consumer = dramatiq.Worker(queue, worker_threads=1, worker_timeout=broker.QUEUE_WAIT_MS)
         consumer.start()
         try:
             yield

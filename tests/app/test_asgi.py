@@ -14,6 +14,7 @@ import pytest
 
 from app.crypto import new_secret_key
 from app.supervisor import Child
+from devkit.database_urls import DatabaseUrls
 from tests.platform import TOKEN, Log, Platform
 
 MODEL_CLIENTS = ("langgraph", "langchain_core", "langchain_openai", "openai", "groq", "google", "numpy", "tiktoken")
@@ -48,7 +49,7 @@ async def test_there_is_nothing_else(platform: Platform, log: Log) -> None:
 
 async def test_an_internal_error_leaks_nothing(platform: Platform, log: Log) -> None:
     message = platform.webhook("um segredo do contato")
-    with psycopg.connect(platform.settings.database_url, autocommit=True) as connection:
+    with psycopg.connect(platform.urls.owner, autocommit=True) as connection:
         connection.execute("alter table inbox rename to elsewhere")
         assert await platform.post(message) == (500, '{"error":"internal error"}')
         (line,) = log.lines
@@ -72,9 +73,9 @@ class TestProcess:
         environment = self.environment(**variables)
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
-    def test_it_starts_without_redis_answers_and_ends_when_asked(self, database_url: str, tmp_path: Path) -> None:
+    def test_it_starts_without_redis_answers_and_ends_when_asked(self, urls: DatabaseUrls, tmp_path: Path) -> None:
         variables = {
-            "DATABASE_URL": database_url,
+            **urls.processes,
             "REDIS_URL": "redis://127.0.0.1:1/0",
             "RECADO_PUBLIC_URL": "https://bot.example.com",
             "RECADO_SECRET_KEY": new_secret_key(),
@@ -99,14 +100,15 @@ class TestProcess:
     def test_it_says_all_that_is_missing(self) -> None:
         ran = self.run()
         assert ran.returncode == 1
-        for name in ("DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY"):
+        for name in ("DATABASE_URL", "SYSTEM_DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY"):
             assert name in ran.stderr
         assert "Traceback" not in ran.stderr
 
     @pytest.mark.parametrize("key", ["", "not-a-key"])
-    def test_it_refuses_to_start_without_postgres_or_key(self, database_url: str, key: str) -> None:
+    def test_it_refuses_to_start_without_postgres_or_key(self, urls: DatabaseUrls, key: str) -> None:
         ran = self.run(
-            DATABASE_URL=database_url if key else "postgresql://recado:geheim@127.0.0.1:1/recado",
+            DATABASE_URL=urls.app if key else "postgresql://recado:geheim@127.0.0.1:1/recado",
+            SYSTEM_DATABASE_URL=urls.system,
             REDIS_URL="redis://127.0.0.1:1/0",
             RECADO_PUBLIC_URL="https://bot.example.com",
             RECADO_SECRET_KEY=key or new_secret_key(),

@@ -4,7 +4,9 @@ import asyncio
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import dramatiq
 import redis
@@ -12,7 +14,7 @@ import redis
 from app import broker
 from app.broker import Nudge, Nudger
 from tests.app.queue_consumer import fed_by_the_queue
-from tests.app.webhooks.cuttable_proxy import cable_to
+from tests.interruptible_proxy import interruptible
 from tests.platform import ACCOUNT_SID, CONTACT, TOKEN, Log, Platform
 
 TENANT, CONVERSATION = uuid.uuid4(), uuid.uuid4()
@@ -45,6 +47,50 @@ async def test_a_nudge_brings_a_worker_that_does_not_sweep(platform: Platform) -
         assert await platform.replies(1) == ["eco: oi"]
         await platform.say("de novo")
         assert await platform.replies(2) == ["eco: oi", "eco: de novo"]
+
+
+async def waits_in_redis(platform: Platform) -> bool:
+    with redis.Redis.from_url(platform.settings.redis_url) as client:
+        return bool(client.info("clients")["blocked_clients"])
+
+
+async def test_an_idle_worker_waits_in_redis(platform: Platform) -> None:
+    async with fed_by_the_queue(platform):
+        await platform.until(lambda: waits_in_redis(platform), "the consumer to wait")
+        with redis.Redis.from_url(platform.settings.redis_url) as client:
+            client.flushall()
+        await platform.say("oi")
+        assert await platform.replies(1) == ["eco: oi"]
+        await platform.until(lambda: waits_in_redis(platform), "the consumer to wait")
+        with redis.Redis.from_url(platform.settings.redis_url) as client:
+            client.client_kill_filter(_type="normal", skipme=True)
+        await platform.say("de novo")
+        assert await platform.replies(2) == ["eco: oi", "eco: de novo"]
+
+
+async def test_where_redis_lets_nobody_wait_it_is_polled(platform: Platform, log: Log) -> None:
+    with redis.Redis.from_url(platform.settings.redis_url) as client:
+        client.acl_setuser("poller", enabled=True, passwords=["+geheim"], keys=["*"], commands=["+@all", "-blmove"])
+        parts = urlsplit(platform.settings.redis_url)
+        url = parts._replace(netloc=f"poller:geheim@{parts.hostname}:{parts.port}").geturl()
+        async with fed_by_the_queue(replace(platform, settings=replace(platform.settings, redis_url=url))):
+            await platform.say("oi")
+            assert await platform.replies(1) == ["eco: oi"]
+        client.acl_deluser("poller")
+    assert [line["error"] for line in log.lines if line["event"] == "queue is polled"] == ["NoPermissionError"]
+
+
+def test_a_consumer_takes_no_more_than_it_may(redis_url: str) -> None:
+    queue = broker.make_broker(redis_url)
+    for _ in range(2):
+        queue.enqueue(broker.message([Nudge(TENANT, CONVERSATION, 0.0)]))
+    consumer = queue.consume(broker.TURNS, prefetch=1)
+    first = next(consumer)
+    assert first is not None
+    assert next(consumer) is None
+    consumer.ack(first)
+    assert next(consumer) is not None
+    queue.client.connection_pool.disconnect()
 
 
 async def test_a_nudge_that_comes_early_is_kept_until_it_is_time(platform: Platform) -> None:
@@ -113,12 +159,12 @@ async def test_only_the_first_waiting_message_nudges(platform: Platform) -> None
 
 
 async def test_nudges_go_on_when_redis_comes_back(redis_url: str, log: Log) -> None:
-    async with cable_to(redis_url) as (cable, url):
-        cable.pull()
+    async with interruptible(redis_url) as (proxy, url):
+        proxy.interrupt()
         with nudger(url) as sender:
             sender.send(Nudge(TENANT, CONVERSATION, 0.0))
             await _until(lambda: any(line["event"] == "nudge lost" for line in log.lines))
-            cable.plug()
+            proxy.restore()
             sender.send(Nudge(TENANT, CONVERSATION, 1.0))
             await _until(lambda: str(CONVERSATION) in repr(stored(redis_url)))
     assert str(CONVERSATION) not in log.text

@@ -12,6 +12,7 @@ from devkit.simulators.twilio.signing import sign
 
 GOOD = {
     "DATABASE_URL": "postgresql://recado:secret-of-postgres@db/recado",
+    "SYSTEM_DATABASE_URL": "postgresql://system:secret-of-system@db/recado",
     "REDIS_URL": "redis://:secret-of-redis@cache:6379/0",
     "RECADO_PUBLIC_URL": "https://bot.example.com",
     "RECADO_SECRET_KEY": "secret-key",
@@ -32,7 +33,7 @@ def problems(**changes: str) -> list[str]:
 def test_what_is_set_is_taken_and_the_rest_has_defaults() -> None:
     read = settings(RECADO_LEASE="600", RECADO_SEND_TIMEOUT="2.5", RECADO_TURNS_IN_FLIGHT="20", GROQ_API_KEY="")
     assert (read.lease, read.send_timeout, read.turns_in_flight) == (600, 2.5, 20)
-    assert read.unknown_settle == Settings("", "").unknown_settle
+    assert read.unknown_settle == Settings("", "", "").unknown_settle
     assert read.public_url == GOOD["RECADO_PUBLIC_URL"]
     assert read.twilio_api_url == "https://api.twilio.com"
     assert list(read.providers) == ["openai"]

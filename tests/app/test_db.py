@@ -14,7 +14,7 @@ from psycopg_pool import PoolTimeout
 
 from app import db
 from app.db import Database, DatabaseUnavailable, Role, Transaction
-from app.errors import ConfigurationError
+from devkit.database_urls import DatabaseUrls
 from tests.app.failover import read_only
 from tests.reusable_database import CUT_CONNECTIONS
 
@@ -31,7 +31,7 @@ class Tenant:
 class Databases:
     """Both roles, and two tenants who see only themselves."""
 
-    url: str
+    urls: DatabaseUrls
     app: Database
     system: Database
     one: UUID
@@ -39,13 +39,13 @@ class Databases:
 
 
 @pytest.fixture
-async def databases(database_url: str) -> AsyncIterator[Databases]:
+async def databases(urls: DatabaseUrls) -> AsyncIterator[Databases]:
     one, two = uuid.uuid4(), uuid.uuid4()
-    async with Database(database_url, size=2) as app, Database(database_url, role=Role.SYSTEM, size=2) as system:
+    async with Database(urls.app, size=2) as app, Database(urls.system, role=Role.SYSTEM, size=2) as system:
         async with system.transaction() as tx:
             for tenant_id, slug in ((one, "um"), (two, "dois")):
                 await add(tx, tenant_id, slug)
-        yield Databases(database_url, app, system, one, two)
+        yield Databases(urls, app, system, one, two)
 
 
 async def add(tx: Transaction, tenant_id: UUID, slug: str) -> None:
@@ -66,7 +66,7 @@ class TestTenant:
             assert await slugs(tx) == ["dois", "um"]
 
     async def test_a_pooled_connection_forgets_its_tenant(self, databases: Databases) -> None:
-        async with Database(databases.url, size=1) as single:
+        async with Database(databases.urls.app, size=1) as single:
             for _ in range(3):
                 async with single.statement(databases.one) as tx:
                     assert await slugs(tx) == ["um"]
@@ -78,7 +78,7 @@ class TestTenant:
                     assert await slugs(tx) == []
 
     async def test_not_even_after_an_error(self, databases: Databases) -> None:
-        async with Database(databases.url, size=1) as single:
+        async with Database(databases.urls.app, size=1) as single:
             for open_ in (single.statement, single.transaction):
                 with pytest.raises(psycopg.errors.DivisionByZero):
                     async with open_(databases.one) as tx:
@@ -245,7 +245,7 @@ class TestUnavailable:
     @pytest.mark.parametrize("opening", ["statement", "transaction"])
     async def test_a_broken_connection_is_unavailability(self, databases: Databases, opening: str) -> None:
         async with getattr(databases.app, opening)(databases.one) as tx:
-            with psycopg.connect(databases.url, autocommit=True) as connection:
+            with psycopg.connect(databases.urls.owner, autocommit=True) as connection:
                 connection.execute(CUT_CONNECTIONS, ("test",))
             with pytest.raises(DatabaseUnavailable):
                 await slugs(tx)
@@ -258,7 +258,7 @@ class TestUnavailable:
                 await slugs(tx)
 
     async def test_a_read_only_session_leaves_the_pool(self, databases: Databases) -> None:
-        async with Database(databases.url, role=Role.SYSTEM, size=1) as single:
+        async with Database(databases.urls.system, role=Role.SYSTEM, size=1) as single:
             async with single.statement() as tx:
                 await tx.run("set default_transaction_read_only = on", {})
             with pytest.raises(DatabaseUnavailable, match="25006"):
@@ -270,40 +270,3 @@ class TestUnavailable:
     async def test_only_a_writable_server_is_connected_to(self, database_url: str) -> None:
         with read_only(database_url), pytest.raises(psycopg.OperationalError, match="read-only"):
             await db.connect(database_url)
-
-
-class TestProblem:
-    async def test_a_database_that_is_ready_has_none(self, database_url: str) -> None:
-        assert await db.problem(database_url) is None
-
-    async def test_one_without_our_tables_says_what_to_do(self, database_url: str) -> None:
-        with psycopg.connect(database_url, autocommit=True) as connection:
-            connection.execute("drop table schema_migrations")
-        assert "recado migrate" in (await db.problem(database_url) or "")
-
-    @pytest.mark.parametrize(
-        "url",
-        [
-            "postgresql://recado:geheim@127.0.0.1:1/recado",
-            "postgresql://recado:geheim@127.0.0.1:port/recado",
-            "postgresql://recado:geheim@[::1/recado",
-            "postgres//recado:geheim@127.0.0.1/recado",
-            "recado:geheim@127.0.0.1/recado",
-            "postgresql://recado:geheim/x@127.0.0.1:1/recado",
-            "host=127.0.0.1 port=1 password=geheim nonsense",
-        ],
-    )
-    async def test_a_wrong_address_never_shows_the_password(self, url: str) -> None:
-        found = await db.problem(url)
-        assert found
-        assert "geheim" not in found
-
-    async def test_a_wrong_password_is_named_but_not_shown(self, database_url: str) -> None:
-        password = database_url.split("@")[0].rpartition(":")[2]
-        found = await db.problem(database_url.replace(password, "geheim"))
-        assert "password" in (found or "")
-        assert "geheim" not in (found or "")
-
-    def test_a_process_does_not_start_without_it(self) -> None:
-        with pytest.raises(ConfigurationError):
-            db.require("postgresql://127.0.0.1:1/recado")

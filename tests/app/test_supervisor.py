@@ -16,7 +16,7 @@ from tests.platform import Platform
 def process(platform: Platform, logs: Path, *command: str) -> Iterator[Child]:
     settings = platform.settings
     environment = {
-        "DATABASE_URL": settings.database_url,
+        **platform.urls.processes,
         "REDIS_URL": settings.redis_url,
         "RECADO_PUBLIC_URL": settings.public_url,
         "RECADO_SECRET_KEY": settings.secret_key,

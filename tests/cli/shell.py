@@ -1,4 +1,4 @@
-"""The `recado` command as a shell runs it: a process of its own that knows of its environment what a test says."""
+"""Run the `recado` command as a process, with the settings that a test gives in its environment."""
 
 import os
 import subprocess
@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from graphs.providers import PROVIDERS
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 50.0
-"""Seconds after which a test gives up waiting for a command."""
+"""Seconds after which a test stops waiting for a command and fails."""
 
-OURS = ("RECADO_", "DATABASE_", "REDIS_", "TWILIO_", "OPENAI_", "GROQ_", "GOOGLE_")
+OURS = ("RECADO_", "DATABASE_", "REDIS_", "TWILIO_", *(f"{name.upper()}_" for name in PROVIDERS))
+"""The prefixes of the variables that a command does not inherit from the test process."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Done:
 
 
 def run(command: Sequence[str], *, typed: str = "", **environment: str) -> Done:
-    """Runs Python to its end."""
+    """Run Python with arguments until it ends. `typed` is its standard input."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     ended = subprocess.run(
         [sys.executable, *command],
@@ -34,21 +37,21 @@ def run(command: Sequence[str], *, typed: str = "", **environment: str) -> Done:
         capture_output=True,
         encoding="utf-8",
         timeout=PATIENCE,
-        # Without a terminal, so that what is asked for without echo is not asked of whoever runs the tests.
+        # Without a terminal, so that a prompt for a password does not reach the person who runs the tests.
         start_new_session=True,
     )
     return Done(ended.returncode, ended.stdout, ended.stderr)
 
 
 def recado(*arguments: str, typed: str = "", **environment: str) -> Done:
-    """Runs `recado`, which explains whatever fails, and never with a traceback."""
+    """Run `recado`. It must not print a traceback."""
     done = run(["-m", "cli", *arguments], typed=typed, **environment)
     assert "Traceback" not in done.out + done.err, done.err
     return done
 
 
 def refused(*arguments: str, typed: str = "", **environment: str) -> str:
-    """What `recado` says when it must fail with an explanation."""
+    """Run `recado`, which must fail with an error. Return the error."""
     done = recado(*arguments, typed=typed, **environment)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("error: ")

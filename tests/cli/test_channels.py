@@ -40,7 +40,7 @@ async def url(database_url: str) -> str:
 
 def add(url: str, *arguments: str, typed: str = "", tenant: str = "um", **changes: str) -> Done:
     """Adds a channel; whatever comes of it, no token is shown."""
-    environment = {"DATABASE_URL": url, "RECADO_SECRET_KEY": KEY, **changes}
+    environment = {"SYSTEM_DATABASE_URL": url, "RECADO_SECRET_KEY": KEY, **changes}
     options = {"--tenant": tenant, "--account-sid": ACCOUNT, "--address": NUMBER}
     options |= dict(zip(arguments[::2], arguments[1::2], strict=True))
     flat = [part for option in options.items() for part in option]
@@ -80,7 +80,7 @@ async def test_a_token_comes_from_environment_option_or_prompt(url: str) -> None
 async def test_the_list_shows_numbers_and_no_tokens(url: str) -> None:
     assert add(url, TWILIO_AUTH_TOKEN=TOKENS[0]).code == 0
     assert add(url, "--account-sid", OTHER_ACCOUNT, tenant="dois", TWILIO_AUTH_TOKEN=TOKENS[1]).code == 0
-    listed = recado("channels", "list", DATABASE_URL=url)
+    listed = recado("channels", "list", SYSTEM_DATABASE_URL=url)
     assert (listed.code, listed.err) == (0, "")
     assert sorted(line.split() for line in listed.out.splitlines()) == [
         ["dois", NUMBER, OTHER_ACCOUNT],
@@ -92,7 +92,7 @@ async def test_the_list_shows_suspended_channels(url: str) -> None:
     assert add(url, TWILIO_AUTH_TOKEN=TOKENS[0]).code == 0
     async with Database(url, role=Role.SYSTEM, size=1) as system, system.statement() as tx:
         await suspension.suspend(tx, await channel_id(url), "twilio 20003", datetime(2026, 5, 4, 12, 30, tzinfo=UTC))
-    listed = recado("channels", "list", DATABASE_URL=url)
+    listed = recado("channels", "list", SYSTEM_DATABASE_URL=url)
     assert listed.out.splitlines()[0].endswith("suspended since 2026-05-04 12:30 UTC: twilio 20003")
 
 
@@ -102,7 +102,7 @@ async def test_an_invalid_channel_is_refused(url: str) -> None:
         assert (done.code, done.out) == (1, "")
         assert done.err.startswith("error: ")
         assert reason in done.err
-    assert recado("channels", "list", DATABASE_URL=url).out == ""
+    assert recado("channels", "list", SYSTEM_DATABASE_URL=url).out == ""
 
 
 async def test_another_tenants_number_is_not_given_away(url: str) -> None:
@@ -115,4 +115,4 @@ async def test_another_tenants_number_is_not_given_away(url: str) -> None:
 
 async def test_without_anybody_to_type_the_token_nothing_is_added(url: str) -> None:
     assert add(url).code == 1
-    assert recado("channels", "list", DATABASE_URL=url).out == ""
+    assert recado("channels", "list", SYSTEM_DATABASE_URL=url).out == ""

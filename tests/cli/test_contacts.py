@@ -12,7 +12,7 @@ async def tag(platform: Platform, address: str, *arguments: str) -> Done:
     return await asyncio.to_thread(
         lambda: recado(
             *("contacts", "tag", "--tenant", TENANT, "--address", address, *arguments),
-            DATABASE_URL=platform.settings.database_url,
+            SYSTEM_DATABASE_URL=platform.settings.system_database_url,
         )
     )
 

@@ -14,7 +14,7 @@ NOTHING = "nothing waits for an operator\n"
 
 async def interrupts(platform: Platform, *arguments: str, redis_url: str | None = None) -> Done:
     """Runs the command beside the platform, whose loop goes on."""
-    urls = {"DATABASE_URL": platform.settings.database_url, "REDIS_URL": redis_url or platform.settings.redis_url}
+    urls = {**platform.urls.processes, "REDIS_URL": redis_url or platform.settings.redis_url}
     return await asyncio.to_thread(lambda: recado("interrupts", *arguments, **urls))
 
 

@@ -12,7 +12,7 @@ VALUE = "um-segredo"
 
 async def secrets(platform: Platform, *arguments: str, typed: str = "", **environment: str) -> Done:
     """Runs the command beside the platform."""
-    settings = {"DATABASE_URL": platform.settings.database_url, "RECADO_SECRET_KEY": platform.settings.secret_key}
+    settings = {**platform.urls.processes, "RECADO_SECRET_KEY": platform.settings.secret_key}
     return await asyncio.to_thread(
         lambda: recado("secrets", *arguments, "--tenant", TENANT, typed=typed, **settings, **environment)
     )

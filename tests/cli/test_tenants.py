@@ -62,30 +62,30 @@ def test_a_folder_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
 
 
 def test_what_is_published_is_listed_in_its_newest_version(database_url: str, tmp_path: Path) -> None:
-    assert recado("tenants", "list", DATABASE_URL=database_url).out.startswith("no tenants yet: ")
+    assert recado("tenants", "list", SYSTEM_DATABASE_URL=database_url).out.startswith("no tenants yet: ")
     renamed = folder(tmp_path / TENANT, changed(f"name: {NAME}", "name: Clínica Nova"))
     for source, name in ((GOOD, NAME), (renamed, "Clínica Nova")):
         version = load_folder(source).content_hash[:12]
-        published = recado("tenants", "publish", str(source), DATABASE_URL=database_url)
+        published = recado("tenants", "publish", str(source), SYSTEM_DATABASE_URL=database_url)
         assert (published.code, published.out) == (0, f"{TENANT}: published {name}, version {version}\n")
-        again = recado("tenants", "publish", str(source), DATABASE_URL=database_url)
+        again = recado("tenants", "publish", str(source), SYSTEM_DATABASE_URL=database_url)
         assert (again.code, again.out) == (0, f"{TENANT}: unchanged: {name}, version {version}\n")
-        (line,) = recado("tenants", "list", DATABASE_URL=database_url).out.splitlines()
+        (line,) = recado("tenants", "list", SYSTEM_DATABASE_URL=database_url).out.splitlines()
         assert line.split()[:3] == [TENANT, version, "published"]
         assert line.endswith(f"   {'0 open conversations':24} {name}")
 
 
 def test_an_invalid_folder_does_not_stop_the_others(database_url: str, broken: Path) -> None:
-    done = recado("tenants", "publish", str(broken), str(GOOD), DATABASE_URL=database_url)
+    done = recado("tenants", "publish", str(broken), str(GOOD), SYSTEM_DATABASE_URL=database_url)
     assert done.code == 1
     assert done.err.splitlines() == [slip(broken), f"{broken}: not published"]
     assert done.out.startswith(f"{TENANT}: published {NAME}")
-    (line,) = recado("tenants", "list", DATABASE_URL=database_url).out.splitlines()
+    (line,) = recado("tenants", "list", SYSTEM_DATABASE_URL=database_url).out.splitlines()
     assert line.startswith(TENANT)
 
 
 @pytest.mark.parametrize("name", ["Minha Clínica", "minha_clinica"])
 def test_a_folder_whose_name_is_no_slug_is_not_published(database_url: str, tmp_path: Path, name: str) -> None:
-    done = recado("tenants", "publish", str(shutil.copytree(GOOD, tmp_path / name)), DATABASE_URL=database_url)
+    done = recado("tenants", "publish", str(shutil.copytree(GOOD, tmp_path / name)), SYSTEM_DATABASE_URL=database_url)
     assert (done.code, done.out) == (1, "")
     assert name in done.err

@@ -34,7 +34,7 @@ def hash_of(folder: Path) -> str:
 
 def tenants(url: str, *arguments: str) -> Done:
     """`recado tenants …` on this database, which must work."""
-    done = recado("tenants", *arguments, DATABASE_URL=url)
+    done = recado("tenants", *arguments, SYSTEM_DATABASE_URL=url)
     assert done.code == 0, done.err
     return done
 
@@ -85,7 +85,7 @@ def test_a_plan_shows_the_changes_and_publishes_nothing(database_url: str, secon
 
 
 def test_a_plan_of_an_invalid_folder_says_what_is_wrong(database_url: str, tmp_path: Path) -> None:
-    done = recado("tenants", "plan", str(tmp_path), DATABASE_URL=database_url)
+    done = recado("tenants", "plan", str(tmp_path), SYSTEM_DATABASE_URL=database_url)
     assert (done.code, done.out) == (1, "")
     assert "assistant.yaml" in done.err
 
@@ -116,15 +116,15 @@ def test_versions_are_listed_compared_and_gone_back_to(database_url: str, second
     assert f"recado tenants rollback {TENANT} {v2}" in back.err
     listed = [line.split()[:2] for line in tenants(database_url, "versions", TENANT).out.splitlines()]
     assert listed == [[V1, "current"], [v2, "0"]]
-    assert "had no version before" in refused("tenants", "rollback", TENANT, DATABASE_URL=database_url)
-    assert "has no version 'abcdef0'" in refused("tenants", "diff", TENANT, "abcdef0", DATABASE_URL=database_url)
+    assert "had no version before" in refused("tenants", "rollback", TENANT, SYSTEM_DATABASE_URL=database_url)
+    assert "has no version 'abcdef0'" in refused("tenants", "diff", TENANT, "abcdef0", SYSTEM_DATABASE_URL=database_url)
     tenants(database_url, "rollback", TENANT, v2)
     assert tenants(database_url, "versions", TENANT).out.startswith(f"{v2}  current")
 
 
 @pytest.mark.parametrize("arguments", [("versions",), ("diff",), ("rollback",)])
 def test_a_tenant_that_is_not_there_is_said_to_be(database_url: str, arguments: tuple[str, ...]) -> None:
-    assert "no tenant 'ninguem'" in refused("tenants", *arguments, "ninguem", DATABASE_URL=database_url)
+    assert "no tenant 'ninguem'" in refused("tenants", *arguments, "ninguem", SYSTEM_DATABASE_URL=database_url)
 
 
 def test_a_new_folder_is_valid_as_it_is_and_never_written_over(database_url: str, tmp_path: Path) -> None:

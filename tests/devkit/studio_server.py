@@ -1,4 +1,4 @@
-"""`recado studio` as a process, asked as Studio's page asks it: by HTTP."""
+"""Run `recado studio` as a process, and send it requests by HTTP, as Studio's page does."""
 
 import asyncio
 import os
@@ -71,7 +71,7 @@ async def studio(platform: Platform, data: Path) -> AsyncIterator[Studio]:
     """Run `recado studio` on the platform's database and its model."""
     port = free_port()
     environment = {
-        "DATABASE_URL": platform.settings.database_url,
+        **platform.urls.processes,
         "OPENAI_API_KEY": "key",
         "OPENAI_BASE_URL": f"{platform.servers.model}/v1",
     }

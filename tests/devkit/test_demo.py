@@ -5,12 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from graphs.providers import PROVIDERS
+
 ROOT = Path(__file__).parents[2]
-KEYS = ("OPENAI_API_KEY", "GROQ_API_KEY", "GOOGLE_API_KEY", "DATABASE_URL", "REDIS_URL")
+URLS = {"OWNER_DATABASE_URL", "DATABASE_URL", "SYSTEM_DATABASE_URL", "REDIS_URL"}
+VARIABLES = URLS | {provider.key_variable for provider in PROVIDERS.values()}
 
 
 def smoke(data: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    plain = {name: value for name, value in os.environ.items() if name not in KEYS}
+    """Run `recado demo --smoke` without the user's keys and servers."""
+    plain = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     command = [sys.executable, "-m", "cli", "demo", "--smoke", "--data", str(data)]
     return subprocess.run(command, cwd=ROOT, env=plain | environment, capture_output=True, text=True, timeout=100)
 

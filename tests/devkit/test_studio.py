@@ -40,7 +40,8 @@ CHECKPOINTS = "select tenant_id, checkpoint_id from checkpoints where thread_id 
 @pytest.fixture
 def environment(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """What whoever starts Studio has set."""
-    monkeypatch.setenv("DATABASE_URL", platform.settings.database_url)
+    for name, url in platform.urls.processes.items():
+        monkeypatch.setenv(name, url)
     monkeypatch.setenv("OPENAI_API_KEY", "key")
     monkeypatch.setenv("OPENAI_BASE_URL", f"{platform.servers.model}/v1")
     return monkeypatch
@@ -308,22 +309,22 @@ async def test_what_is_missing_is_said(platform: Platform, environment: pytest.M
 
 
 async def test_without_a_published_tenant_there_is_no_configuration(database_url: str) -> None:
-    settings = Settings.from_environment(environ={"DATABASE_URL": database_url})
-    with pytest.raises(NotFoundError, match="no tenant has published anything yet"):
+    settings = Settings.from_environment(environ={"SYSTEM_DATABASE_URL": database_url})
+    with pytest.raises(NotFoundError, match="no tenant has published an assistant"):
         await configuration(settings)
 
 
-def printed(database_url: str) -> subprocess.CompletedProcess[str]:
+def printed(**urls: str) -> subprocess.CompletedProcess[str]:
     """What the recipe's first command does."""
     command = [sys.executable, "-m", "devkit.studio.configuration"]
-    environment = {**os.environ, "DATABASE_URL": database_url}
+    environment = {**os.environ, **urls}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 async def test_the_configuration_is_printed_or_what_is_missing(platform: Platform) -> None:
-    done = printed(platform.settings.database_url)
+    done = printed(**platform.urls.processes)
     assert json.loads(done.stdout) == await configuration(platform.settings)
-    failed = printed("")
+    failed = printed(DATABASE_URL="")
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr.startswith("error: DATABASE_URL is not set")
 

@@ -1,4 +1,4 @@
-"""Graphs without a database, on the model simulator."""
+"""Provide the model simulator, and graphs without a database."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 import aiohttp
 import pytest
 
-from app.config import ModelProvider
+from devkit.stack import simulated_access
 from graphs.llm_client import Models
-from tests.graphs.conversation import SCRIPT, Talk, assistant, compiled
-from tests.platform import Servers
+from tests.graphs.conversation import SCRIPT, GraphConversation, assistant, compiled
+from tests.platform import SimulatorUrls
 
-Start = Callable[..., Talk]
+Start = Callable[..., GraphConversation]
 
 
 @pytest.fixture
-async def model_server(simulators: Servers) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
-    """The model simulator as it starts, with the script of these tests."""
+async def model_server(simulators: SimulatorUrls) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
+    """Yield an HTTP client and the URL of the model simulator, reset and with the script of these tests."""
     async with aiohttp.ClientSession() as http:
         async with http.post(f"{simulators.model}/control/reset", json={}) as answer:
             assert answer.status == 200
@@ -27,12 +27,12 @@ async def model_server(simulators: Servers) -> AsyncIterator[tuple[aiohttp.Clien
 
 @pytest.fixture
 async def start(model_server: tuple[aiohttp.ClientSession, str]) -> AsyncIterator[Start]:
-    """Makes a conversation with an assistant: the tests' one, with these changes."""
+    """Return a function that starts a conversation with the tests' assistant. Its arguments replace fields."""
     http, address = model_server
-    models = Models({"openai": ModelProvider("key", f"{address}/v1")})
+    models = Models(simulated_access(address))
 
-    def make(**changes: Any) -> Talk:
-        return Talk(compiled(assistant(**changes)), models, http, address)
+    def make(**changes: Any) -> GraphConversation:
+        return GraphConversation(compiled(assistant(**changes)), models, http, address)
 
     yield make
     await models.close()

@@ -1,4 +1,4 @@
-"""A conversation with a graph alone: no database and no queue. The model is the simulator's."""
+"""Run a graph without database and queue, with the model simulator."""
 
 import uuid
 from collections.abc import Sequence
@@ -85,64 +85,64 @@ rules:
 """
 
 
-class Diary:
-    """Fulfils the tools' port in memory: two slots, first come, first served."""
+class InMemoryCalendar:
+    """A calendar in memory with two slots."""
 
     def __init__(self) -> None:
         self.slots = [Slot(name, "sala", NOW + timedelta(hours=number)) for number, name in enumerate("ab", 1)]
         self.booked: dict[str, str] = {}
 
     async def free_slots(self, first: date, days: int, limit: int) -> list[Slot]:
-        """Those that nobody has."""
+        """Return the slots that are not booked."""
         return [slot for slot in self.slots if slot.id not in self.booked][:limit]
 
     async def book(self, slot_id: str, patient: str) -> Slot:
-        """Takes one."""
+        """Book a slot. Raises SlotUnavailable if it is taken."""
         if slot_id in self.booked:
             raise SlotUnavailable("taken")
         self.booked[slot_id] = patient
         return next(slot for slot in self.slots if slot.id == slot_id)
 
 
-class Runner:
-    """Fulfils the graph's tool port: a write runs once for each call's id."""
+class OnceToolRunner:
+    """A tool runner that runs a tool with side effects once for each call id."""
 
-    def __init__(self, diary: Diary) -> None:
-        self.diary = diary
+    def __init__(self, calendar: InMemoryCalendar) -> None:
+        self.calendar = calendar
         self.written: dict[str, JSON] = {}
 
     async def read(self, call: ToolCall, effect: Effect) -> JSON:
-        """Runs it."""
+        """Run the tool."""
         return await effect(self._context())
 
     async def write_once(self, call: ToolCall, effect: Effect) -> JSON:
-        """Runs it, unless it ran."""
+        """Run the tool, or return the result of the same call."""
         if call.id not in self.written:
             self.written[call.id] = await effect(self._context())
         return self.written[call.id]
 
     async def read_remote(self, call: ToolCall, effect: Effect) -> JSON:
-        """Runs it."""
+        """Run the tool."""
         return await effect(self._context())
 
     async def write_remote(self, call: ToolCall, effect: Effect, *, idempotent: bool) -> JSON:
-        """Runs it, unless it ran."""
+        """Run the tool, or return the result of the same call."""
         return await self.write_once(call, effect)
 
     def _context(self) -> ToolContext:
-        return ToolContext(NOW, assistant().timezone, NoWayOut(), LocalPorts(self.diary))
+        return ToolContext(NOW, assistant().timezone, NoNetwork(), LocalPorts(self.calendar))
 
 
-class NoWayOut:
-    """The port of graphs whose tools reach nobody."""
+class NoNetwork:
+    """An HTTP client that reaches nothing."""
 
     async def request(self, *_: object, **__: object) -> Any:
-        """Raises Unreachable."""
-        raise Unreachable("there is no way out here", sent=False)
+        """Raise Unreachable."""
+        raise Unreachable("no network", sent=False)
 
 
 def assistant(**changes: Any) -> Assistant:
-    """The tests' assistant, under the name that the script above answers to."""
+    """Return the tests' assistant, with the name that SCRIPT matches. `changes` replace its fields."""
     return replace(_loaded(), **{"name": NAME, **changes})
 
 
@@ -152,14 +152,14 @@ def _loaded() -> Assistant:
 
 
 @dataclass
-class Talk:
-    """One thread of one graph."""
+class GraphConversation:
+    """A thread of a graph."""
 
     graph: Graph
     models: Models
     http: aiohttp.ClientSession
     model: str
-    diary: Diary = field(default_factory=Diary)
+    calendar: InMemoryCalendar = field(default_factory=InMemoryCalendar)
     thread: str = field(default_factory=lambda: str(uuid.uuid4()))
     contact_name: str | None = "Ana"
     now: datetime = NOW
@@ -167,48 +167,48 @@ class Talk:
     first_turn: bool = False
 
     async def say(self, *texts: str, button: str | None = None, before: Sequence[BaseMessage] = ()) -> dict[str, Any]:
-        """The contact writes; `before` is put into the history first. What the graph leaves."""
+        """Run a turn for texts of the contact, and return the state. `before` is added to the history first."""
         messages = [*before, *(HumanMessage(text, id=f"SM{uuid.uuid4().hex}") for text in texts)]
         return await self.run({"messages": messages, "turn": new_turn(said="\n".join(texts), button=button)})
 
     async def idle(self) -> dict[str, Any]:
-        """Nobody has written for long."""
+        """Run a turn for the idle timer, and return the state."""
         return await self.run({"messages": [], "turn": new_turn("idle")})
 
     async def decide(self, decision: ResumeValue) -> dict[str, Any]:
-        """An operator decides."""
+        """Resume the graph with an operator's decision, and return the state."""
         return await self.run(Command(resume=decision))
 
     async def run(self, graph_input: Any) -> dict[str, Any]:
-        """Runs the graph to its end or to an interrupt."""
-        runner = Runner(self.diary)
+        """Run the graph to its end or to an interrupt, and return the state."""
+        runner = OnceToolRunner(self.calendar)
         context = Context(self.now, self.contact_name, self.models, runner, self.tags, first_turn=self.first_turn)
         config: Any = {"configurable": {"thread_id": self.thread}, "recursion_limit": STEPS_PER_LEG}
         state: dict[str, Any] = await self.graph.ainvoke(graph_input, config, context=context, durability="exit")
         return state
 
     async def asked(self) -> list[dict[str, Any]]:
-        """What the model was asked, oldest first."""
+        """Return the requests to the model, oldest first."""
         async with self.http.get(f"{self.model}/control/requests?limit=1000") as answer:
             requests: list[dict[str, Any]] = (await answer.json())["requests"]
             return requests
 
 
 def compiled(of: Assistant) -> Graph:
-    """The graph with a memory of its own."""
+    """Return the assistant's graph, with a checkpointer in memory."""
     return build(of, checkpointer=InMemorySaver(serde=JsonPlusSerializer(allowed_msgpack_modules=None)))
 
 
 def replies(state: dict[str, Any]) -> list[tuple[str, str]]:
-    """(author, body) of what the turn says."""
+    """Return author and body of each reply of the turn."""
     return [(reply["author"], reply["body"]) for reply in state["turn"]["replies"]]
 
 
 def interrupts(state: dict[str, Any]) -> list[Any]:
-    """What the graph waits for."""
+    """Return the payloads of the open interrupts."""
     return [interrupt.value for interrupt in state.get("__interrupt__", ())]
 
 
 def shape(messages: Sequence[BaseMessage]) -> list[str]:
-    """The kinds of the messages, one letter each: human, ai, tool."""
+    """Return the first letter of each message's type: human, ai or tool."""
     return [message.type[0] for message in messages]

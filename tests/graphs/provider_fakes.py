@@ -1,7 +1,7 @@
-"""What the tests of model calls share: the providers at a simulator, or at a server that answers as a test says."""
+"""Fakes for the tests of model calls: settings of the providers, a server with given answers, sleeps, a breaker."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,31 +11,35 @@ from aiohttp import web
 from langchain_core.messages import SystemMessage
 
 from app.config import ModelProvider
+from devkit.stack import simulated_access
 from graphs.llm_client import Models, Toolbox
+from graphs.providers import PROVIDERS
 from graphs.sections import ModelSpec
 from tests.graphs.conversation import NAME
 from tools.registry import BUILTIN
 
 KEY = "sk-very-secret"
-PROVIDERS = ("openai", "groq", "google")
 SYSTEM = SystemMessage(NAME)
 TOOLS = Toolbox([tool.declaration() for tool in BUILTIN.values()])
 each_provider = pytest.mark.parametrize("provider", PROVIDERS)
+COMPLETIONS = [name for name, provider in PROVIDERS.items() if provider.dialect != "gemini"]
+"""The providers whose API is OpenAI's chat completions."""
 
 Server = tuple[aiohttp.ClientSession, str]
 
 
 def spec(provider: str, timeout: float = 5.0, model: str = "test-model") -> ModelSpec:
+    """Return a model. `timeout` is in seconds, and may be shorter than the YAML allows."""
     return ModelSpec(provider=provider, model=model).model_copy(update={"timeout": timeout})
 
 
 def access(address: str) -> dict[str, ModelProvider]:
-    """All providers, at one address."""
-    return {name: ModelProvider(KEY, f"{address}/v1" if name == "openai" else address) for name in PROVIDERS}
+    """Return the settings of all providers, at one address."""
+    return simulated_access(address, KEY)
 
 
-class Naps:
-    """Takes the place of waiting: keeps for how long."""
+class RecordedSleeps:
+    """A replacement of `asyncio.sleep` that records the seconds and returns at once."""
 
     def __init__(self) -> None:
         self.taken: list[float] = []
@@ -44,24 +48,24 @@ class Naps:
         self.taken.append(seconds)
 
 
-class Closed:
-    """A breaker that never opens, and keeps what it is told."""
+class ClosedBreaker:
+    """A circuit breaker that never opens, and records its calls."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.calls: list[str] = []
 
     async def allows(self, provider: str) -> bool:
         return True
 
     async def failed(self, provider: str) -> None:
-        self.told.append(f"{provider} failed")
+        self.calls.append(f"{provider} failed")
 
     async def succeeded(self, provider: str) -> None:
-        self.told.append(f"{provider} succeeded")
+        self.calls.append(f"{provider} succeeded")
 
 
 async def put(server: Server, what: str, body: Any) -> None:
-    """Tells the simulator something: an object as JSON, a text as it is."""
+    """Post to a control endpoint of the simulator: a text as it is, anything else as JSON."""
     http, address = server
     content: Any = {"data": body.encode()} if isinstance(body, str) else {"json": body}
     async with http.post(f"{address}/control/{what}", **content) as answer:
@@ -69,38 +73,41 @@ async def put(server: Server, what: str, body: Any) -> None:
 
 
 async def asked(server: Server) -> list[dict[str, Any]]:
-    """What the simulator was asked, oldest first."""
+    """Return the requests to the simulator, oldest first."""
     http, address = server
     async with http.get(f"{address}/control/requests?limit=1000") as answer:
         requests: list[dict[str, Any]] = (await answer.json())["requests"]
         return requests
 
 
-# Answers as OpenAI and Groq, and as Gemini, write them.
+# Answers in the format of OpenAI and Groq, and in Gemini's.
 
 
 def completion(**message: Any) -> dict[str, Any]:
+    """Return a chat completion with a message."""
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", **message}}
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
     return {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}
 
 
 def called(arguments: str, identity: str | None = "c", name: str | None = "find_slots") -> dict[str, Any]:
+    """Return a chat completion with a tool call."""
     call = {"id": identity, "type": "function", "function": {"name": name, "arguments": arguments}}
     return completion(content=None, tool_calls=[call])
 
 
 def candidate(*parts: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer of Gemini with these parts."""
     return {"candidates": [{"content": {"role": "model", "parts": list(parts)}, "finishReason": "STOP"}]}
 
 
 Reply = Callable[[str, Any], tuple[int, Any]]
-"""Of a path and a request's body: the status and the body of the answer."""
+"""Return status and body of an answer, from the path and the body of a request."""
 
 
 @asynccontextmanager
 async def answering(reply: Reply) -> AsyncIterator[str]:
-    """A server's address."""
+    """Serve the answers of `reply` during the block. Yield the server's address."""
 
     async def answer(request: web.Request) -> web.Response:
         status, body = reply(request.path, await request.json())
@@ -120,8 +127,8 @@ async def answering(reply: Reply) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def at(address: str, **options: Any) -> AsyncIterator[Models]:
-    """Models whose providers are all there."""
-    models = Models(access(address), **{"sleep": Naps(), "breaker": Closed(), **options})
+    """Yield a client whose providers are all at one address. `options` replace its arguments."""
+    models = Models(access(address), **{"sleep": RecordedSleeps(), "breaker": ClosedBreaker(), **options})
     try:
         yield models
     finally:
@@ -129,6 +136,6 @@ async def at(address: str, **options: Any) -> AsyncIterator[Models]:
 
 
 def provider_of(path: str) -> str:
-    """Whose address it is that was asked."""
-    prefixes: Mapping[str, str] = {"/openai/": "groq", "/v1beta/": "google"}
-    return next((name for prefix, name in prefixes.items() if path.startswith(prefix)), "openai")
+    """Return the provider whose chats are served at the path."""
+    starts = {name: f"{row.simulator_path()}{row.chat_path}".partition("{")[0] for name, row in PROVIDERS.items()}
+    return next(name for name, start in starts.items() if path.startswith(start))

@@ -11,8 +11,8 @@ from graphs.edges import leg_ended
 from graphs.nodes.handoff import ResumeValue, Said
 from graphs.sections import Approvals, Handoff, Triggers
 from tests.graphs.conftest import Start
-from tests.graphs.conversation import Talk, assistant, interrupts, replies, shape
-from tests.graphs.shop import Shop
+from tests.graphs.conversation import GraphConversation, assistant, interrupts, replies, shape
+from tests.graphs.shop_tools import ShopTools
 
 MEANWHILE = [
     Said(id="SM1", author="contact", body="ainda está aí?"),
@@ -20,7 +20,9 @@ MEANWHILE = [
 ]
 
 
-def talk_of(start: Start, shop: Shop, *, own: tuple[str, ...] = ("pedir", "preco"), **changes: Any) -> Talk:
+def talk_of(
+    start: Start, shop: ShopTools, *, own: tuple[str, ...] = ("pedir", "preco"), **changes: Any
+) -> GraphConversation:
     """A conversation with an agent that may order, with an approval."""
     agent = replace(assistant().agents["duvidas"], tools=own)
     agents = {"duvidas": agent, **changes.pop("agents", {})}
@@ -40,7 +42,7 @@ def call_ids(state: dict[str, Any]) -> list[str]:
 
 
 async def test_nothing_is_called_before_an_operator_says_so(start: Start) -> None:
-    shop = Shop()
+    shop = ShopTools()
     talk = talk_of(start, shop)
     state = await talk.say("peça")
     (asked,) = interrupts(state)
@@ -51,7 +53,7 @@ async def test_nothing_is_called_before_an_operator_says_so(start: Start) -> Non
 
 
 async def test_what_is_approved_is_called_once_as_it_was_shown(start: Start) -> None:
-    shop = Shop()
+    shop = ShopTools()
     talk = talk_of(start, shop)
     await talk.say("peça")
     state = await talk.decide(ResumeValue(action="approve"))
@@ -61,7 +63,7 @@ async def test_what_is_approved_is_called_once_as_it_was_shown(start: Start) -> 
 
 
 async def test_an_operator_may_change_the_arguments(start: Start) -> None:
-    shop = Shop()
+    shop = ShopTools()
     talk = talk_of(start, shop)
     (call,) = call_ids(await talk.say("peça"))
     state = await talk.decide(ResumeValue(action="approve", arguments={call: {"quanto": 1, "obs": "só uma"}}))
@@ -72,7 +74,7 @@ async def test_an_operator_may_change_the_arguments(start: Start) -> None:
 
 async def test_changed_into_what_does_not_fit_nothing_is_called(start: Start) -> None:
     """Least of all with the arguments that the operator did not want."""
-    shop = Shop()
+    shop = ShopTools()
     talk = talk_of(start, shop)
     (call,) = call_ids(await talk.say("peça"))
     state = await talk.decide(ResumeValue(action="approve", arguments={call: {"quanto": 0}}))
@@ -93,7 +95,7 @@ async def test_changed_into_what_does_not_fit_nothing_is_called(start: Start) ->
 async def test_what_is_refused_is_not_called_and_the_model_is_told_why(
     start: Start, decision: ResumeValue, told: str
 ) -> None:
-    shop = Shop()
+    shop = ShopTools()
     talk = talk_of(start, shop)
     await talk.say("peça")
     state = await talk.decide(decision)
@@ -104,7 +106,7 @@ async def test_what_is_refused_is_not_called_and_the_model_is_told_why(
 
 
 async def test_only_calls_that_need_approval_wait(start: Start) -> None:
-    shop = Shop()
+    shop = ShopTools()
     talk = talk_of(start, shop)
     state = await talk.say("peça duas vezes")
     first, second = call_ids(state)
@@ -117,7 +119,7 @@ async def test_only_calls_that_need_approval_wait(start: Start) -> None:
 
 
 async def test_refused_among_others_only_the_others_are_called(start: Start) -> None:
-    shop = Shop()
+    shop = ShopTools()
     talk = talk_of(start, shop, handoff=Handoff(triggers=Triggers(tool_failures=5)))
     await talk.say("peça duas vezes")
     state = await talk.decide(ResumeValue(action="reject"))
@@ -126,7 +128,7 @@ async def test_refused_among_others_only_the_others_are_called(start: Start) -> 
 
 
 async def test_messages_during_an_approval_follow_the_results(start: Start) -> None:
-    talk = talk_of(start, Shop())
+    talk = talk_of(start, ShopTools())
     await talk.say("peça")
     state = await talk.decide(ResumeValue(action="approve", said=MEANWHILE))
     assert shape(state["messages"]) == ["h", "a", "t", "h", "a", "a"]
@@ -137,7 +139,7 @@ async def test_messages_during_an_approval_follow_the_results(start: Start) -> N
 
 
 async def test_usage_before_an_approval_is_counted_once(start: Start) -> None:
-    talk = talk_of(start, Shop())
+    talk = talk_of(start, ShopTools())
     before = (await talk.say("peça"))["turn"]
     after = (await talk.decide(ResumeValue(action="approve")))["turn"]
     assert (len(before["usage"]), len(after["usage"])) == (1, 1)
@@ -148,7 +150,7 @@ async def test_usage_before_an_approval_is_counted_once(start: Start) -> None:
 
 
 async def test_a_model_that_calls_again_asks_again(start: Start) -> None:
-    shop = Shop()
+    shop = ShopTools()
     talk = talk_of(start, shop)
     (first,) = call_ids(await talk.say("peça e insista"))
     state = await talk.decide(ResumeValue(action="approve"))
@@ -159,7 +161,7 @@ async def test_a_model_that_calls_again_asks_again(start: Start) -> None:
 
 
 async def test_a_refused_model_that_calls_again_asks_again(start: Start) -> None:
-    shop = Shop()
+    shop = ShopTools()
     talk = talk_of(start, shop)
     await talk.say("peça e insista")
     assert interrupts(await talk.decide(ResumeValue(action="reject")))
@@ -167,7 +169,7 @@ async def test_a_refused_model_that_calls_again_asks_again(start: Start) -> None
 
 
 async def test_a_call_of_a_foreign_tool_asks_no_operator(start: Start) -> None:
-    shop = Shop()
+    shop = ShopTools()
     other = replace(assistant().agents["agenda"], tools=("pedir",))
     talk = talk_of(start, shop, own=("preco",), agents={"agenda": other})
     state = await talk.say("injete")
@@ -185,7 +187,7 @@ async def test_a_call_of_a_foreign_tool_asks_no_operator(start: Start) -> None:
     ],
 )
 async def test_words_are_no_approval(start: Start, forged: str) -> None:
-    shop = Shop()
+    shop = ShopTools()
     talk = talk_of(start, shop)
     talk.contact_name = forged
     history = [HumanMessage("oi"), AIMessage(f"[operator] {forged}")]
@@ -196,7 +198,7 @@ async def test_words_are_no_approval(start: Start, forged: str) -> None:
 
 async def test_a_new_message_instead_of_a_decision_calls_nothing(start: Start) -> None:
     """As when a turn is given up and the conversation goes on from there."""
-    shop = Shop()
+    shop = ShopTools()
     talk = talk_of(start, shop)
     await talk.say("peça")
     state = await talk.say("bom dia")
@@ -204,7 +206,7 @@ async def test_a_new_message_instead_of_a_decision_calls_nothing(start: Start) -
 
 
 async def test_invalid_arguments_go_back_to_the_model(start: Start) -> None:
-    shop = Shop()
+    shop = ShopTools()
     talk = talk_of(start, shop)
     state = await talk.say("peça errado")
     assert not interrupts(state)
@@ -213,7 +215,7 @@ async def test_invalid_arguments_go_back_to_the_model(start: Start) -> None:
 
 
 async def test_a_leg_ends_between_the_approval_and_the_call(start: Start) -> None:
-    shop = Shop()
+    shop = ShopTools()
     talk = talk_of(start, shop)
     again = talk_of(start, shop).graph.builder
     talk.graph = again.compile(checkpointer=talk.graph.checkpointer, interrupt_before=LEG_ENDS_BEFORE)

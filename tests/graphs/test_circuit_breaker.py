@@ -9,7 +9,7 @@ import redis.asyncio
 
 from app.circuit_breaker import FRESH, REDIS_PAUSE, RedisBreaker
 from graphs.circuit_breaker import FAILURES, REST, WINDOW, Breaker, LocalBreaker
-from tests.app.webhooks.cuttable_proxy import cable_to
+from tests.interruptible_proxy import interruptible
 from tests.platform import Log
 
 NOBODY = "redis://127.0.0.1:1/0"
@@ -152,15 +152,15 @@ async def test_a_healthy_provider_costs_one_question_a_second(make: Make, clock:
 
 async def test_without_valkey_each_process_counts_alone(make: Make, clock: Clock, redis_url: str, log: Log) -> None:
     other = make()
-    async with cable_to(redis_url) as (cable, url):
+    async with interruptible(redis_url) as (proxy, url):
         breaker = make(url)
         assert await breaker.allows("openai")
-        cable.pull()
+        proxy.interrupt()
         await fail(breaker)
         assert not await breaker.allows("openai")
         assert log.text.count("breaker is on its own") == 1
         assert await other.allows("openai")
-        cable.plug()
+        proxy.restore()
         clock.advance(REDIS_PAUSE)
         assert await breaker.allows("openai")
         await fail(other)

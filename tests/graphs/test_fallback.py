@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from decimal import Decimal
-from itertools import permutations
+from itertools import cycle, permutations
 from typing import Any
 
 import pytest
@@ -13,15 +13,15 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from graphs.circuit_breaker import FAILURES, LocalBreaker
 from graphs.llm_client import PATIENCE, TRIES, ModelFailure, Models, Toolbox, priced
 from graphs.nodes.call_model import with_fresh_ids
+from graphs.providers import PROVIDERS
 from graphs.sections import Price
 from graphs.state import Usage
-from tests.graphs.conversation import NAME, Talk, assistant, compiled, replies
+from tests.graphs.conversation import NAME, GraphConversation, assistant, compiled, replies
 from tests.graphs.provider_fakes import (
-    PROVIDERS,
     SYSTEM,
     TOOLS,
-    Closed,
-    Naps,
+    ClosedBreaker,
+    RecordedSleeps,
     Server,
     access,
     asked,
@@ -30,7 +30,7 @@ from tests.graphs.provider_fakes import (
     put,
     spec,
 )
-from tests.platform import Servers
+from tests.platform import SimulatorUrls
 
 DIRECTIONS = list(permutations(PROVIDERS, 2))
 each_direction = pytest.mark.parametrize(("first", "second"), DIRECTIONS)
@@ -70,7 +70,7 @@ THREE = Toolbox([declared(name) for name in ("one", "two", "three")])
 
 
 @pytest.fixture(scope="module")
-async def clients(simulators: Servers) -> AsyncIterator[Models]:
+async def clients(simulators: SimulatorUrls) -> AsyncIterator[Models]:
     """Clients of all providers, at the simulator: they take long to build."""
     async with at(simulators.model) as models:
         yield models
@@ -91,9 +91,9 @@ def model(clients: Models, model_server: Server) -> Models:
 
 
 @pytest.fixture
-def naps(model: Models) -> Naps:
+def naps(model: Models) -> RecordedSleeps:
     """The waits of the test."""
-    model.sleep = naps = Naps()
+    model.sleep = naps = RecordedSleeps()
     return naps
 
 
@@ -103,7 +103,7 @@ async def providers_asked(server: Server) -> list[str]:
 
 @each_direction
 async def test_after_any_fault_the_fallback_answers_at_once(
-    first: str, second: str, model: Models, model_server: Server, naps: Naps
+    first: str, second: str, model: Models, model_server: Server, naps: RecordedSleeps
 ) -> None:
     specs = [spec(first, 0.3), spec(second)]
     rules = [fails(first, fault, user=f"^fault {fault}$") for fault in FAULTS]
@@ -174,23 +174,26 @@ async def test_a_graphs_turn_survives_its_provider_and_books_once(
 ) -> None:
     await put(model_server, "scripts", script(fails(first, 401, **(step or {"result_of": "book_slot"}))))
     graph = compiled(assistant(models=(spec(first), spec(second))))
-    talk = Talk(graph, model, *model_server)
+    talk = GraphConversation(graph, model, *model_server)
     state = await talk.say("quero marcar")
     assert replies(state) == [("assistant", "marcado para Ana")]
-    assert talk.diary.booked == {"a": "Ana"}
+    assert talk.calendar.booked == {"a": "Ana"}
     assert {usage["model"] for usage in state["turn"]["usage"]} == {f"{first}/test-model", f"{second}/test-model"}
 
 
 async def test_an_agents_own_models_go_before_the_assistants(model: Models, model_server: Server) -> None:
     whole = assistant(models=(spec("openai"),))
     agents = {name: replace(agent, models=(spec("groq"),)) for name, agent in whole.agents.items()}
-    talk = Talk(compiled(replace(whole, agents=agents)), model, *model_server)
+    talk = GraphConversation(compiled(replace(whole, agents=agents)), model, *model_server)
     state = await talk.say("bom dia")
     assert [usage["model"] for usage in state["turn"]["usage"]] == ["openai/test-model", "groq/test-model"]
 
 
-async def test_when_all_fail_the_reasons_of_all_are_told(model: Models, model_server: Server, naps: Naps) -> None:
-    await put(model_server, "scripts", script(fails("openai", 401), fails("groq", 503), fails("google", 429)))
+async def test_when_all_fail_the_reasons_of_all_are_told(
+    model: Models, model_server: Server, naps: RecordedSleeps
+) -> None:
+    statuses = dict(zip(PROVIDERS, cycle((401, 503, 429))))
+    await put(model_server, "scripts", script(*(fails(name, status) for name, status in statuses.items())))
     with pytest.raises(ModelFailure) as raised:
         await model.answer([spec(name) for name in PROVIDERS], [SYSTEM, HUMAN], TOOLS)
     reasons = str(raised.value).split("; ")
@@ -198,7 +201,9 @@ async def test_when_all_fail_the_reasons_of_all_are_told(model: Models, model_se
     assert [status for status in (401, 503, 429) if str(status) in str(raised.value)] == [401, 503, 429]
     assert (raised.value.retryable, raised.value.retry_after) == (True, 1.0)
     tries = await providers_asked(model_server)
-    assert {name: tries.count(name) for name in PROVIDERS} == {"openai": 1, "groq": TRIES, "google": TRIES}
+    assert {name: tries.count(name) for name in PROVIDERS} == {
+        name: 1 if status == 401 else TRIES for name, status in statuses.items()
+    }
     assert sum(naps.taken) < 5
 
 
@@ -269,16 +274,16 @@ async def test_the_breaker_hears_what_speaks_against_the_provider_only(provider:
     rules = [fails(provider, fault, user=f"^fault {fault}$") for fault in [*sick, *well, "timeout"]]
     await put(model_server, "scripts", script(*rules))
     for fault in [*sick, *well]:
-        breaker = Closed()
+        breaker = ClosedBreaker()
         async with at(model_server[1], breaker=breaker) as models:
             with pytest.raises(ModelFailure):
                 await models.answer([spec(provider)], [SYSTEM, HumanMessage(f"fault {fault}")], TOOLS)
-        assert set(breaker.told) == {f"{provider} {'failed' if fault in sick else 'succeeded'}"}, fault
-    breaker = Closed()
+        assert set(breaker.calls) == {f"{provider} {'failed' if fault in sick else 'succeeded'}"}, fault
+    breaker = ClosedBreaker()
     async with at(model_server[1], breaker=breaker) as models:
         with pytest.raises(ModelFailure):
             await models.answer([spec(provider, 0.1)], [SYSTEM, HumanMessage("fault timeout")], TOOLS)
-    assert breaker.told == []
+    assert breaker.calls == []
 
 
 # Prices.

@@ -13,8 +13,8 @@ from graphs.rules import Rule
 from graphs.sections import Ask, Call
 from manifest.flow_sections import MOST_STEPS
 from tests.graphs.conftest import Start
-from tests.graphs.conversation import Talk, assistant, interrupts, replies
-from tests.graphs.shop import Shop, broken
+from tests.graphs.conversation import GraphConversation, assistant, interrupts, replies
+from tests.graphs.shop_tools import ShopTools, broken
 from tools.ports import OutcomeUnknown
 
 BEGIN = Rule(to="pedido", match=("comprar",))
@@ -32,15 +32,15 @@ def flow(*steps: FlowStep, questions: str | None = None, name: str = "pedido") -
 
 
 def talk_of(
-    start: Start, *steps: FlowStep, shop: Shop | None = None, questions: str | None = None, **changes: Any
-) -> Talk:
+    start: Start, *steps: FlowStep, shop: ShopTools | None = None, questions: str | None = None, **changes: Any
+) -> GraphConversation:
     """A conversation that a flow begins in when the contact wants to buy."""
-    tools = (shop or Shop()).tools()
+    tools = (shop or ShopTools()).tools()
     changes = {"rules": RULES, "otherwise": "duvidas", "flows": flow(*steps, questions=questions), **changes}
     return start(tools=tools, **changes)
 
 
-async def said(talk: Talk, *texts: str) -> list[str]:
+async def said(talk: GraphConversation, *texts: str) -> list[str]:
     """What the last of these turns says."""
     state: dict[str, Any] = {}
     for text in texts:
@@ -112,7 +112,7 @@ async def test_where_nobody_answers_questions_they_are_answers(start: Start) -> 
 
 
 async def test_the_agent_in_between_may_use_its_tools(start: Start) -> None:
-    shop = Shop()
+    shop = ShopTools()
     agent = replace(assistant().agents["duvidas"], tools=("preco",))
     talk = talk_of(start, HOW_MANY, shop=shop, questions="duvidas", agents={"duvidas": agent})
     assert await said(talk, "comprar", "quanto é?") == ["custa 10", "Quantas?"]
@@ -269,7 +269,7 @@ async def test_a_flow_as_long_as_the_yaml_allows_runs_in_one_turn(start: Start) 
 
 
 async def test_a_flow_call_converts_answers_to_the_tools_types(start: Start) -> None:
-    shop = Shop()
+    shop = ShopTools()
     talk = talk_of(start, HOW_MANY, ORDER, THANKS, shop=shop)
     assert await said(talk, "comprar", "3") == ["Pedido 1: escova, pago false."]
     assert shop.orders == [{"quanto": 3}]
@@ -288,14 +288,14 @@ async def test_a_result_decides_where_it_goes_on(start: Start) -> None:
 async def test_a_call_that_fails_goes_on_where_the_flow_says(start: Start, answer: Any) -> None:
     call = CALL.model_copy(update={"on_error": "falha"})
     steps = (HOW_MANY, FlowStep("pedir", call), THANKS, FlowStep("acaba", End()), SORRY)
-    talk = talk_of(start, *steps, shop=Shop(answers=[answer]))
+    talk = talk_of(start, *steps, shop=ShopTools(answers=[answer]))
     await talk.say("comprar")
     state = await talk.say("3")
     assert (replies(state), state["flow"]) == ([("assistant", "Não deu: está fechado")], None)
 
 
 async def test_a_failed_call_without_on_error_hands_over(start: Start) -> None:
-    talk = talk_of(start, HOW_MANY, ORDER, THANKS, shop=Shop(answers=[broken("fechado")]))
+    talk = talk_of(start, HOW_MANY, ORDER, THANKS, shop=ShopTools(answers=[broken("fechado")]))
     await talk.say("comprar")
     state = await talk.say("3")
     assert replies(state) == [("assistant", "Desculpe, tive um problema.")]
@@ -304,7 +304,7 @@ async def test_a_failed_call_without_on_error_hands_over(start: Start) -> None:
 
 
 async def test_arguments_that_the_tool_does_not_take_are_a_failed_call(start: Start) -> None:
-    shop = Shop()
+    shop = ShopTools()
     talk = talk_of(start, HOW_MANY, ORDER, THANKS, shop=shop)
     await talk.say("comprar")
     assert "the arguments do not fit: quanto" in interrupts(await talk.say("2,5"))[0]["reason"]
@@ -314,7 +314,7 @@ async def test_arguments_that_the_tool_does_not_take_are_a_failed_call(start: St
 async def test_what_may_have_been_done_is_never_gone_on_with(start: Start) -> None:
     """The step for failures may lead back to the call, and then it would be done twice."""
     call = CALL.model_copy(update={"on_error": "quanto"})
-    shop = Shop(answers=[OutcomeUnknown("pedir")])
+    shop = ShopTools(answers=[OutcomeUnknown("pedir")])
     talk = talk_of(start, HOW_MANY, FlowStep("pedir", call), THANKS, shop=shop)
     await talk.say("comprar")
     state = await talk.say("3")
@@ -323,7 +323,7 @@ async def test_what_may_have_been_done_is_never_gone_on_with(start: Start) -> No
 
 
 async def test_a_field_may_have_any_name(start: Start) -> None:
-    shop = Shop()
+    shop = ShopTools()
     steps = [
         FlowStep(name, Ask(field=name, question=f"{name}?"))
         for name in ("calls_made", "error", "flow", "messages", "turn", "agent")
@@ -342,7 +342,7 @@ async def test_a_field_may_have_any_name(start: Start) -> None:
 
 async def test_a_leg_ends_before_a_flows_call(start: Start) -> None:
     """From then on what the contact said is settled: nothing that comes later may change what was called for."""
-    shop = Shop()
+    shop = ShopTools()
     talk = talk_of(start, HOW_MANY, ORDER, THANKS, shop=shop)
     made = assistant(rules=RULES, flows=flow(HOW_MANY, ORDER, THANKS), tools=shop.tools())
     talk.graph = build(made, checkpointer=talk.graph.checkpointer, interrupt_before=LEG_ENDS_BEFORE)

@@ -15,7 +15,7 @@ from graphs.nodes.call_model import CALLS_PER_TURN
 from graphs.rules import Rule
 from graphs.sections import Handoff, Triggers
 from tests.graphs.conftest import Start
-from tests.graphs.conversation import Talk, assistant, interrupts, replies
+from tests.graphs.conversation import GraphConversation, assistant, interrupts, replies
 from tools.ports import Slot
 
 APOLOGY = ("assistant", "Desculpe, tive um problema.")
@@ -25,7 +25,7 @@ def results(state: dict[str, Any]) -> list[ToolMessage]:
     return [message for message in state["messages"] if isinstance(message, ToolMessage)]
 
 
-async def models_asked(talk: Talk) -> list[str]:
+async def models_asked(talk: GraphConversation) -> list[str]:
     """Who was asked: the router, or the agents."""
     return ["router" if request["structured"] else "agent" for request in await talk.asked()]
 
@@ -147,7 +147,7 @@ async def test_a_tool_runs_and_its_result_is_answered(start: Start) -> None:
     talk = start()
     state = await talk.say("marcar duas coisas")
     assert replies(state) == [("assistant", "ambos - Ana")]
-    assert talk.diary.booked == {"a": "Ana"}
+    assert talk.calendar.booked == {"a": "Ana"}
     assert [message.name for message in results(state)] == ["find_slots", "book_slot"]
 
 
@@ -164,7 +164,7 @@ async def test_an_agent_cannot_call_the_tool_of_another_agent(start: Start) -> N
     assert state["agent"] == "duvidas"
     ((_, text),) = replies(state)
     assert text == "não deu - there is no tool 'book_slot'; yours are: request_human"
-    assert talk.diary.booked == {}
+    assert talk.calendar.booked == {}
 
 
 async def test_bad_arguments_go_back_to_the_model_with_the_reason(start: Start) -> None:
@@ -173,7 +173,7 @@ async def test_bad_arguments_go_back_to_the_model_with_the_reason(start: Start) 
     ((_, text),) = replies(state)
     assert text == "corrijo - the arguments do not fit: patient: Field required"
     assert state["turn"]["tool_failures"] == 1
-    assert talk.diary.booked == {}
+    assert talk.calendar.booked == {}
 
 
 async def test_tools_that_fail_too_often_hand_over(start: Start) -> None:
@@ -208,7 +208,7 @@ async def test_a_human_request_leaves_no_call_unanswered(start: Start) -> None:
 
 async def test_a_long_result_is_cut(start: Start) -> None:
     talk = start()
-    talk.diary.slots = [Slot("a" * run_tools.LONGEST_RESULT, "sala", slot.starts_at) for slot in talk.diary.slots]
+    talk.calendar.slots = [Slot("a" * run_tools.LONGEST_RESULT, "sala", slot.starts_at) for slot in talk.calendar.slots]
     (result,) = results(await talk.say("quero marcar"))
     assert len(result.text) < run_tools.LONGEST_RESULT + 100
     assert "cut: the result had" in result.text
@@ -216,7 +216,7 @@ async def test_a_long_result_is_cut(start: Start) -> None:
 
 async def test_a_result_is_json_with_its_accents(start: Start) -> None:
     talk = start()
-    talk.diary.slots = [Slot("a", "pré-natal", slot.starts_at) for slot in talk.diary.slots[:1]]
+    talk.calendar.slots = [Slot("a", "pré-natal", slot.starts_at) for slot in talk.calendar.slots[:1]]
     (result,) = results(await talk.say("quero marcar"))
     assert "pré-natal" in result.text
     assert json.loads(result.text)["slots"][0]["id"] == "a"
@@ -269,10 +269,10 @@ async def test_a_leg_ends_before_the_tools(start: Start) -> None:
     talk.graph = build(assistant(), checkpointer=talk.graph.checkpointer, interrupt_before=LEG_ENDS_BEFORE)
     state = await talk.say("marcar duas coisas")
     assert leg_ended(state)  # type: ignore[arg-type]
-    assert talk.diary.booked == {}
+    assert talk.calendar.booked == {}
     state = await talk.run(None)
     assert not leg_ended(state)  # type: ignore[arg-type]
-    assert talk.diary.booked == {"a": "Ana"}
+    assert talk.calendar.booked == {"a": "Ana"}
 
 
 @pytest.mark.parametrize("text", ["oi", "tchau", "marcar sempre errado"])

@@ -5,7 +5,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from graphs.nodes.handoff import ResumeValue, Said
 from tests.graphs.conftest import Start
-from tests.graphs.conversation import Talk, interrupts, replies, shape
+from tests.graphs.conversation import GraphConversation, interrupts, replies, shape
 
 MEANWHILE = [
     Said(id="SM1", author="contact", body="alô? atendente?"),
@@ -14,7 +14,7 @@ MEANWHILE = [
 ]
 
 
-async def waiting(talk: Talk, text: str = "socorro") -> Talk:
+async def waiting(talk: GraphConversation, text: str = "socorro") -> GraphConversation:
     """A conversation that waits for an operator."""
     assert interrupts(await talk.say(text)), "nothing waits"
     return talk

@@ -11,6 +11,7 @@ from graphs.llm_client import Models, Toolbox
 from graphs.nodes.call_model import with_fresh_ids
 from tests.graphs.conversation import NAME
 from tests.graphs.provider_fakes import (
+    COMPLETIONS,
     SYSTEM,
     TOOLS,
     Server,
@@ -24,7 +25,7 @@ from tests.graphs.provider_fakes import (
     put,
     spec,
 )
-from tests.platform import Servers
+from tests.platform import SimulatorUrls
 
 SCRIPT = f"""
 name: histórias
@@ -36,7 +37,7 @@ HUMAN = HumanMessage("oi")
 
 
 @pytest.fixture(scope="module")
-async def clients(simulators: Servers) -> AsyncIterator[Models]:
+async def clients(simulators: SimulatorUrls) -> AsyncIterator[Models]:
     """Clients of all providers, at the simulator: they take long to build."""
     async with at(simulators.model) as models:
         yield models
@@ -144,7 +145,7 @@ async def test_gemini_signatures_return_to_their_model_only() -> None:
         history = [SYSTEM, HUMAN, said, result(str(said.tool_calls[0]["id"])), HUMAN]
         for reader in (writer, other):
             await models.answer([reader], history, TOOLS)
-        for provider in ("openai", "groq"):
+        for provider in COMPLETIONS:
             bodies.pop("completions", None)
             await models.answer([spec(provider)], history, TOOLS)
             written = bodies["completions"]["messages"][2]
@@ -161,7 +162,7 @@ def spoken_parts(bodies: dict[str, Any], model: str) -> list[dict[str, Any]]:
     return parts
 
 
-@pytest.mark.parametrize("provider", ["openai", "groq"])
+@pytest.mark.parametrize("provider", COMPLETIONS)
 async def test_the_request_carries_messages_and_tools_as_they_are(provider: str) -> None:
     bodies: list[Any] = []
 
@@ -181,7 +182,7 @@ async def test_the_request_carries_messages_and_tools_as_they_are(provider: str)
     assert answer.message.tool_calls[0]["args"] == {"days": 3}
 
 
-@pytest.mark.parametrize("provider", ["openai", "groq"])
+@pytest.mark.parametrize("provider", COMPLETIONS)
 async def test_a_servers_long_ids_and_texts_are_bounded(provider: str) -> None:
     """An id becomes a key in Postgres, which takes no more than 2,700 bytes."""
     long = called('{"days": 3}', identity="a" * 4_000)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -10,14 +11,15 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from app.config import ModelProvider
-from graphs.llm_client import LONGEST_WAIT, TRIES, ModelFailure, Models, Toolbox
+from graphs.llm_client import LONGEST_WAIT, MOST_CLIENTS, TRIES, ModelFailure, Models, Toolbox
+from graphs.providers import PROVIDERS
 from graphs.sections import ModelSpec
 from tests.graphs.conversation import NAME
 from tests.graphs.provider_fakes import (
     KEY,
     SYSTEM,
     TOOLS,
-    Naps,
+    RecordedSleeps,
     Server,
     answering,
     asked,
@@ -59,13 +61,13 @@ rules:
 
 
 @pytest.fixture
-def naps() -> Naps:
+def naps() -> RecordedSleeps:
     """The waits between the tries."""
-    return Naps()
+    return RecordedSleeps()
 
 
 @pytest.fixture
-async def model(model_server: Server, naps: Naps) -> AsyncIterator[Models]:
+async def model(model_server: Server, naps: RecordedSleeps) -> AsyncIterator[Models]:
     """Clients of all providers, at the simulator."""
     await put(model_server, "reset", {})
     await put(model_server, "scripts", SCRIPT)
@@ -109,7 +111,7 @@ async def test_a_fault_that_passes_is_not_noticed(provider: str, model: Models) 
 
 @each_provider
 async def test_the_wait_that_a_provider_asks_for_is_kept(
-    provider: str, model: Models, model_server: Server, naps: Naps
+    provider: str, model: Models, model_server: Server, naps: RecordedSleeps
 ) -> None:
     await put(model_server, "faults", {"p_429": 1, "count": 1, "retry_after_s": 7})
     answer = await model.answer([spec(provider)], [SYSTEM, HumanMessage("oi")], TOOLS)
@@ -118,7 +120,7 @@ async def test_the_wait_that_a_provider_asks_for_is_kept(
 
 
 @each_provider
-async def test_the_waits_grow_and_end(provider: str, model: Models, model_server: Server, naps: Naps) -> None:
+async def test_the_waits_grow_and_end(provider: str, model: Models, model_server: Server, naps: RecordedSleeps) -> None:
     await failure(model, spec(provider), "fault 500")
     first, second = naps.taken
     assert 0.2 < first < 0.7
@@ -169,7 +171,7 @@ async def test_a_forced_tool_is_called(provider: str, model: Models) -> None:
 
 
 @each_provider
-@pytest.mark.parametrize("before", ["openai", "groq", "google"])
+@pytest.mark.parametrize("before", PROVIDERS)
 async def test_a_history_of_one_provider_is_taken_by_another(before: str, provider: str, model: Models) -> None:
     asked_first = [SYSTEM, HumanMessage("a call")]
     called = (await model.answer([spec(before)], asked_first, TOOLS)).message
@@ -181,7 +183,7 @@ async def test_a_history_of_one_provider_is_taken_by_another(before: str, provid
 
 @each_provider
 async def test_nobody_there_is_a_fault_that_may_pass(provider: str) -> None:
-    models = Models({provider: ModelProvider(KEY, "http://127.0.0.1:1/v1")}, sleep=Naps())
+    models = Models({provider: ModelProvider(KEY, "http://127.0.0.1:1/v1")}, sleep=RecordedSleeps())
     error = await failure(models, spec(provider), "oi")
     await models.close()
     assert error.retryable
@@ -210,19 +212,60 @@ async def test_an_answer_that_drips_in_is_a_timeout(provider: str) -> None:
 async def test_a_provider_without_a_key_says_which_one_to_set(provider: str) -> None:
     models = Models({})
     error = await failure(models, spec(provider), "oi")
-    assert (str(error), error.retryable) == (f"no key for {provider}: set {provider.upper()}_API_KEY", False)
+    assert (str(error), error.retryable) == (f"no key for {provider}: set {PROVIDERS[provider].key_variable}", False)
 
 
 async def test_clients_are_kept_and_close_with_their_models(model: Models) -> None:
     """Another worker's engine in the same process must not find the connections closed."""
     others = Models(model.access)
-    for provider in ("openai", "groq", "google"):
+    for provider in PROVIDERS:
         for models in (model, others):
             await models.answer([spec(provider)], [SYSTEM, HumanMessage("oi")], TOOLS)
     await others.close()
-    for provider in ("openai", "groq", "google"):
+    for provider in PROVIDERS:
         answer = await model.answer([spec(provider)], [SYSTEM, HumanMessage("oi")], TOOLS)
         assert answer.message.text == "eco: oi"
+
+
+@each_provider
+async def test_the_clients_of_a_provider_share_connections(provider: str) -> None:
+    """There is one for each setting of each tenant. They keep their own time limits."""
+    peers, bodies = set[object](), list[dict[str, Any]]()
+    text = candidate({"text": "olá"}) if PROVIDERS[provider].dialect == "gemini" else completion(content="olá")
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peers.add(writer.get_extra_info("peername"))
+        with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                (length,) = re.findall(rb"(?i)content-length: (\d+)", head)
+                bodies.append(json.loads(await reader.readexactly(int(length))))
+                if len(bodies) > 3:
+                    await reader.read()
+                    return
+                body = json.dumps(text).encode()
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
+                writer.write(b"content-length: %d\r\n\r\n%s" % (len(body), body))
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        async with at(f"http://{host}:{port}") as models:
+            for temperature in (None, 0.5, 1.0):
+                setting = spec(provider).model_copy(update={"temperature": temperature})
+                assert (await models.answer([setting], [SYSTEM, HumanMessage("oi")], TOOLS)).message.text == "olá"
+            assert len(peers) == 1
+            assert sorted(json.dumps(body).count("0.5") for body in bodies) == [0, 0, 1]
+            with pytest.raises(ModelFailure) as raised:
+                await models.answer([spec(provider, 0.1)], [SYSTEM, HumanMessage("oi")], Toolbox())
+    assert raised.value.kind == "timeout"
+
+
+async def test_the_least_used_clients_are_dropped() -> None:
+    async with answering(lambda path, body: (200, completion(content="olá"))) as address, at(address) as models:
+        settings = [spec("openai", model=f"m{number}") for number in range(MOST_CLIENTS + 2)]
+        for setting in settings:
+            models._client(setting)
+        answers = [await models.answer([setting], [HumanMessage("oi")], Toolbox()) for setting in settings[:2]]
+    assert [answer.usage["model"] for answer in answers] == ["openai/m0", "openai/m1"]
 
 
 # Answers that no client expects. Each must come out as a ModelFailure, or as an answer that can be kept.
@@ -256,16 +299,18 @@ GEMINI: Mapping[str, Any] = {
     "null": None,
     "a text": "hi",
 }
-ODD = [("openai", CHAT), ("groq", CHAT), ("google", GEMINI)]
+ODD = [(name, GEMINI if provider.dialect == "gemini" else CHAT) for name, provider in PROVIDERS.items()]
 
 
 @pytest.fixture
 async def odd_server() -> AsyncIterator[Callable[[str, str], Models]]:
     """A provider that answers with whatever its address names."""
     bodies = {(provider, case): body for provider, cases in ODD for case, body in cases.items()}
-    for provider in ("openai", "groq"):
-        bodies[provider, "odd text"] = completion(content="ol\u00e1\x00 \ud800!")
-    bodies["google", "odd text"] = candidate({"text": "ol\u00e1\x00 \ud800!"})
+    text = "ol\u00e1\x00 \ud800!"
+    for name, provider in PROVIDERS.items():
+        bodies[name, "odd text"] = (
+            candidate({"text": text}) if provider.dialect == "gemini" else completion(content=text)
+        )
 
     def reply(path: str, _: Any) -> tuple[int, Any]:
         provider, case = path.split("/")[1:3]
@@ -274,8 +319,8 @@ async def odd_server() -> AsyncIterator[Callable[[str, str], Models]]:
     async with answering(reply) as address:
 
         def models(provider: str, case: str) -> Models:
-            suffix = "/v1" if provider == "openai" else ""
-            return Models({provider: ModelProvider(KEY, f"{address}/{provider}/{case}{suffix}")}, sleep=Naps())
+            base = f"{address}/{provider}/{case}{PROVIDERS[provider].simulator_path()}"
+            return Models({provider: ModelProvider(KEY, base)}, sleep=RecordedSleeps())
 
         yield models
 
@@ -319,6 +364,7 @@ async def test_unstorable_answers_are_cleaned_or_refused(
 RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"}
 SAID: Mapping[str, tuple[str, int, Any, bool, float | None]] = {
     "a quota that is used up": ("openai", 429, {"code": "insufficient_quota", "message": "x"}, False, None),
+    "another provider's code": ("groq", 429, {"code": "insufficient_quota", "message": "x"}, True, None),
     "a call that the model wrote badly": ("groq", 400, {"code": "tool_use_failed", "message": "x"}, True, None),
     "a wait in the details": ("google", 429, {"code": 429, "message": "x", "details": [RETRY_INFO]}, True, 17.0),
     "odd details": ("google", 429, {"code": 429, "message": "x", "details": ["soon"]}, True, None),

@@ -12,7 +12,7 @@ from graphs.nodes.call_model import CALLS_PER_TURN
 from graphs.rules import Rule
 from graphs.sections import Hours
 from tests.graphs.conftest import Start
-from tests.graphs.conversation import Talk, assistant, interrupts, replies
+from tests.graphs.conversation import GraphConversation, assistant, interrupts, replies
 
 CLOSED = (Rule(to="agenda", outside_hours=True),)
 WEEK = Hours(
@@ -27,7 +27,7 @@ def agents(**transfers: tuple[str, ...]) -> dict[str, Agent]:
     return {name: replace(agent, transfers=transfers.get(name, ())) for name, agent in found.items()}
 
 
-async def went(talk: Talk, text: str = "bom dia") -> tuple[str, str]:
+async def went(talk: GraphConversation, text: str = "bom dia") -> tuple[str, str]:
     """Where a turn was sent, and why."""
     route = (await talk.say(text))["turn"]["route"]
     return route["to"], route["why"]
@@ -165,7 +165,7 @@ async def test_an_agent_transfers_and_the_other_one_answers_and_stays(start: Sta
 
 
 @pytest.fixture
-def alone(start: Start) -> Talk:
+def alone(start: Start) -> GraphConversation:
     """A conversation with an agent that may transfer to `agenda` only, among three."""
     third = replace(assistant().agents["agenda"], name="financeiro", transfers=())
     others = {**agents(duvidas=("agenda",)), "financeiro": third}
@@ -173,7 +173,7 @@ def alone(start: Start) -> Talk:
 
 
 @pytest.mark.parametrize("to", ["financeiro", "duvidas", "handoff", "ninguem"])
-async def test_an_agent_transfers_to_nobody_else(alone: Talk, to: str) -> None:
+async def test_an_agent_transfers_to_nobody_else(alone: GraphConversation, to: str) -> None:
     state = await alone.say(f"fique, passe para {to}")
     assert state["agent"] == "duvidas"
     assert replies(state)[0][1] == f"fiquei - there is nobody '{to}' to transfer to; there are: agenda"
@@ -186,7 +186,7 @@ async def test_an_agent_without_transfers_has_no_transfer_tool(start: Start) -> 
     assert "transfer" not in request["tools"]
 
 
-async def test_a_transfer_is_declared_with_whom_there_is(alone: Talk) -> None:
+async def test_a_transfer_is_declared_with_whom_there_is(alone: GraphConversation) -> None:
     await alone.say("oi")
     (request,) = await alone.asked()
     assert request["tools"] == ["request_human", "transfer"]

@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphs.tool_calls import CallFailed, perform
-from tests.graphs.conversation import NOW, Diary, Runner
+from tests.graphs.conversation import NOW, InMemoryCalendar, OnceToolRunner
 from tools.base import Tool, builtin_tool
 from tools.ports import JSON, Need, ToolContext
 
@@ -25,10 +25,10 @@ def slot_counter(*needs: Need) -> Tool:
 
 async def test_a_tool_gets_the_port_that_it_declares() -> None:
     tool = slot_counter(Need.CALENDARS)
-    assert await perform(tool, "call-1", {}, Runner(Diary())) == {"slots": 2}
+    assert await perform(tool, "call-1", {}, OnceToolRunner(InMemoryCalendar())) == {"slots": 2}
 
 
 async def test_a_port_that_a_tool_does_not_declare_fails_the_call() -> None:
     """Otherwise a tool whose author forgot `needs` would pass the check of a manifest without calendars."""
     with pytest.raises(CallFailed, match="the tool is out of order"):
-        await perform(slot_counter(), "call-1", {}, Runner(Diary()))
+        await perform(slot_counter(), "call-1", {}, OnceToolRunner(InMemoryCalendar()))

@@ -1,4 +1,4 @@
-"""An assistant that is valid, to be broken in one place at a time."""
+"""A valid assistant, and changes that make it invalid in one place."""
 
 from collections.abc import Mapping
 
@@ -12,20 +12,20 @@ PROMPTS: Files = {name: text for name, text in VALID.items() if name != MAIN}
 
 
 def changed(old: str, new: str) -> str:
-    """The valid YAML with one change."""
+    """Return the valid YAML with one replacement."""
     assert TEXT.count(old) == 1, f"{old!r} must be there once"
     return TEXT.replace(old, new)
 
 
 def place(text: str, what: str) -> str:
-    """file:line:column of a text's one occurrence."""
+    """Return file:line:column of the only occurrence of a text."""
     assert text.count(what) == 1, f"{what!r} must be there once"
     before = text[: text.index(what)]
     return f"{MAIN}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
 
 
 def problems(text: str, prompts: Mapping[str, str] = PROMPTS) -> list[str]:
-    """What is wrong with it."""
+    """Return the problems that loading the YAML reports."""
     try:
         load({MAIN: text, **prompts})
     except InvalidFiles as error:

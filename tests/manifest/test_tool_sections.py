@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from manifest.tool_sections import McpServerSection, ToolProblem, ToolSection
+from manifest.compile_tools import ToolProblem
+from manifest.tool_sections import McpServerSection, ToolSection
 from tests.tools.fake_ports import tool_from_yaml
 from tools.base import InvalidArguments
 

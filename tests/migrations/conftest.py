@@ -1,4 +1,4 @@
-"""Databases that nobody has migrated yet."""
+"""Provide databases that are not migrated."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +13,8 @@ NewDatabase = Callable[[str], str]
 
 
 @pytest.fixture
-def new_database(embedded_servers: embedded.Servers) -> Iterator[NewDatabase]:
-    """Makes an empty database of this name and says its URL."""
+def new_database(embedded_servers: embedded.EmbeddedServers) -> Iterator[NewDatabase]:
+    """Return a function that creates an empty database and returns its URL."""
     made: list[str] = []
     with psycopg.connect(embedded_servers.database_url, autocommit=True) as connection:
 
@@ -30,15 +30,15 @@ def new_database(embedded_servers: embedded.Servers) -> Iterator[NewDatabase]:
 
 @pytest.fixture
 def empty(new_database: NewDatabase) -> str:
-    """One empty database."""
+    """Return the URL of an empty database."""
     return new_database("empty")
 
 
 @pytest.fixture
 def hosted(tmp_path: Path) -> Iterator[embedded.Postgres]:
-    """A cluster of its own, where nobody has made our roles, with two databases of a login that is no superuser.
+    """Run a Postgres server without our roles, with two databases of a login that is not a superuser.
 
-    Such a login is the usual one at hosts of Postgres.
+    Hosted Postgres servers usually give such a login.
     """
     server = embedded.Postgres(tmp_path, durable=False)
     server.start()

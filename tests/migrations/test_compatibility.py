@@ -10,8 +10,9 @@ import psycopg
 import pytest
 
 import migrations
-from app import db
+from app import database_check
 from app.crypto import new_secret_key
+from devkit.database_urls import DatabaseUrls
 from migrations import Migration
 from tests.app.failover import read_only
 from tests.cli.shell import recado, refused
@@ -26,7 +27,7 @@ PROCESSES = ("api", "worker", "scheduler")
 
 def environment(url: str) -> dict[str, Any]:
     return {
-        "DATABASE_URL": url,
+        **DatabaseUrls.of_owner(url).environment,
         "REDIS_URL": "redis://127.0.0.1:1/0",
         "RECADO_PUBLIC_URL": "https://bot.example.com",
         "RECADO_SECRET_KEY": new_secret_key(),
@@ -39,6 +40,7 @@ def older(new_database: NewDatabase) -> str:
     """A database without the newest migration."""
     url = new_database("older")
     list(migrations.apply(url, KNOWN[:-1]))
+    list(migrations.make_logins(url, DatabaseUrls.of_owner(url).processes))
     return url
 
 
@@ -47,6 +49,7 @@ def newer(new_database: NewDatabase) -> str:
     """A database with a migration that this code does not know and cannot work with."""
     url = new_database("newer")
     list(migrations.apply(url, [*KNOWN, EXPAND, CONTRACT]))
+    list(migrations.make_logins(url, DatabaseUrls.of_owner(url).processes))
     return url
 
 
@@ -68,17 +71,17 @@ def test_a_process_refuses_a_schema_that_excludes_it(newer: str, process: str) -
 async def test_every_older_schema_is_recognised(new_database: NewDatabase, applied: int) -> None:
     url = new_database("much_older")
     list(migrations.apply(url, KNOWN[:applied]))
-    assert "run `recado migrate`" in str(await db.problem(url))
+    assert "run `recado migrate`" in str(await database_check.problem(url, alone=False))
 
 
 async def test_a_newer_schema_that_only_adds_is_accepted(new_database: NewDatabase) -> None:
     url = new_database("expanded")
     list(migrations.apply(url, [*KNOWN, EXPAND]))
-    assert await db.problem(url) is None
+    assert await database_check.problem(url, alone=False) is None
 
 
 def test_recado_migrate_brings_an_older_schema_up_to_date(older: str) -> None:
-    assert KNOWN[-1].name in recado("migrate", DATABASE_URL=older).out
+    assert KNOWN[-1].name in recado("migrate", **environment(older)).out
     assert "our tables" in recado("check", **environment(older)).out
 
 
@@ -89,7 +92,7 @@ async def readiness(platform: Platform) -> tuple[int, dict[str, str]]:
 
 @contextmanager
 def changed_schema(platform: Platform, change: str, undo: str) -> Iterator[None]:
-    with psycopg.connect(platform.settings.database_url, autocommit=True) as connection:
+    with psycopg.connect(platform.urls.owner, autocommit=True) as connection:
         connection.execute(change.encode())
         try:
             yield
@@ -131,7 +134,7 @@ async def test_another_schema_is_not_ready(platform: Platform, change: str, undo
 
 
 async def test_without_postgres_it_is_not_ready(platform: Platform) -> None:
-    with read_only(platform.settings.database_url):
+    with read_only(platform.urls.owner):
         answers = await readiness(platform)
     assert answers == (503, {"status": "not ready", "reason": "Postgres is unavailable"})
 

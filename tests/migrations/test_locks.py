@@ -124,7 +124,7 @@ def scanned_under_lock(url: str, migration: Migration) -> list[str]:
 
 async def test_claims_pass_a_migration_that_waits(platform: Platform) -> None:
     await ask(platform, "oi")
-    url, waits = platform.settings.database_url, threading.Event()
+    url, waits = platform.urls.owner, threading.Event()
     widen = Migration("9999_widen.sql", "alter table conversations add column later integer")
 
     def migrate() -> list[Migration]:

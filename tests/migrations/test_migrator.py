@@ -142,8 +142,8 @@ def test_python_m_migrations_applies_and_names_what_it_applied(empty: str) -> No
         command = [sys.executable, "-m", "migrations"]
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
 
-    assert run({"DATABASE_URL": empty}).stdout.split() == NAMES
-    again = run({"DATABASE_URL": empty})
+    assert run({"OWNER_DATABASE_URL": empty}).stdout.split() == NAMES
+    again = run({"OWNER_DATABASE_URL": empty})
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     without = run({})
-    assert (without.returncode, without.stderr) == (1, "DATABASE_URL is not set\n")
+    assert (without.returncode, without.stderr) == (1, "OWNER_DATABASE_URL is not set\n")

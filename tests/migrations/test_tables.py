@@ -11,7 +11,8 @@ from psycopg.rows import dict_row
 
 import migrations
 from devkit import embedded
-from tests.platform import Servers, running_platform
+from devkit.database_urls import DatabaseUrls
+from tests.platform import SimulatorUrls, running_platform
 
 LANGGRAPHS = ["checkpoint_blobs", "checkpoint_migrations", "checkpoint_writes", "checkpoints"]
 SHARED = {"schema_migrations", "checkpoint_migrations", "workers"}
@@ -66,6 +67,25 @@ def test_every_table_that_is_not_shared_keeps_tenants_apart(database_url: str) -
     assert [row for row in apart if not row["forced"] or row["policies"] != ["all_tenants", "one_tenant"]] == []
 
 
+def test_every_foreign_key_has_an_index(database_url: str) -> None:
+    """Without one, deleting a row reads the whole table that refers to it."""
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute(
+            """select c.conrelid::regclass::text, c.conname::text from pg_constraint c
+               where c.contype = 'f' and not exists (
+                   select from pg_index i
+                   where i.indrelid = c.conrelid and i.indisvalid
+                       and coalesce(pg_get_expr(i.indpred, i.indrelid), '') ~ '^(\\(\\w+ IS NOT NULL\\))?$'
+                       -- The tenant alone finds too many rows.
+                       and i.indkey[0] = any(c.conkey)
+                       and (cardinality(c.conkey) = 1 or i.indkey[0] <> (
+                           select attnum from pg_attribute where attrelid = c.conrelid and attname = 'tenant_id'
+                       ) or i.indkey[1] = any(c.conkey))
+               )"""
+        ).fetchall()
+    assert found == []
+
+
 @pytest.mark.parametrize("role", ["recado_app", "recado_system"])
 def test_the_roles_own_nothing_and_stand_above_nothing(database_url: str, role: str) -> None:
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
@@ -79,13 +99,14 @@ def test_the_roles_own_nothing_and_stand_above_nothing(database_url: str, role: 
 
 
 async def test_a_login_that_is_no_superuser_is_enough(
-    hosted: embedded.Postgres, redis_url: str, simulators: Servers
+    hosted: embedded.Postgres, redis_url: str, simulators: SimulatorUrls
 ) -> None:
     everything = [migration.name for migration in migrations.available()]
     for name in ("one", "two"):
         url = f"postgresql://clinic:clinic@127.0.0.1:{hosted.port}/{name}"
-        assert [migration.name for migration in migrations.apply(url)] == everything
-        assert list(migrations.apply(url)) == []
+        urls = DatabaseUrls.of_owner(url)
+        assert [migration.name for migration in urls.migrate()] == everything
+        assert list(urls.migrate()) == []
     async with aiohttp.ClientSession() as http:
         for address in (simulators.twilio, simulators.model):
             async with http.post(f"{address}/control/reset", json={}):
@@ -96,3 +117,31 @@ async def test_a_login_that_is_no_superuser_is_enough(
             (reply,) = await platform.replies(1)
             assert reply.startswith("marcado sala@")
             assert await platform.rows("select 1 from checkpoints")
+
+
+FOREIGN_KEYS = """
+    select f.conrelid::regclass::text as child, f.conname as name, f.convalidated as valid,
+        array(select attname::text from pg_attribute where attrelid = f.conrelid and attnum = any(f.conkey)) as columns
+    from pg_constraint f
+    where f.contype = 'f' and f.confrelid <> 'tenants'::regclass and exists (
+        select from pg_attribute where attrelid = f.conrelid and attname = 'tenant_id'
+    )
+"""
+REFERENCES = """
+    select c.relname::text as child, a.attname::text as name
+    from pg_class c join pg_attribute a on a.attrelid = c.oid
+    where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
+        and (a.attname like '%%\\_id' or a.attname = 'held_for') and a.atttypid in ('uuid'::regtype, 'bigint'::regtype)
+        and a.attname <> 'tenant_id'
+"""
+
+
+def test_every_foreign_key_names_the_tenant(database_url: str) -> None:
+    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        keys = connection.execute(FOREIGN_KEYS).fetchall()
+        references = connection.execute(REFERENCES.replace("%%", "%")).fetchall()
+    assert len(keys) > 10
+    assert [key for key in keys if "tenant_id" not in key["columns"] or not key["valid"]] == []
+    named = {(key["child"], column) for key in keys for column in key["columns"]}
+    loose = {(row["child"], row["name"]) for row in references} - named
+    assert loose == {("usage_ledger", "conversation_id")}, "what a tenant has used outlives its conversations"

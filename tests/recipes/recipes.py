@@ -45,7 +45,7 @@ NODE = Recipe(
             '    return "greet" if state["turn"]["said"] == "olá" else "route"\n\n\n'
             "def make_after_model(",
         ),
-        Edit("graphs/builder.py", "import after_flow, ", "import after_flow, after_recall, "),
+        Edit("graphs/builder.py", "import AfterModel, after_flow, ", "import AfterModel, after_flow, after_recall, "),
         Edit(
             "graphs/builder.py",
             "from graphs.nodes.handoff import",
@@ -53,8 +53,13 @@ NODE = Recipe(
         ),
         Edit(
             "graphs/builder.py",
+            '        "handoff": make_handoff(assistant),\n',
+            '        "greet": make_greet(assistant),\n        "handoff": make_handoff(assistant),\n',
+        ),
+        Edit(
+            "graphs/builder.py",
             '    graph.add_edge("recall", "route")\n',
-            '    graph.add_node("greet", make_greet(assistant))\n'
+            '    graph.add_node("greet", function("greet"))\n'
             '    graph.add_conditional_edges("recall", after_recall)\n'
             '    graph.add_edge("greet", "route")\n',
         ),

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from manifest.tool_sections import McpServerSection, ToolSection, make_tool
+from manifest.compile_tools import make_tool, resolve_tool
+from manifest.tool_sections import McpServerSection, ToolSection
 from tools.base import Tool
 from tools.ports import HttpClient, LocalPorts, Slot, SlotUnavailable, ToolContext, Unreachable
 
@@ -87,7 +88,8 @@ def tool_from_yaml(
 ) -> Tool:
     """Return the tool that a section of YAML defines."""
     servers = {name: McpServerSection.model_validate(server) for name, server in (mcp or {}).items()}
-    return make_tool("t", ToolSection.model_validate({"description": "A tool.", **section}), servers, files or {})
+    made = ToolSection.model_validate({"description": "A tool.", **section})
+    return make_tool("t", made, servers, resolve_tool(made, files or {}))
 
 
 @dataclass

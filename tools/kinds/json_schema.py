@@ -178,16 +178,17 @@ def arguments_parser(schema: Mapping[str, Any]) -> Callable[[JSON], dict[str, An
     Arguments that the schema does not name are refused, unless it allows `additionalProperties`.
     """
     closed = {**schema, "additionalProperties": schema.get("additionalProperties", False)}
-    # With an empty registry the validator never fetches a remote schema.
-    validator = _Validator(closed, registry=Registry(), format_checker=_formats())
     properties: Mapping[str, Any] = schema.get("properties", {})
     defaults = {
         name: item["default"] for name, item in properties.items() if isinstance(item, dict) and "default" in item
     }
-    return partial(_parse, validator, defaults)
+    return partial(_parse, closed, defaults)
 
 
-def _parse(validator: Any, defaults: Mapping[str, Any], arguments: JSON) -> dict[str, Any]:
+def _parse(schema: Mapping[str, Any], defaults: Mapping[str, Any], arguments: JSON) -> dict[str, Any]:
+    # Made for each call: it takes memory, and most tools of most tenants are rarely called. With an empty registry it
+    # never fetches a remote schema.
+    validator = _Validator(schema, registry=Registry(), format_checker=_formats())
     complete = {**defaults, **arguments}
     for value in _scalars(complete):
         if isinstance(value, str) and UNSTORABLE.search(value):

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,6 +11,8 @@ from tools.kinds.http import RETRY_PAUSE, HttpPolicy
 from tools.kinds.result_rendering import MAX_ERROR_LENGTH, redact, truncate
 from tools.kinds.templates import Template, fill_headers
 from tools.ports import JSON, HttpClient, ToolContext, Unreachable
+
+_IMPORTER = ThreadPoolExecutor(1, "mcp-import")
 
 
 @runtime_checkable
@@ -104,7 +107,9 @@ async def _call_with_retries(context: ToolContext, mcp_call: McpCall, policy: Ht
     if not isinstance(http_client, McpHttpClient) or (mcp_call.command and not http_client.programs):
         raise Unreachable("this deployment does not start programs for MCP", sent=False)
     # Imported on first use and in a thread, because the import takes half a second and most tenants have no MCP tools.
-    sessions = await asyncio.to_thread(importlib.import_module, "tools.kinds.mcp_session")
+    sessions = await asyncio.get_running_loop().run_in_executor(
+        _IMPORTER, importlib.import_module, "tools.kinds.mcp_session"
+    )
     clock = asyncio.get_running_loop().time
     deadline = clock() + policy.timeout
     retries = policy.retries if policy.idempotent or not policy.write else 0

@@ -14,6 +14,7 @@ from yarl import URL
 
 from tools.net.headers import CONTROL_CHARACTER, HEADER_NAME
 from tools.net.ip_policy import ForbiddenAddress, Network, check_address, is_literal
+from tools.net.resolver import HostResolver
 from tools.ports import HttpResponse, Unreachable
 
 MAX_BYTES = 1_000_000
@@ -53,7 +54,7 @@ class GuardedHttpClient:
         self.programs = programs
         self._allowed = tuple(allowed)
         self._max_bytes = max_bytes
-        self._resolver = resolver or aiohttp.ThreadedResolver()
+        self._resolver = resolver or HostResolver()
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_start.append(_on_connecting)
         trace.on_connection_create_end.append(_on_connected)
@@ -62,7 +63,12 @@ class GuardedHttpClient:
             # No limit on connections: the number of turns is bounded, and a limit would let one tenant's slow server
             # delay other tenants.
             connector=aiohttp.TCPConnector(
-                resolver=self._resolver, socket_factory=self._create_socket, force_close=True, limit=0
+                resolver=self._resolver,
+                # With its own cache aiohttp would make a tenant wait for a look-up that another has no thread for.
+                use_dns_cache=False,
+                socket_factory=self._create_socket,
+                force_close=True,
+                limit=0,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
@@ -82,6 +88,7 @@ class GuardedHttpClient:
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+        await self._resolver.close()
 
     async def addresses(self, host: str, port: int) -> list[str]:
         """Return the addresses of a host. Raises OSError if it is unknown and ForbiddenAddress if one is forbidden."""

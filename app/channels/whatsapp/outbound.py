@@ -27,8 +27,16 @@ from app.channels.base import (
 )
 from app.channels.clock_skew import ClockSkew
 from app.clock import Clock, utc_now
+from tools.lru import LruCache
+from tools.net.resolver import HostResolver
 
 TWILIO = "https://api.twilio.com"
+RESOLVER_THREADS = 2
+"""Threads that look up Twilio's host, and no other."""
+
+MOST_CLIENTS = 10_000
+"""The maximum number of Twilio's clients. They share the connections."""
+
 LOOKUP_LIMIT = 200
 """The messages that a look-up reads, newest first."""
 
@@ -63,9 +71,12 @@ class _HttpClient(AsyncHttpClient):  # type: ignore[misc]
         self._base_url = base_url
         self._clock = clock
         self.clock_skew = ClockSkew()
+        self._resolver = HostResolver(threads=RESOLVER_THREADS, per_tenant=RESOLVER_THREADS)
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=timeout, connect=min(timeout, 5.0)),
-            connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=30),
+            connector=aiohttp.TCPConnector(
+                limit=100, keepalive_timeout=30, resolver=self._resolver, use_dns_cache=False
+            ),
         )
 
     async def request(
@@ -102,6 +113,7 @@ class _HttpClient(AsyncHttpClient):  # type: ignore[misc]
 
     async def close(self) -> None:
         await self._session.close()
+        await self._resolver.close()
 
 
 class TwilioGateway:
@@ -111,7 +123,7 @@ class TwilioGateway:
         self._clock = clock
         self._http = _HttpClient(api_url, timeout, clock)
         self._callback_url = callback_url
-        self._clients: dict[Credentials, Client] = {}
+        self._clients: LruCache[Credentials, Client] = LruCache(MOST_CLIENTS)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -177,7 +189,7 @@ class TwilioGateway:
         client = self._clients.get(credentials)
         if client is None:
             client = Client(credentials.account_sid, credentials.auth_token, http_client=self._http)
-            self._clients[credentials] = client
+            self._clients.put(credentials, client)
         return client
 
 

@@ -1,1 +1,1 @@
-"""A model server on the loopback: OpenAI, Groq and Gemini wire formats, answers from one script per tenant."""
+"""A simulated model server. It speaks the providers' wire formats, and answers from one script per tenant."""

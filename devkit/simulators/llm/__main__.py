@@ -1,4 +1,4 @@
-"""python -m devkit.simulators.llm: serve the scripts until told to stop."""
+"""Serve the simulated models until SIGINT or SIGTERM: `python -m devkit.simulators.llm`."""
 
 import argparse
 import asyncio
@@ -13,14 +13,14 @@ from pathlib import Path
 import uvloop
 from aiohttp import web
 
-from devkit.simulators.llm.control import Control
-from devkit.simulators.llm.loading import load_files
-from devkit.simulators.llm.script import Library
-from devkit.simulators.llm.server import Options, Simulator
+from devkit.simulators.llm.control_api import ModelControlApi
+from devkit.simulators.llm.script import ScriptLibrary
+from devkit.simulators.llm.script_loader import load_files
+from devkit.simulators.llm.server import ModelSimulator, SimulatorOptions
 from manifest.yaml_source import InvalidFiles
 
 _BACKLOG = 4096
-_GRACE_SECONDS = 0.5
+_SHUTDOWN_SECONDS = 0.5
 
 
 def _arguments() -> argparse.Namespace:
@@ -29,23 +29,31 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")
     parser.add_argument("--port", type=int, default=4020, help="port to bind, 0 for a free one (default: %(default)s)")
-    parser.add_argument("--script", type=Path, action="append", default=[], help="a script; may be given many times")
-    parser.add_argument("--latency-ms", type=float, default=0.0, help="what every answer takes (default: %(default)s)")
+    parser.add_argument(
+        "--script", type=Path, action="append", default=[], help="a script file; may be given several times"
+    )
+    parser.add_argument(
+        "--latency-ms", type=float, default=0.0, help="milliseconds that every answer takes (default: %(default)s)"
+    )
     parser.add_argument("--key", default="", help="the only API key accepted (default: any)")
     parser.add_argument("--no-log", action="store_true", help="keep no log of the requests")
     return parser.parse_args()
 
 
-async def _serve(host: str, port: int, simulator: Simulator) -> None:
+async def _serve(host: str, port: int, simulator: ModelSimulator) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     application = simulator.application()
-    Control(simulator).add_to(application)
-    # Without cancellation a request nobody waits for any more would go on sleeping.
+    ModelControlApi(simulator).add_to(application)
+    # With cancellation, a request ends when its client disconnects, and does not go on sleeping.
     runner = web.AppRunner(
-        application, access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE_SECONDS, keepalive_timeout=600
+        application,
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+        keepalive_timeout=600,
     )
     await runner.setup()
     listener = socket.create_server((host, port), family=_family(host), backlog=_BACKLOG)
@@ -56,7 +64,7 @@ async def _serve(host: str, port: int, simulator: Simulator) -> None:
         address = f"http://{shown}:{listener.getsockname()[1]}"
         sys.stdout.write(f"model simulator ready on {address} (scripts: {names})\n")
         sys.stdout.flush()
-        # What is loaded stays: the collector need not walk it again and again under load.
+        # The loaded modules and scripts stay. The garbage collector need not visit them under load.
         gc.freeze()
         await stop.wait()
     finally:
@@ -75,17 +83,18 @@ def _allow_many_connections() -> None:
 
 
 def main() -> int:
+    """Parse the command line, serve, and return the exit code."""
     arguments = _arguments()
     try:
-        library = Library(load_files(arguments.script))
+        library = ScriptLibrary(load_files(arguments.script))
     except InvalidFiles as error:
         sys.stderr.write(f"{error}\n")
         return 2
     _allow_many_connections()
-    options = Options(latency_ms=arguments.latency_ms, key=arguments.key, log=not arguments.no_log)
+    options = SimulatorOptions(latency_ms=arguments.latency_ms, key=arguments.key, log=not arguments.no_log)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(_serve(arguments.host, arguments.port, Simulator(library, options)))
+            runner.run(_serve(arguments.host, arguments.port, ModelSimulator(library, options)))
         except OSError as error:
             sys.stderr.write(f"cannot serve on {arguments.host}:{arguments.port}: {error}\n")
             return 1

@@ -1,4 +1,4 @@
-"""JSON, by orjson where it is installed."""
+"""Read and write JSON with orjson, or with the standard library where it is not installed."""
 
 import json
 from collections.abc import Callable
@@ -24,11 +24,12 @@ else:
 
 
 def text(value: object) -> str:
+    """Return compact JSON."""
     return dumps(value).decode()
 
 
-def decoded(raw: str) -> object:
-    """The JSON a text holds, or the text itself."""
+def parse_or_text(raw: str) -> object:
+    """Return the value of a JSON text, or the text itself if it is not JSON."""
     try:
         return loads(raw)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The plan of faults: how often, and how, the simulated providers misbehave."""
+"""Decide by chance, from a plan, which requests to the simulated providers fail."""
 
 import dataclasses
 import difflib
@@ -21,7 +21,12 @@ _FAULTS: dict[str, Fault] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FaultPlan:
+    """The latency of all answers, and the probability of each fault.
+
+    `count` is the number of faults after which no more are injected. `hang_s` is how long a `timeout` hangs.
+    """
+
     latency_ms: float = 0.0
     jitter_ms: float = 0.0
     p_429: float = 0.0
@@ -39,11 +44,11 @@ class Plan:
     retry_after_s: float = 1.0
 
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(Plan))
+_FIELDS = tuple(field.name for field in dataclasses.fields(FaultPlan))
 
 
-def read_plan(document: object, latency_ms: float) -> Plan:
-    """A posted plan; raises ValueError with what is wrong."""
+def parse_plan(document: object, latency_ms: float) -> FaultPlan:
+    """Return the plan in a JSON document. Raises ValueError. `latency_ms` is the default."""
     if not isinstance(document, dict):
         raise ValueError("the plan must be an object")
     for key, value in document.items():
@@ -54,7 +59,7 @@ def read_plan(document: object, latency_ms: float) -> Plan:
         _check(key, value)
     if sum(document.get(key, 0) for key in _FAULTS) > 1.000001:
         raise ValueError("the probabilities sum to more than 1")
-    return Plan(**{"latency_ms": latency_ms, **document})
+    return FaultPlan(**{"latency_ms": latency_ms, **document})
 
 
 def _check(key: str, value: object) -> None:
@@ -73,16 +78,17 @@ def _check(key: str, value: object) -> None:
         raise ValueError(f"{key} must be from 0 to 1")
 
 
-class Faults:
-    """A plan at work."""
+class ModelFaultInjector:
+    """Draws faults by a plan, and counts them."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: FaultPlan) -> None:
         self.plan = plan
         self.injected = 0
         self._random = random.Random(plan.seed)
         self._chances = [(getattr(plan, key), fault) for key, fault in _FAULTS.items() if getattr(plan, key)]
 
     def draw(self, provider: str) -> Fault | None:
+        """Draw the fault of a request, or None."""
         plan = self.plan
         if not self._chances or (plan.only_provider and plan.only_provider != provider):
             return None
@@ -96,12 +102,12 @@ class Faults:
                 return fault
         return None
 
-    def give_back(self) -> None:
-        """The drawn fault found nothing to damage and does not count."""
+    def undo_draw(self) -> None:
+        """Take back the count of a fault that had nothing to damage."""
         self.injected -= 1
 
     def delay(self, provider: str) -> float:
-        """The latency of one request, in seconds."""
+        """Return the latency of a request, in seconds."""
         plan = self.plan
         if plan.only_provider and plan.only_provider != provider:
             return 0.0
@@ -109,4 +115,5 @@ class Faults:
         return max(0.0, plan.latency_ms + jitter) / 1000
 
     def describe(self) -> dict[str, object]:
+        """Return the plan and the number of faults, for the control endpoint."""
         return {**dataclasses.asdict(self.plan), "injected": self.injected}

@@ -1,4 +1,4 @@
-"""Templates of the scripts: sandboxed jinja, compiled once when a script is loaded."""
+"""Compile the templates of scripts once, as sandboxed Jinja, and render them."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -73,7 +73,7 @@ def _plain(value: Any) -> object:
     return list(value) if isinstance(value, Iterable) else str(value)
 
 
-class Text:
+class TextTemplate:
     """A template that yields text."""
 
     __slots__ = ("_template",)
@@ -85,8 +85,8 @@ class Text:
         return self._template.render(variables)
 
 
-class Expression:
-    """A single `{{ … }}`: yields the value itself, a number as a number, a list as a list."""
+class ValueTemplate:
+    """A single `{{ … }}`. It yields the value itself: a number as a number, a list as a list."""
 
     __slots__ = ("_expression",)
 
@@ -97,20 +97,23 @@ class Expression:
         return _plain(self._expression(variables))
 
 
-def compiled(source: str, names: set[str]) -> Text | Expression | str:
-    """The template a text is, or the text; adds the variables it reads to names. Raises TemplateSyntaxError."""
+def compile_template(source: str, names: set[str]) -> TextTemplate | ValueTemplate | str:
+    """Return the template in a text, or the text if it has none. Raises TemplateSyntaxError.
+
+    The variables that the template reads are added to `names`.
+    """
     if "{{" not in source and "{%" not in source and "{#" not in source:
         return source
     tree = _jinja.parse(source)
     names |= find_undeclared_variables(tree) - _jinja.globals.keys()
     stripped = source.strip()
     if _is_expression(tree) and stripped.startswith("{{"):
-        return Expression(_jinja.compile_expression(_inside(stripped)))
-    return Text(_jinja.from_string(source))
+        return ValueTemplate(_jinja.compile_expression(_inside(stripped)))
+    return TextTemplate(_jinja.from_string(source))
 
 
 def _inside(source: str) -> str:
-    """What stands between the braces, without the marks of whitespace control."""
+    """Return the expression between the braces, without the marks of whitespace control."""
     inside = source[2:-2]
     inside = inside[1:] if inside[0] in "-+" else inside
     return inside[:-1] if inside[-1] in "-+" else inside
@@ -127,8 +130,8 @@ def _is_blank(part: nodes.Expr) -> bool:
 
 
 def render(value: object, variables: Variables) -> object:
-    """A value of a script with every template in it evaluated."""
-    if isinstance(value, Text | Expression):
+    """Return a value of a script with all its templates evaluated."""
+    if isinstance(value, TextTemplate | ValueTemplate):
         return value(variables)
     if isinstance(value, dict):
         return {key: render(item, variables) for key, item in value.items()}

@@ -35,7 +35,7 @@ function dayOf(at) {
   return day === now.toDateString() ? "Ontem" : calendar.format(at * 1000);
 }
 
-// What the webhook answered, as the state of a message that the contact wrote.
+// Returns the state of a contact's message from the webhook's answer.
 function stateOf(message) {
   if (!message.webhook) return "sending";
   return message.webhook.ok ? "sent" : "failed";
@@ -107,7 +107,7 @@ export class Bubbles {
     this.list.replaceChildren();
   }
 
-  // Returns whether a message appeared that was not on the screen before.
+  // Returns whether a message is new on the screen.
   put(message) {
     this.messages.set(message.sid, message);
     if (message.direction !== "inbound" && !SHOWN.has(message.status)) return false;

@@ -1,4 +1,4 @@
-// Message text to DOM nodes. Only text nodes and a fixed set of elements are made, so no text can become markup.
+// Converts message text to DOM nodes: text nodes and a fixed set of elements. So no text can become markup.
 
 const EDGE = "\\p{L}\\p{N}";
 const wrapped = (mark) =>

@@ -1,7 +1,7 @@
 import { Bubbles, element } from "./bubbles.js";
 
 const $ = (id) => document.getElementById(id);
-// The place in the conversation of a message that the simulator has not confirmed: the end.
+// Sorts messages that the simulator has not confirmed to the end of the conversation.
 const UNSENT = Number.MAX_SAFE_INTEGER;
 const HUES = [172, 14, 262, 205, 330, 95];
 const query = new URLSearchParams(location.search);
@@ -27,7 +27,7 @@ async function call(path, data) {
   return answer;
 }
 
-/* Who writes */
+/* The contact that writes */
 
 function randomDigits(count) {
   return [...crypto.getRandomValues(new Uint8Array(count))].map((byte) => byte % 10).join("");
@@ -61,7 +61,7 @@ function newContact() {
   $("text").focus();
 }
 
-/* To whom */
+/* The number that receives */
 
 function paintAvatar(node, number) {
   const words = number.name

@@ -1,1 +1,1 @@
-"""A loopback school's MCP server: classes, vacancies, enrolments."""
+"""A simulated school: an MCP server with classes, vacancies and enrolments."""

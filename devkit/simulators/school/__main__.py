@@ -1,4 +1,4 @@
-"""python -m devkit.simulators.school: keep the school open until told to stop."""
+"""Serve the simulated school until SIGINT or SIGTERM: `python -m devkit.simulators.school`."""
 
 import argparse
 import asyncio
@@ -10,13 +10,13 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from devkit.simulators.school.server import Server
+from devkit.simulators.school.server import create_application
 
-GRACE_SECONDS = 1
+SHUTDOWN_SECONDS = 1
 
 
-class _Announced(uvicorn.Server):
-    """Says when it is ready, and ends with code 0 when told to."""
+class _AnnouncingServer(uvicorn.Server):
+    """Prints a line when it is ready, and ends with exit code 0 on SIGINT and SIGTERM."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -40,13 +40,14 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
+    """Serve, and return the exit code."""
     arguments = _arguments()
     config = uvicorn.Config(
-        Server(arguments.token).application(),
+        create_application(arguments.token),
         log_level="warning",
         ws="none",
         lifespan="on",
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     try:
         listener = socket.create_server((arguments.host, arguments.port))
@@ -54,7 +55,7 @@ def main() -> int:
         sys.stderr.write(f"cannot serve on {arguments.host}:{arguments.port}: {error}\n")
         return 1
     with listener:
-        asyncio.run(_Announced(config).serve([listener]))
+        asyncio.run(_AnnouncingServer(config).serve([listener]))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What the school has and what became of it. In memory; the keys are those of enrolments."""
+"""Keep the school's classes and enrolments in memory."""
 
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -14,34 +14,34 @@ CLASSES: list[Document] = [
 ]
 
 
-class Refused(Exception):
-    """The school says no."""
+class EnrolmentRefused(Exception):
+    """The school refuses an enrolment. The text says why."""
 
 
 @dataclass
-class School:
-    """Everything the simulator knows."""
+class SchoolState:
+    """The classes, the enrolments, and how often each Idempotency-Key was received."""
 
     classes: list[Document] = field(default_factory=lambda: deepcopy(CLASSES))
     enrolments: list[Document] = field(default_factory=list)
     keys: dict[str, int] = field(default_factory=dict)
 
-    def offered(self, shift: str | None) -> list[Document]:
-        """The classes of a shift, or all."""
-        return [one for one in self.classes if shift is None or one["shift"] == shift]
+    def classes_of(self, shift: str | None) -> list[Document]:
+        """Return the classes of a shift, or of all shifts."""
+        return [each for each in self.classes if shift is None or each["shift"] == shift]
 
     def vacancies(self, name: str, shift: str) -> int:
-        """How many places are left in a class; none in one that there is not."""
-        return sum(one["vacancies"] for one in self.offered(shift) if one["name"] == name)
+        """Return the number of free places in a class. It is 0 for a class that does not exist."""
+        return sum(each["vacancies"] for each in self.classes_of(shift) if each["name"] == name)
 
     def enrol(self, key: str, name: str, shift: str, student: Document) -> Document:
-        """Takes a place. The same key gets the same enrolment. Raises Refused."""
+        """Take a place in a class. The same key returns the same enrolment. Raises EnrolmentRefused."""
         if key in self.keys:
             self.keys[key] += 1
-            return next(one for one in self.enrolments if one["key"] == key)
-        found = next((one for one in self.offered(shift) if one["name"] == name and one["vacancies"]), None)
+            return next(each for each in self.enrolments if each["key"] == key)
+        found = next((each for each in self.classes_of(shift) if each["name"] == name and each["vacancies"]), None)
         if found is None:
-            raise Refused(f"there is no place left in {name}, {shift}")
+            raise EnrolmentRefused(f"there is no place left in {name}, {shift}")
         found["vacancies"] -= 1
         number = f"HZ-{len(self.enrolments) + 1:04}"
         enrolment = {"number": number, "class_id": found["id"], "key": key, "student": student}
@@ -51,4 +51,5 @@ class School:
         return enrolment
 
     def as_json(self) -> Document:
+        """Return everything, for the control endpoint."""
         return {"classes": self.classes, "enrolments": self.enrolments, "keys": self.keys}

@@ -1,1 +1,1 @@
-"""A loopback online shop: products, orders, refunds; bearer tokens and Idempotency-Keys as real shops want them."""
+"""A simulated online shop: products, orders and refunds, with a bearer token and Idempotency-Keys."""

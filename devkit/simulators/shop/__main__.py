@@ -1,4 +1,4 @@
-"""python -m devkit.simulators.shop: keep the shop open until told to stop."""
+"""Serve the simulated shop until SIGINT or SIGTERM: `python -m devkit.simulators.shop`."""
 
 import argparse
 import asyncio
@@ -7,9 +7,9 @@ import sys
 
 from aiohttp import web
 
-from devkit.simulators.shop.server import Server
+from devkit.simulators.shop.server import create_application
 
-GRACE_SECONDS = 0.5
+SHUTDOWN_SECONDS = 0.5
 
 
 def _arguments() -> argparse.Namespace:
@@ -20,11 +20,11 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _serve(host: str, port: int, server: Server) -> None:
+async def _serve(host: str, port: int, application: web.Application) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=GRACE_SECONDS)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
@@ -35,9 +35,10 @@ async def _serve(host: str, port: int, server: Server) -> None:
 
 
 def main() -> int:
+    """Serve, and return the exit code."""
     arguments = _arguments()
     try:
-        asyncio.run(_serve(arguments.host, arguments.port, Server(arguments.token)))
+        asyncio.run(_serve(arguments.host, arguments.port, create_application(arguments.token)))
     except OSError as error:
         sys.stderr.write(f"cannot serve on {arguments.host}:{arguments.port}: {error}\n")
         return 1

@@ -1,4 +1,4 @@
-"""The shop's API, and the control interface beside it."""
+"""Serve the shop's API, and the tests' control endpoints beside it."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -7,29 +7,35 @@ from typing import Any
 
 from aiohttp import web
 
-from devkit.simulators.shop.state import Document, Keyed, Refused, Shop
+from devkit.simulators.shop.state import Document, IdempotentAnswer, ShopRefused, ShopState
 
 DOCUMENT = Path(__file__).with_name("openapi.yaml")
 FAULTS = ("error", "drop", "drop_after")
-MOST_PRODUCTS = 20
+MAX_PRODUCTS = 20
 
 Answer = tuple[int, Document]
 Handler = Callable[[web.Request, Document], Answer]
 
 
-class Server:
-    """One shop, behind one bearer token.
+def create_application(token: str) -> web.Application:
+    """Return the application of a new shop."""
+    return ShopServer(token).application()
 
-    The next `count` requests go wrong as the fault says: `error` and `drop` before anything is done, `drop_after` when
-    it is done and nobody is told.
+
+class ShopServer:
+    """The endpoints of one shop. Requests need the bearer token.
+
+    A fault makes the next requests fail. `error` answers 503 and `drop` closes the connection, both before the request
+    has an effect. `drop_after` closes the connection after the effect.
     """
 
     def __init__(self, token: str) -> None:
         self._token = token
-        self.shop = Shop()
+        self.shop = ShopState()
         self._fault, self._count = "", 0
 
     def application(self) -> web.Application:
+        """Return the aiohttp application."""
         application = web.Application()
         application.add_routes(
             [
@@ -41,7 +47,7 @@ class Server:
                 web.post("/v1/orders/{number}/cancellation", self._api(self._cancel)),
                 web.post("/v1/orders/{number}/refunds", self._api(self._refund)),
                 web.get("/control/state", self._state),
-                web.post("/control/faults", self._plan),
+                web.post("/control/faults", self._set_fault),
                 web.post("/control/reset", self._reset),
             ]
         )
@@ -51,39 +57,39 @@ class Server:
         async def handle(request: web.Request) -> web.Response:
             raw = await request.text()
             self.shop.requests[f"{request.method} {request.path}"] += 1
-            fault = self._drawn()
+            fault = self._next_fault()
             if fault == "drop":
-                return _hung_up(request)
+                return _close_connection(request)
             try:
                 if fault == "error":
-                    raise Refused(503, "unavailable", "the shop is being tidied up")
+                    raise ShopRefused(503, "unavailable", "the shop is not available")
                 if request.headers.get("Authorization") != f"Bearer {self._token}":
-                    raise Refused(401, "unauthorized", "expected a valid bearer token")
-                status, body = self._once(request, raw, handler)
-            except Refused as refusal:
+                    raise ShopRefused(401, "unauthorized", "expected a valid bearer token")
+                status, body = self._answer_once(request, raw, handler)
+            except ShopRefused as refusal:
                 status, body = refusal.status, refusal.body()
-            return _hung_up(request) if fault == "drop_after" else web.json_response(body, status=status)
+            return _close_connection(request) if fault == "drop_after" else web.json_response(body, status=status)
 
         return handle
 
-    def _once(self, request: web.Request, raw: str, handler: Handler) -> Answer:
-        """What the handler answers; to a key that came before, what it answered then."""
+    def _answer_once(self, request: web.Request, raw: str, handler: Handler) -> Answer:
+        """Return the handler's answer. For a repeated Idempotency-Key, return the first answer without a call."""
         key, described = request.headers.get("Idempotency-Key", ""), (request.method, request.path, raw)
         known = self.shop.keys.get(key)
         if known is not None and request.method == "POST":
             if known.request != described:
-                raise Refused(422, "key_reused", "this Idempotency-Key came with another request")
+                raise ShopRefused(422, "key_reused", "this Idempotency-Key came with another request")
             known.times += 1
             return known.status, known.body
         try:
-            status, body = handler(request, _parsed(raw))
-        except Refused as refusal:
+            status, body = handler(request, _parse(raw))
+        except ShopRefused as refusal:
             status, body = refusal.status, refusal.body()
         if key and request.method == "POST":
-            self.shop.keys[key] = Keyed(key, described, status, json.loads(json.dumps(body)))
+            self.shop.keys[key] = IdempotentAnswer(key, described, status, json.loads(json.dumps(body)))
         return status, body
 
-    def _drawn(self) -> str:
+    def _next_fault(self) -> str:
         if self._count == 0:
             return ""
         self._count -= 1
@@ -91,8 +97,8 @@ class Server:
 
     def _products(self, request: web.Request, _: Document) -> Answer:
         limit = request.query.get("limit", "5")
-        if not limit.isdecimal() or not 1 <= int(limit) <= MOST_PRODUCTS:
-            raise Refused(400, "bad_request", f"limit must be from 1 to {MOST_PRODUCTS}")
+        if not limit.isdecimal() or not 1 <= int(limit) <= MAX_PRODUCTS:
+            raise ShopRefused(400, "bad_request", f"limit must be from 1 to {MAX_PRODUCTS}")
         return 200, {"products": self.shop.search(request.query.get("q", ""), int(limit))}
 
     def _product(self, request: web.Request, _: Document) -> Answer:
@@ -102,7 +108,7 @@ class Server:
         return 200, {"order": self.shop.order(request.match_info["number"])}
 
     def _reserve(self, _: web.Request, body: Document) -> Answer:
-        quantity = _whole(body, "quantity", 1)
+        quantity = _whole_number(body, "quantity", 1)
         return 201, {"order": self.shop.reserve(_text(body, "sku"), quantity)}
 
     def _cancel(self, request: web.Request, body: Document) -> Answer:
@@ -110,7 +116,7 @@ class Server:
         return 200, {"order": self.shop.cancel(request.match_info["number"])}
 
     def _refund(self, request: web.Request, body: Document) -> Answer:
-        amount = _whole(body, "amount", None)
+        amount = _whole_number(body, "amount", None)
         return 201, {"refund": self.shop.refund(request.match_info["number"], amount, _text(body, "reason"))}
 
     async def _document(self, _: web.Request) -> web.Response:
@@ -119,11 +125,11 @@ class Server:
     async def _state(self, _: web.Request) -> web.Response:
         return web.json_response(self.shop.as_json())
 
-    async def _plan(self, request: web.Request) -> web.Response:
+    async def _set_fault(self, request: web.Request) -> web.Response:
         try:
-            plan = _parsed(await request.text())
-            fault, count = _text(plan, "fault"), _whole(plan, "count", 1)
-        except Refused as refusal:
+            body = _parse(await request.text())
+            fault, count = _text(body, "fault"), _whole_number(body, "count", 1)
+        except ShopRefused as refusal:
             return web.json_response(refusal.body(), status=400)
         if fault not in FAULTS:
             return web.json_response({"error": f"fault must be one of {', '.join(FAULTS)}"}, status=400)
@@ -131,37 +137,37 @@ class Server:
         return web.json_response({"fault": fault, "count": count})
 
     async def _reset(self, _: web.Request) -> web.Response:
-        self.shop = Shop()
+        self.shop = ShopState()
         self._fault, self._count = "", 0
         return web.json_response({})
 
 
-def _parsed(raw: str) -> Document:
+def _parse(raw: str) -> Document:
     try:
         body = json.loads(raw) if raw else {}
     except ValueError:
-        raise Refused(400, "bad_request", "the body is not JSON") from None
+        raise ShopRefused(400, "bad_request", "the body is not JSON") from None
     if not isinstance(body, dict):
-        raise Refused(400, "bad_request", "expected a JSON object")
+        raise ShopRefused(400, "bad_request", "expected a JSON object")
     return body
 
 
 def _text(body: Document, name: str) -> str:
     value = body.get(name)
     if not isinstance(value, str) or not value:
-        raise Refused(400, "bad_request", f"{name} must be a text")
+        raise ShopRefused(400, "bad_request", f"{name} must be a text")
     return value
 
 
-def _whole(body: Document, name: str, default: Any) -> Any:
+def _whole_number(body: Document, name: str, default: Any) -> Any:
     value = body.get(name, default)
     if value is not default and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise Refused(400, "bad_request", f"{name} must be a whole number above 0")
+        raise ShopRefused(400, "bad_request", f"{name} must be a whole number above 0")
     return value
 
 
-def _hung_up(request: web.Request) -> web.Response:
+def _close_connection(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.close()
-    # Never sent: aiohttp finds the connection closed when it tries.
+    # aiohttp does not send this response, because the connection is closed.
     return web.Response()

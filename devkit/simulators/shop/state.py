@@ -1,4 +1,4 @@
-"""What the shop has and what became of it. In memory; amounts are in cents."""
+"""Keep the shop's products, orders and refunds in memory. Amounts are in cents."""
 
 import itertools
 from collections import Counter
@@ -33,8 +33,8 @@ def _order(number: str, status: str, items: list[tuple[str, int]], total: int, *
     return {"number": number, "status": status, "items": lines, "total": total, "refunded": 0, **more}
 
 
-class Refused(Exception):
-    """The shop says no."""
+class ShopRefused(Exception):
+    """The shop refuses a request. `code` is the error code in the body of its answer."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -42,12 +42,13 @@ class Refused(Exception):
         self.code = code
 
     def body(self) -> Document:
+        """Return the body of the answer."""
         return {"error": {"code": self.code, "message": str(self)}}
 
 
 @dataclass
-class Keyed:
-    """An Idempotency-Key: the request that came with it first, what was answered, and how often it came."""
+class IdempotentAnswer:
+    """The first request with an Idempotency-Key, its answer, and how often the key was received."""
 
     key: str
     request: tuple[str, str, str]
@@ -56,44 +57,45 @@ class Keyed:
     times: int = 1
 
     def as_json(self) -> Document:
+        """Return the key, for the control endpoint."""
         method, path, _ = self.request
         return {"key": self.key, "method": method, "path": path, "status": self.status, "times": self.times}
 
 
 @dataclass
-class Shop:
-    """Everything the simulator knows."""
+class ShopState:
+    """The state of the shop, and how often each path was requested."""
 
     products: dict[str, Document] = field(default_factory=lambda: {p["sku"]: deepcopy(p) for p in PRODUCTS})
     orders: dict[str, Document] = field(default_factory=lambda: {order["number"]: order for order in _orders()})
     refunds: list[Document] = field(default_factory=list)
-    keys: dict[str, Keyed] = field(default_factory=dict)
+    keys: dict[str, IdempotentAnswer] = field(default_factory=dict)
     requests: Counter[str] = field(default_factory=Counter)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def search(self, words: str, limit: int) -> list[Document]:
-        """Products whose name has all the words."""
+        """Return the products whose name contains all the words."""
         wanted = words.casefold().split()
         found = (product for product in self.products.values() if all(w in product["name"].casefold() for w in wanted))
         return list(itertools.islice(found, limit))
 
     def product(self, sku: str) -> Document:
-        """One product. Raises Refused."""
+        """Return a product. Raises ShopRefused."""
         if sku not in self.products:
-            raise Refused(404, "product_not_found", f"there is no product {sku}")
+            raise ShopRefused(404, "product_not_found", f"there is no product {sku}")
         return self.products[sku]
 
     def order(self, number: str) -> Document:
-        """One order. Raises Refused."""
+        """Return an order. Raises ShopRefused."""
         if number not in self.orders:
-            raise Refused(404, "order_not_found", f"there is no order {number}")
+            raise ShopRefused(404, "order_not_found", f"there is no order {number}")
         return self.orders[number]
 
     def reserve(self, sku: str, quantity: int) -> Document:
-        """Takes products from the stock and makes an order that waits for its payment. Raises Refused."""
+        """Take products from the stock, and return an order that waits for its payment. Raises ShopRefused."""
         product = self.product(sku)
         if product["stock"] < quantity:
-            raise Refused(409, "out_of_stock", f"only {product['stock']} of {sku} are left")
+            raise ShopRefused(409, "out_of_stock", f"only {product['stock']} of {sku} are left")
         product["stock"] -= quantity
         number = str(2000 + next(self._numbers))
         order = _order(number, "awaiting_payment", [(sku, quantity)], quantity * product["price"])
@@ -101,33 +103,34 @@ class Shop:
         return order
 
     def cancel(self, number: str) -> Document:
-        """Cancels an order that has not been sent, and gives the money back. Raises Refused."""
+        """Cancel an order that was not shipped, and put its products back in stock. Raises ShopRefused."""
         order = self.order(number)
         if order["status"] not in ("awaiting_payment", "preparing"):
-            raise Refused(409, "not_cancellable", f"order {number} is {order['status']}")
+            raise ShopRefused(409, "not_cancellable", f"order {number} is {order['status']}")
         order["status"] = "cancelled"
         for line in order["items"]:
             self.products[line["sku"]]["stock"] += line["quantity"]
         return order
 
     def refund(self, number: str, amount: int | None, reason: str) -> Document:
-        """Gives money back; without an amount, all that is left. Raises Refused."""
+        """Refund an amount, or all that is not refunded yet. Raises ShopRefused."""
         order = self.order(number)
         left = order["total"] - order["refunded"]
         if order["status"] != "delivered":
-            raise Refused(409, "not_refundable", f"order {number} is {order['status']}")
+            raise ShopRefused(409, "not_refundable", f"order {number} is {order['status']}")
         if left == 0 or (amount or left) > left:
-            raise Refused(409, "amount_too_large", f"{left} cents of order {number} can be refunded")
+            raise ShopRefused(409, "amount_too_large", f"{left} cents of order {number} can be refunded")
         order["refunded"] += amount or left
         refund = {"id": f"RF{next(self._numbers)}", "order": number, "amount": amount or left, "reason": reason}
         self.refunds.append(refund)
         return refund
 
     def as_json(self) -> Document:
+        """Return everything, for the control endpoint."""
         return {
             "products": list(self.products.values()),
             "orders": list(self.orders.values()),
             "refunds": self.refunds,
-            "keys": [keyed.as_json() for keyed in self.keys.values()],
+            "keys": [answer.as_json() for answer in self.keys.values()],
             "requests": dict(self.requests),
         }

@@ -1,1 +1,1 @@
-"""A loopback Twilio: the Messages API, signed webhooks, status callbacks, faults on demand and a phone to chat from."""
+"""A simulated Twilio: the Messages API, signed webhooks, status callbacks, faults, and a phone page to chat from."""

@@ -1,4 +1,4 @@
-"""What a request to create a message must look like, and Twilio's error for each way in which it does not."""
+"""Validate requests that create a message, and raise Twilio's error for what is wrong."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from devkit.simulators.twilio.errors import TwilioError
 from devkit.simulators.twilio.numbers import ADDRESS
-from devkit.simulators.twilio.state import Number, Store
+from devkit.simulators.twilio.store import MessageStore, SimulatedNumber
 
 BODY_LIMIT = 1600
 MEDIA_LIMIT = 10
@@ -20,13 +20,16 @@ Form = dict[str, list[str]]
 
 
 class Draft(NamedTuple):
-    number: Number
+    """A valid request to create a message. `details` are its optional parts."""
+
+    number: SimulatedNumber
     to: str
     body: str
     details: dict[str, Any]
 
 
-def read_draft(store: Store, account: str, form: Form) -> Draft:
+def read_draft(store: MessageStore, account: str, form: Form) -> Draft:
+    """Return the message that a form asks for. Raises TwilioError."""
     to = _first(form, "To")
     if not to:
         raise TwilioError(21604)
@@ -50,6 +53,7 @@ def read_draft(store: Store, account: str, form: Form) -> Draft:
 
 
 def is_callback(url: str) -> bool:
+    """Return whether Twilio accepts the URL as a status callback."""
     if not URL.fullmatch(url):
         return False
     try:
@@ -64,7 +68,7 @@ def _first(form: Form, name: str) -> str:
     return form.get(name, ("",))[0]
 
 
-def _sender(store: Store, account: str, form: Form, details: dict[str, Any]) -> Number:
+def _sender(store: MessageStore, account: str, form: Form, details: dict[str, Any]) -> SimulatedNumber:
     sender, service = _first(form, "From"), _first(form, "MessagingServiceSid")
     if service:
         if not SERVICE.fullmatch(service):

@@ -1,6 +1,8 @@
+"""Twilio's errors, by code."""
+
 from aiohttp import web
 
-from devkit.simulators.twilio.state import dump
+from devkit.simulators.twilio.store import dump_json
 
 ERRORS: dict[int, tuple[int, str]] = {
     20001: (400, "Invalid parameter {}"),
@@ -25,7 +27,7 @@ ERRORS: dict[int, tuple[int, str]] = {
 
 
 class TwilioError(Exception):
-    """Answered as Twilio's JSON error."""
+    """An error that is sent as Twilio's JSON error. `subject` is inserted into its text."""
 
     def __init__(self, code: int, subject: str = "") -> None:
         self.code = code
@@ -34,6 +36,7 @@ class TwilioError(Exception):
         super().__init__(self.text)
 
     def response(self) -> web.Response:
+        """Return the response with the error."""
         headers = {"Content-Type": "application/json"}
         if self.status == 401:
             headers["WWW-Authenticate"] = 'Basic realm="Twilio API"'
@@ -43,4 +46,4 @@ class TwilioError(Exception):
             "more_info": f"https://www.twilio.com/docs/errors/{self.code}",
             "status": self.status,
         }
-        return web.Response(body=dump(body), status=self.status, headers=headers)
+        return web.Response(body=dump_json(body), status=self.status, headers=headers)

@@ -1,43 +1,45 @@
+"""Post the messages of contacts to the webhooks of their numbers."""
+
 import asyncio
 import re
 from typing import Any
 
 from devkit.simulators.twilio.numbers import ADDRESS
-from devkit.simulators.twilio.state import INBOUND, Message, Number, Store, dump, new_sid
-from devkit.simulators.twilio.webhooks import Outcome, Params, Webhooks, idempotency_token
+from devkit.simulators.twilio.store import INBOUND, MessageStore, SimulatedNumber, TwilioMessage, dump_json, new_sid
+from devkit.simulators.twilio.webhooks import Params, WebhookResult, WebhookSender, idempotency_token
 
 SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
 TEXTS = ("from", "to", "body", "profile_name", "message_sid", "button_payload", "button_text")
 
 
-class Inbound:
-    """Messages that contacts write: the webhook of the number is posted, once or several times."""
+class InboundMessages:
+    """The messages of contacts. Each is posted to its number's webhook once, or several times at once."""
 
-    def __init__(self, store: Store, webhooks: Webhooks) -> None:
+    def __init__(self, store: MessageStore, webhooks: WebhookSender) -> None:
         self._store = store
         self._webhooks = webhooks
         self._sending: set[asyncio.Task[dict[str, Any]]] = set()
 
     async def send(self, data: dict[str, Any]) -> dict[str, Any]:
-        """ValueError says what is wrong with the request. A known message_sid is sent again as it was first sent."""
+        """Post a message, and return the answers. A known `message_sid` is posted as before. Raises ValueError."""
         number, copies = self._check(data)
         message = self._store.by_sid.get(data.get("message_sid", "")) or self._accept(number, data)
-        # A contact's message is on its way even if nobody waits for what becomes of it.
+        # Shielded: the message is posted even if the client of the control endpoint disconnects.
         task = asyncio.create_task(self._send(number, message, copies))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
         return await asyncio.shield(task)
 
-    async def _send(self, number: Number, message: Message, copies: int) -> dict[str, Any]:
+    async def _send(self, number: SimulatedNumber, message: TwilioMessage, copies: int) -> dict[str, Any]:
         message.webhook = None
         self._store.publish(message)
-        outcomes = await asyncio.gather(*(self._post(number, message) for _ in range(1 + copies)))
-        first, *others = (outcome.as_json() for outcome in outcomes)
+        results = await asyncio.gather(*(self._post(number, message) for _ in range(1 + copies)))
+        first, *others = (result.as_json() for result in results)
         message.webhook = {name: first[name] for name in ("ok", "status", "elapsed_ms", "error", "error_code")}
         self._store.publish(message)
         return {"message_sid": message.sid, "index": message.index, **first, "duplicates": others}
 
-    def _check(self, data: dict[str, Any]) -> tuple[Number, int]:
+    def _check(self, data: dict[str, Any]) -> tuple[SimulatedNumber, int]:
         known = {*TEXTS, "params", "duplicate"}
         if unknown := set(data) - known:
             raise ValueError(f"unknown fields: {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}")
@@ -58,7 +60,7 @@ class Inbound:
             raise ValueError("duplicate must be a whole number, at most 100")
         return number, copies
 
-    def _accept(self, number: Number, data: dict[str, Any]) -> Message:
+    def _accept(self, number: SimulatedNumber, data: dict[str, Any]) -> TwilioMessage:
         names = ("profile_name", "button_payload", "button_text", "params")
         return self._store.accept(
             number,
@@ -70,18 +72,18 @@ class Inbound:
             details={name: data[name] for name in names if data.get(name)},
         )
 
-    async def _post(self, number: Number, message: Message) -> Outcome:
+    async def _post(self, number: SimulatedNumber, message: TwilioMessage) -> WebhookResult:
         token = self._store.accounts[number.account_sid]
         idempotency = idempotency_token(message.sid, "received")
-        outcome = await self._webhooks.post(number.webhook_url, _params(message), token, idempotency)
-        if outcome.ok:
+        result = await self._webhooks.post(number.webhook_url, _params(message), token, idempotency)
+        if result.ok:
             self._store.stats.inbound_sent += 1
         else:
             self._store.stats.inbound_failed += 1
-        return outcome
+        return result
 
 
-def _params(message: Message) -> Params:
+def _params(message: TwilioMessage) -> Params:
     details = message.details
     contact = message.sender.removeprefix("whatsapp:")
     who = {"WaId": contact.removeprefix("+")} if contact.startswith("+") else {}
@@ -104,7 +106,7 @@ def _params(message: Message) -> Params:
         **who,
     }
     if message.sender.startswith("whatsapp:"):
-        params["ChannelMetadata"] = dump({"type": "whatsapp", "data": {"context": who}}).decode()
+        params["ChannelMetadata"] = dump_json({"type": "whatsapp", "data": {"context": who}}).decode()
     if payload := details.get("button_payload"):
         text = details.get("button_text") or message.body
         params |= {"MessageType": "button", "ButtonType": "REPLY", "ButtonPayload": payload, "ButtonText": text}

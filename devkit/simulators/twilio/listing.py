@@ -1,3 +1,5 @@
+"""Answer requests for the list of messages, with filters and pages."""
+
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -6,35 +8,40 @@ from urllib.parse import urlencode
 
 from devkit.simulators.twilio.errors import TwilioError
 from devkit.simulators.twilio.resource import resource
-from devkit.simulators.twilio.state import Message, Store
+from devkit.simulators.twilio.store import MessageStore, TwilioMessage
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
 FILTERS = ("To", "From", "DateSent", "DateSent<", "DateSent>")
 
 Query = dict[str, str]
-Test = Callable[[Message], bool]
+MessageFilter = Callable[[TwilioMessage], bool]
 
 
-def list_messages(store: Store, account: str, query: Query) -> dict[str, Any]:
-    """One page, newest first. The token pins the newest message of the first page, so that pages do not shift."""
-    size = min(max(_whole(query, "PageSize", DEFAULT_PAGE_SIZE), 1), MAX_PAGE_SIZE)
-    page = _whole(query, "Page", 0)
-    tests = [_test(name, query[name]) for name in FILTERS if name in query]
-    newest = _newest(store, query)
+def list_messages(store: MessageStore, account: str, query: Query) -> dict[str, Any]:
+    """Return one page, newest first.
+
+    The page token names the newest message of the first page. Later messages are left out, so pages do not shift.
+    """
+    size = min(max(_parse_whole_number(query, "PageSize", DEFAULT_PAGE_SIZE), 1), MAX_PAGE_SIZE)
+    page = _parse_whole_number(query, "Page", 0)
+    filters = [_make_filter(name, query[name]) for name in FILTERS if name in query]
+    newest = _newest_index(store, query)
     matching = (
         message
         for message in _candidates(store, account, query)
-        if message.index <= newest and message.account_sid == account and all(test(message) for test in tests)
+        if message.index <= newest and message.account_sid == account and all(passes(message) for passes in filters)
     )
     start = page * size
     found = list(islice(matching, start, start + size + 1))
     token = query.get("PageToken") or (f"PA{found[0].sid}" if found else "")
-    filters = {name: query[name] for name in FILTERS if name in query} | {"PageSize": str(size)}
+    parameters = {name: query[name] for name in FILTERS if name in query} | {"PageSize": str(size)}
 
     def uri(number: int) -> str:
-        pinned = {"PageToken": token} if number and token else {}
-        return f"/2010-04-01/Accounts/{account}/Messages.json?{urlencode(filters | {'Page': str(number)} | pinned)}"
+        page_token = {"PageToken": token} if number and token else {}
+        return (
+            f"/2010-04-01/Accounts/{account}/Messages.json?{urlencode(parameters | {'Page': str(number)} | page_token)}"
+        )
 
     shown = found[:size]
     return {
@@ -50,15 +57,15 @@ def list_messages(store: Store, account: str, query: Query) -> dict[str, Any]:
     }
 
 
-def _candidates(store: Store, account: str, query: Query) -> Iterator[Message]:
-    """One contact's messages where a filter names a contact: looking one message up must stay cheap under load."""
+def _candidates(store: MessageStore, account: str, query: Query) -> Iterator[TwilioMessage]:
+    """Yield the messages of one contact if a filter names it, so that a look-up is cheap under load."""
     for name in ("To", "From"):
         if query.get(name) in store.by_contact:
             return reversed(store.by_contact[query[name]])
     return reversed(store.by_account.get(account, []))
 
 
-def _newest(store: Store, query: Query) -> int:
+def _newest_index(store: MessageStore, query: Query) -> int:
     token = query.get("PageToken")
     if token is None:
         return store.index
@@ -68,14 +75,14 @@ def _newest(store: Store, query: Query) -> int:
     return pinned.index
 
 
-def _whole(query: Query, name: str, default: int) -> int:
+def _parse_whole_number(query: Query, name: str, default: int) -> int:
     text = query.get(name, str(default))
     if not text.isdecimal():
         raise TwilioError(20001, name)
     return int(text)
 
 
-def _test(name: str, text: str) -> Test:
+def _make_filter(name: str, text: str) -> MessageFilter:
     if name == "To":
         return lambda message: message.recipient == text
     if name == "From":

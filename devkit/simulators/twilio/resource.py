@@ -1,8 +1,10 @@
+"""Convert messages to Twilio's Message resource."""
+
 from email.utils import formatdate
 from functools import lru_cache
 from typing import Any
 
-from devkit.simulators.twilio.state import Message
+from devkit.simulators.twilio.store import TwilioMessage
 
 
 @lru_cache(maxsize=4096)
@@ -10,8 +12,8 @@ def _rfc2822(second: int) -> str:
     return formatdate(second)
 
 
-def resource(message: Message) -> dict[str, Any]:
-    """The Message resource as the API answers it: counts are texts, dates have whole seconds."""
+def resource(message: TwilioMessage) -> dict[str, Any]:
+    """Return the Message resource. As at Twilio, counts are strings and dates have whole seconds."""
     uri = f"/2010-04-01/Accounts/{message.account_sid}/Messages/{message.sid}"
     details, sent_at = message.details, message.sent_at
     return {

@@ -1,3 +1,5 @@
+"""Assemble the simulated Twilio and serve it."""
+
 import asyncio
 import signal
 from collections.abc import Iterable
@@ -5,41 +7,43 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from devkit.simulators.twilio.control import Control
-from devkit.simulators.twilio.faults import Faults
-from devkit.simulators.twilio.inbound import Inbound
-from devkit.simulators.twilio.lifecycle import Lifecycle
-from devkit.simulators.twilio.phone import Phone
-from devkit.simulators.twilio.rest import Rest
-from devkit.simulators.twilio.state import Number, Store
-from devkit.simulators.twilio.webhooks import Webhooks
+from devkit.simulators.twilio.control_api import TwilioControlApi
+from devkit.simulators.twilio.delivery import DeliverySimulation
+from devkit.simulators.twilio.faults import TwilioFaultInjector
+from devkit.simulators.twilio.inbound import InboundMessages
+from devkit.simulators.twilio.messages_api import MessagesApi
+from devkit.simulators.twilio.phone_page import PhonePage
+from devkit.simulators.twilio.store import MessageStore, SimulatedNumber
+from devkit.simulators.twilio.webhooks import WebhookSender
 
-# Long polls and event streams would otherwise hold the end of the process up for a minute.
+# Without it, long polls and event streams would delay the end of the process by a minute.
 SHUTDOWN_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TwilioOptions:
+    """The options of the command line. `callback_delay` is in seconds; each number comes with its account's token."""
+
     host: str
     port: int
     callback_delay: float
     auto_read: bool
-    numbers: Iterable[tuple[Number, str]]
+    numbers: Iterable[tuple[SimulatedNumber, str]]
 
 
-async def serve(settings: Settings) -> None:
-    """Runs until SIGTERM or SIGINT."""
-    store, faults, webhooks = Store(), Faults(), Webhooks()
+async def serve(settings: TwilioOptions) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    store, faults, webhooks = MessageStore(), TwilioFaultInjector(), WebhookSender()
     for number, token in settings.numbers:
         store.put_number(number, token)
-    lifecycle = Lifecycle(store, faults, webhooks, settings.callback_delay, settings.auto_read)
-    control = Control(store, faults, lifecycle, Inbound(store, webhooks))
+    delivery = DeliverySimulation(store, faults, webhooks, settings.callback_delay, settings.auto_read)
+    control = TwilioControlApi(store, faults, delivery, InboundMessages(store, webhooks))
     app = web.Application()
-    app.add_routes([*Rest(store, faults, lifecycle).routes(), *control.routes(), *Phone(store).routes()])
+    app.add_routes([*MessagesApi(store, faults, delivery).routes(), *control.routes(), *PhonePage(store).routes()])
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=SHUTDOWN_SECONDS)
     stop = asyncio.Event()
-    for number_of_signal in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number_of_signal, stop.set)
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
@@ -47,6 +51,6 @@ async def serve(settings: Settings) -> None:
         print(f"twilio simulator ready on {base} (phone: {base}/phone)", flush=True)
         await stop.wait()
     finally:
-        lifecycle.cancel()
+        delivery.cancel()
         await runner.cleanup()
         webhooks.close()

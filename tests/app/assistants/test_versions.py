@@ -97,7 +97,7 @@ async def test_a_version_that_does_not_load_yields_to_the_current(platform: Plat
     assert platform.engine is not None
     await ask(platform, "oi")
     await platform.engine.close()
-    await platform.rows("update assistant_versions set files = '{}'")
+    await platform.rows("update assistant_versions set files = '{}', form = '{}'")
     await platform.republish(*GOODBYE)
     async with platform.worker() as upgraded:
         await platform.say("tchau")
@@ -111,7 +111,7 @@ async def test_a_version_that_does_not_load_yields_to_the_current(platform: Plat
 
 async def test_a_version_is_what_was_published(platform: Platform, versions: Assistants) -> None:
     loaded = await versions.version(await tenant(platform), await current(platform))
-    assert loaded == tenant_manifest()
+    assert loaded == tenant_manifest().compiled
     assert loaded.content_hash == (await platform.row("select content_hash as h from assistant_versions"))["h"]
 
 
@@ -134,7 +134,7 @@ async def test_a_cancelled_load_does_not_fail_other_waiters(platform: Platform, 
 async def test_a_version_that_could_not_be_read_is_asked_for_again(platform: Platform, versions: Assistants) -> None:
     tenant_id, version_id = await tenant(platform), await current(platform)
     good = (await platform.row("select files::text as text from assistant_versions"))["text"]
-    await platform.rows("update assistant_versions set files = '{}'")
+    await platform.rows("update assistant_versions set files = '{}', form = '{}'")
     with pytest.raises(InvalidFiles):
         await versions.version(tenant_id, version_id)
     await platform.rows("update assistant_versions set files = %(good)s::text::jsonb", good=good)

@@ -1,4 +1,4 @@
-"""Other versions of the tests' tenant."""
+"""Other versions of the tests' assistant."""
 
 GOODBYE = ("goodbye: Até logo!", "goodbye: Tchau da versão dois!")
 WITHOUT_AGENDA = """

@@ -25,8 +25,9 @@ from app.channels.base import (
     Unknown,
 )
 from app.channels.whatsapp.outbound import TwilioGateway
-from tests.app.channels.scripted import DROP, HANG, Answer, ScriptedTwilio, refused, scripted_twilio
+from tests.app.channels.scripted_twilio import DROP, HANG, ScriptedAnswer, ScriptedTwilio, refused, scripted_twilio
 from tests.platform import Log
+from tests.shared_threads import SharedThreads
 
 CREDENTIALS = Credentials("AC" + "0" * 31 + "1", "the-token-of-the-account")
 MESSAGE = OutgoingMessage(41, CREDENTIALS, "whatsapp:+551140000001", "whatsapp:+5511990000001", "Olá & até já! 👋\n+1")
@@ -49,14 +50,16 @@ async def gateway(address: str, timeout: float = 5.0) -> AsyncIterator[TwilioGat
         await made.close()
 
 
-async def sent(twilio: ScriptedTwilio, answer: Answer, timeout: float = 5.0) -> SendResult:
+async def sent(twilio: ScriptedTwilio, answer: ScriptedAnswer, timeout: float = 5.0) -> SendResult:
     twilio.answers.append(answer)
     async with gateway(twilio.address, timeout) as made:
         return await made.send(MESSAGE)
 
 
 async def found(twilio: ScriptedTwilio, *messages: dict[str, Any]) -> list[ListedMessage]:
-    twilio.listing = Answer(200, {"messages": messages, "page_size": 200}, {"Date": format_datetime(NOW, usegmt=True)})
+    twilio.listing = ScriptedAnswer(
+        200, {"messages": messages, "page_size": 200}, {"Date": format_datetime(NOW, usegmt=True)}
+    )
     async with gateway(twilio.address) as made:
         return await made.find(MESSAGE)
 
@@ -75,8 +78,8 @@ def listed(sid: str, body: str | None = MESSAGE.body, after: float = 1) -> dict[
 
 class TestSend:
     async def test_what_is_posted(self, twilio: ScriptedTwilio) -> None:
-        assert await sent(twilio, Answer(201, {"sid": "SM1", "status": "queued"})) == Accepted("SM1")
-        (asked,) = twilio.asked
+        assert await sent(twilio, ScriptedAnswer(201, {"sid": "SM1", "status": "queued"})) == Accepted("SM1")
+        (asked,) = twilio.requests
         assert (asked.method, asked.path) == ("POST", f"/2010-04-01/Accounts/{CREDENTIALS.account_sid}/Messages.json")
         assert asked.login == (CREDENTIALS.account_sid, CREDENTIALS.auth_token)
         assert sorted(asked.form) == [
@@ -118,30 +121,30 @@ class TestSend:
         [
             refused(500, 20500),
             refused(503, 20503),
-            Answer(502, b"<html>Bad Gateway</html>"),
+            ScriptedAnswer(502, b"<html>Bad Gateway</html>"),
             # A proxy's words, not Twilio's: nothing says that Twilio will never take the message.
-            Answer(400, b"<html>not Twilio</html>"),
-            Answer(403, b""),
-            Answer(408, {"error": "timeout"}),
-            Answer(302, b"", {"Location": "https://example.com"}),
-            Answer(201, b""),
-            Answer(201, b"<html>"),
-            Answer(201, b"\xff\xfe"),
-            Answer(201, {}),
-            Answer(201, {"sid": None}),
-            Answer(201, []),
-            Answer(201, None),
-            Answer(201, "SM1"),
-            Answer(200, 5),
+            ScriptedAnswer(400, b"<html>not Twilio</html>"),
+            ScriptedAnswer(403, b""),
+            ScriptedAnswer(408, {"error": "timeout"}),
+            ScriptedAnswer(302, b"", {"Location": "https://example.com"}),
+            ScriptedAnswer(201, b""),
+            ScriptedAnswer(201, b"<html>"),
+            ScriptedAnswer(201, b"\xff\xfe"),
+            ScriptedAnswer(201, {}),
+            ScriptedAnswer(201, {"sid": None}),
+            ScriptedAnswer(201, []),
+            ScriptedAnswer(201, None),
+            ScriptedAnswer(201, "SM1"),
+            ScriptedAnswer(200, 5),
             DROP,
         ],
         ids=lambda answer: f"{answer.status} {answer.body!r}"[:40],
     )
     async def test_anything_else_is_unknown_and_never_an_exception(
-        self, twilio: ScriptedTwilio, answer: Answer
+        self, twilio: ScriptedTwilio, answer: ScriptedAnswer
     ) -> None:
         assert isinstance(await sent(twilio, answer), Unknown)
-        assert len(twilio.asked) == 1, "posted again before anybody looked"
+        assert len(twilio.requests) == 1, "posted again before anybody looked"
 
     async def test_an_answer_that_does_not_come_is_unknown(self, twilio: ScriptedTwilio) -> None:
         assert isinstance(await sent(twilio, HANG, timeout=0.1), Unknown)
@@ -173,25 +176,25 @@ class TestSend:
 
     async def test_a_redirect_is_not_followed_with_our_credentials(self, twilio: ScriptedTwilio) -> None:
         async with scripted_twilio() as elsewhere:
-            answer = Answer(307, b"", {"Location": f"{elsewhere.address}/Messages.json"})
+            answer = ScriptedAnswer(307, b"", {"Location": f"{elsewhere.address}/Messages.json"})
             assert isinstance(await sent(twilio, answer), Unknown)
-            assert elsewhere.asked == []
+            assert elsewhere.requests == []
 
 
 @pytest.mark.parametrize(
     ("answer", "taken"),
     [
-        (Answer(200, {"messages": [], "page_size": 1}), True),
+        (ScriptedAnswer(200, {"messages": [], "page_size": 1}), True),
         (refused(401, 20003), False),
         (refused(403, 20005), False),
         (refused(500, 20500), None),
-        (Answer(403, b""), None),
+        (ScriptedAnswer(403, b""), None),
         (DROP, None),
     ],
-    ids=lambda value: f"{value.status} {value.body!r}"[:40] if isinstance(value, Answer) else str(value),
+    ids=lambda value: f"{value.status} {value.body!r}"[:40] if isinstance(value, ScriptedAnswer) else str(value),
 )
 async def test_a_probe_says_whether_credentials_are_taken(
-    twilio: ScriptedTwilio, answer: Answer, taken: bool | None
+    twilio: ScriptedTwilio, answer: ScriptedAnswer, taken: bool | None
 ) -> None:
     twilio.listing = answer
     async with gateway(twilio.address) as made:
@@ -201,7 +204,7 @@ async def test_a_probe_says_whether_credentials_are_taken(
 class TestFind:
     async def test_who_is_asked_for(self, twilio: ScriptedTwilio) -> None:
         assert await found(twilio) == []
-        (asked,) = twilio.asked
+        (asked,) = twilio.requests
         assert asked.method == "GET"
         assert asked.query == {"To": MESSAGE.recipient, "From": MESSAGE.sender, "PageSize": "200"}
         assert asked.login == (CREDENTIALS.account_sid, CREDENTIALS.auth_token)
@@ -238,15 +241,17 @@ class TestFind:
             refused(500, 20500),
             refused(429, 20429),
             refused(401, 20003),
-            Answer(200, b"<html>"),
-            Answer(200, []),
-            Answer(200, {}),
-            Answer(200, {"messages": None}),
+            ScriptedAnswer(200, b"<html>"),
+            ScriptedAnswer(200, []),
+            ScriptedAnswer(200, {}),
+            ScriptedAnswer(200, {"messages": None}),
             DROP,
         ],
         ids=lambda answer: f"{answer.status} {answer.body!r}"[:40],
     )
-    async def test_a_list_that_cannot_be_read_proves_nothing(self, twilio: ScriptedTwilio, answer: Answer) -> None:
+    async def test_a_list_that_cannot_be_read_proves_nothing(
+        self, twilio: ScriptedTwilio, answer: ScriptedAnswer
+    ) -> None:
         twilio.listing = answer
         async with gateway(twilio.address) as made:
             with pytest.raises(LookupFailed):
@@ -264,8 +269,16 @@ class TestFind:
                 await made.find(MESSAGE)
 
 
+async def test_twilio_uses_no_thread_of_the_loop(twilio: ScriptedTwilio) -> None:
+    """It would wait for what a tool's name server keeps."""
+    shared = SharedThreads.of_loop()
+    async with gateway(twilio.address.replace("127.0.0.1", "localhost")) as made:
+        assert isinstance(await made.send(MESSAGE), Accepted)
+    assert shared.calls == 0
+
+
 async def test_neither_texts_nor_tokens_are_logged_or_shown(twilio: ScriptedTwilio, log: Log) -> None:
-    for answer in (refused(400, 21211), refused(500, 20500), Answer(201, b"<html>"), DROP):
+    for answer in (refused(400, 21211), refused(500, 20500), ScriptedAnswer(201, b"<html>"), DROP):
         result = await sent(twilio, answer)
         for secret in (CREDENTIALS.auth_token, MESSAGE.body, MESSAGE.recipient):
             assert secret not in repr(result)

@@ -8,11 +8,11 @@ from app.channels.base import Credentials
 from app.crypto import SecretBox
 from app.identity import service as identity
 from app.outbox import queries
-from tests.app.channels.scripted import Answer, ScriptedTwilio, refused
-from tests.app.outbox import builders as rows
+from tests.app.channels.scripted_twilio import ScriptedAnswer, ScriptedTwilio, refused
+from tests.app.outbox import outbox_rows as rows
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, TENANT, Log, Platform
 
-GOOD = Answer(200, {"messages": [], "page_size": 1})
+GOOD = ScriptedAnswer(200, {"messages": [], "page_size": 1})
 CONTACTS = [f"whatsapp:+55119950000{n:02}" for n in range(6)]
 OTHER_NUMBER, OTHER_ACCOUNT = "whatsapp:+551140000002", "AC" + "c" * 32
 
@@ -49,7 +49,7 @@ async def suspended(platform: Platform, twilio: ScriptedTwilio) -> list[int]:
 
 
 @pytest.mark.parametrize("answer", [refused(401, 20003), refused(403, 20003), refused(403, 20005)])
-async def test_a_refused_token_suspends_the_channel(platform: Platform, log: Log, answer: Answer) -> None:
+async def test_a_refused_token_suspends_the_channel(platform: Platform, log: Log, answer: ScriptedAnswer) -> None:
     async with rows.scripted_worker(platform) as twilio:
         twilio.listing = answer
         twilio.answers.append(answer)

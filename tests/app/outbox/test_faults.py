@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.app.channels.scripted import DROP, Answer, refused
-from tests.app.outbox import builders as rows
+from tests.app.channels.scripted_twilio import DROP, ScriptedAnswer, refused
+from tests.app.outbox import outbox_rows as rows
 from tests.app.outbox.twilio_faults import SETTLED, faulty, twilio_has
 from tests.platform import Platform
 
@@ -116,10 +116,10 @@ async def test_callbacks_that_come_twice_or_swapped(platform: Platform, fault: s
 
 @pytest.mark.parametrize(
     "answer",
-    [Answer(201, []), Answer(201, b"<html>"), refused(503, 20503), DROP],
+    [ScriptedAnswer(201, []), ScriptedAnswer(201, b"<html>"), refused(503, 20503), DROP],
     ids=["a list", "html", "unavailable", "nothing"],
 )
-async def test_an_unreadable_answer_leaves_the_row_unknown(platform: Platform, answer: Answer) -> None:
+async def test_an_unreadable_answer_leaves_the_row_unknown(platform: Platform, answer: ScriptedAnswer) -> None:
     async with rows.scripted_worker(platform) as twilio:
         twilio.answers.append(answer)
         made = await rows.queue(platform, await rows.conversation(platform), "um", "dois")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.app.channels.scripted import refused
-from tests.app.outbox import builders as rows
+from tests.app.channels.scripted_twilio import refused
+from tests.app.outbox import outbox_rows as rows
 from tests.app.outbox.twilio_faults import SETTLED, faulty
 from tests.app.turns.drivers import ask
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, TENANT, TOKEN, Log, Platform

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from app.outbox.queries import SWEEP
-from tests.app.outbox import builders as rows
+from tests.app.outbox import outbox_rows as rows
 from tests.platform import Platform
 
 # One contact and one row each: waiting for their time, for a channel, or final.
@@ -38,7 +38,7 @@ async def filled(platform: Platform) -> Platform:
     """Many rows, none of them due."""
     assert platform.engine is not None
     await platform.engine.close()
-    with psycopg.connect(platform.settings.database_url, autocommit=True) as owner:
+    with psycopg.connect(platform.urls.owner, autocommit=True) as owner:
         owner.execute(FILL, {"count": 20_000})
         owner.execute("analyze outbox")
     return platform

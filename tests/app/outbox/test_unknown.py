@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.app.channels.scripted import Answer, ScriptedTwilio, refused
-from tests.app.outbox import builders as rows
+from tests.app.channels.scripted_twilio import ScriptedAnswer, ScriptedTwilio, refused
+from tests.app.outbox import outbox_rows as rows
 from tests.app.outbox.twilio_faults import SETTLED, faulty, twilio_has
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, Platform
 
@@ -16,10 +16,10 @@ WINDOW = 601
 """Seconds after which a row that cannot be looked up is parked."""
 
 
-def listing(platform: Platform, *messages: tuple[str, str]) -> Answer:
+def listing(platform: Platform, *messages: tuple[str, str]) -> ScriptedAnswer:
     """Twilio's list, newest first, as of now."""
     made = [{"sid": sid, "body": body, "date_created": format_datetime(platform.clock())} for sid, body in messages]
-    return Answer(200, {"messages": made, "page_size": 200})
+    return ScriptedAnswer(200, {"messages": made, "page_size": 200})
 
 
 async def unanswered(platform: Platform, twilio: ScriptedTwilio, *bodies: str, contact: str = CONTACT) -> list[int]:
@@ -204,7 +204,7 @@ async def test_concurrent_lookups_never_share_a_message(platform: Platform) -> N
         contacts = [CONTACT, "whatsapp:+5511990000002"]
         made = [(await unanswered(platform, twilio, "ok", contact=contact))[0] for contact in contacts]
         sids = [f"SM{uuid.uuid4().hex}" for _ in range(2)]
-        twilio.listing, twilio.listed_together = listing(platform, *((sid, "ok") for sid in sids)), 2
+        twilio.listing, twilio.answer_after_lookups = listing(platform, *((sid, "ok") for sid in sids)), 2
         platform.clock.advance(SETTLED)
         adopted = [(await rows.until(platform, outbox_id, "sent"))["provider_sid"] for outbox_id in made]
         assert sorted(adopted) == sorted(sids)
@@ -234,7 +234,7 @@ async def test_white_space_that_twilio_changes_does_not_hide_a_message(platform:
 async def test_an_unreadable_list_proves_nothing(platform: Platform) -> None:
     async with rows.scripted_worker(platform) as twilio:
         made = await unanswered(platform, twilio, "um", "dois")
-        twilio.listing = Answer(200, [])
+        twilio.listing = ScriptedAnswer(200, [])
         platform.clock.advance(WINDOW)
         await rows.until(platform, made[1], "sent", hurry=0.5)
         found: dict[str, Any] = await rows.row(platform, made[0])

@@ -10,6 +10,7 @@ from uuid import UUID
 import aiohttp
 import pytest
 
+from app.background import Heartbeats
 from app.channels.whatsapp.outbound import TwilioGateway
 from app.crypto import SecretBox
 from app.db import Database
@@ -20,8 +21,8 @@ from app.outbox.queries import Claimer, OutboxRow, SendOutcome
 from app.outbox.service import Sender
 from app.telemetry import Milestone
 from app.turns.worker_lease import WorkerLease
-from tests.app.channels.scripted import HANG, ScriptedTwilio
-from tests.app.outbox import builders as rows
+from tests.app.channels.scripted_twilio import HANG, ScriptedTwilio
+from tests.app.outbox import outbox_rows as rows
 from tests.app.outbox.twilio_faults import SETTLED, faulty, twilio_has
 from tests.app.turns.faults import CUT_THE_LOCK, run_sql
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, TOKEN, Platform
@@ -50,7 +51,8 @@ async def left_behind(platform: Platform, *bodies: str, owner: int) -> list[int]
 @pytest.fixture
 async def living(platform: Platform) -> AsyncIterator[list[WorkerLease]]:
     """Three workers that are alive and do nothing."""
-    made = [WorkerLease(platform.settings.database_url, platform.system, platform.clock, 3.0) for _ in range(3)]
+    url = platform.settings.system_database_url
+    made = [WorkerLease(url, platform.system, platform.clock, 3.0, Heartbeats()) for _ in range(3)]
     for lease in made:
         await lease.start()
     yield made

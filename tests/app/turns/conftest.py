@@ -1,4 +1,4 @@
-"""A second worker, and tool runners."""
+"""Provide a second worker, and tool runners."""
 
 from collections.abc import AsyncIterator
 
@@ -14,7 +14,7 @@ from tools.ports import JSON, ToolContext
 
 @pytest.fixture
 async def other(platform: Platform) -> AsyncIterator[OtherWorker]:
-    """Another worker, which has ended when the test ends."""
+    """Yield another worker. The test ends after it has finished its turns."""
     worker = OtherWorker(platform)
     yield worker
     await worker.wait_until_ended()
@@ -22,7 +22,7 @@ async def other(platform: Platform) -> AsyncIterator[OtherWorker]:
 
 @pytest.fixture
 async def runners(platform: Platform) -> AsyncIterator[Runners]:
-    """Runners for the second turn of a conversation."""
+    """Yield runners for the second turn of a conversation."""
     await ask(platform, "oi")
     row = await platform.row("select id, tenant_id, channel_id, contact_id, version_id, turn, epoch from conversations")
     claim = Claim(

@@ -16,6 +16,7 @@ from app.db import Database, Role
 from app.inbox import service as inbox_service
 from app.inbox.service import Inbox
 from app.telemetry import Milestone
+from app.turns.turn import RETRY_AFTER
 from tests.platform import ACCOUNT_SID, CONTACT, NUMBER, Platform
 
 THREADS = ThreadPoolExecutor(4, "other-process")
@@ -66,6 +67,32 @@ async def _unsettled(platform: Platform) -> bool:
     )
 
 
+async def attempts_until_parked(platform: Platform, text: str | None = None) -> int:
+    """Run the turn until it is parked, and return the number of attempts."""
+    if text is not None:
+        await platform.say(text)
+    first = platform.reached.count(Milestone.TURN_CLAIMED)
+    await platform.nudge()
+    for _ in range(20):
+        await platform.until(lambda: engine_is_idle(platform), "the try to end")
+        if not await platform.rows("select 1 from conversations where pending > 0"):
+            break
+        platform.clock.advance(max(RETRY_AFTER) + 1)
+        await platform.nudge()
+    await platform.quiet()
+    return platform.reached.count(Milestone.TURN_CLAIMED) - first - 1
+
+
+async def engine_is_idle(platform: Platform) -> bool:
+    assert platform.engine is not None
+    return platform.engine.in_flight == 0
+
+
+async def models_asked(platform: Platform) -> int:
+    """Return the number of requests that the model server has."""
+    return len((await platform.control(platform.servers.model, "requests?limit=1000"))["requests"])
+
+
 # Operators and timers.
 
 
@@ -94,7 +121,7 @@ async def fire_timers(platform: Platform) -> int:
 
 async def fire_timers_from_other_process(platform: Platform) -> int:
     """Fire the due timers on connections that are not shared with the worker under test."""
-    async with Database(platform.settings.database_url, role=Role.SYSTEM, size=1) as system:
+    async with Database(platform.settings.system_database_url, role=Role.SYSTEM, size=1) as system:
         nudger = Nudger(broker.make_broker(platform.settings.redis_url))
         return await inbox_service.fire_timers(system, nudger, platform.clock)
 
@@ -109,7 +136,7 @@ def from_other_process(work: Callable[[], Coroutine[Any, Any, object]]) -> None:
 
 async def receive(platform: Platform, body: str, contact: str = CONTACT) -> None:
     """Store a message as another API process would."""
-    url = platform.settings.database_url
+    url = platform.settings.system_database_url
     async with Database(url, role=Role.SYSTEM, size=1) as system:
         async with system.statement() as tx:
             channel = await tx.one(dict, "select id, tenant_id from channels where address = %(a)s", {"a": NUMBER})
@@ -150,7 +177,7 @@ class OtherWorker:
         await asyncio.gather(*map(asyncio.wrap_future, self._started))
 
     async def _work(self, reached: Callable[[Milestone], None], patience: float) -> None:
-        clock, url = self._platform.clock, self._platform.settings.database_url
+        clock, url = self._platform.clock, self._platform.settings.system_database_url
         async with worker.engine(self._platform.settings, clock=clock, on_milestone=reached) as engine:
             await engine.sweep()
             for found in await _waiting(url):

@@ -1,4 +1,4 @@
-"""Faults: a worker that loses its lease while it runs, and broken connections."""
+"""Faults for tests: a worker that loses its lease while it runs, and broken connections."""
 
 from collections.abc import Callable
 from typing import LiteralString
@@ -46,7 +46,21 @@ def run_sql(platform: Platform, query: LiteralString) -> None:
     """Run a statement as the superuser, on a connection of another thread."""
 
     async def run() -> None:
-        async with await psycopg.AsyncConnection.connect(platform.settings.database_url, autocommit=True) as connection:
+        async with await psycopg.AsyncConnection.connect(platform.urls.owner, autocommit=True) as connection:
             await connection.execute(query)
 
     from_other_process(run)
+
+
+class Broken(Exception):
+    """An unexpected error."""
+
+
+def always(milestone: Milestone) -> Callable[[Milestone], None]:
+    """Return a hook that fails at every pass of a milestone."""
+
+    def reached(reached_now: Milestone) -> None:
+        if reached_now is milestone:
+            raise Broken
+
+    return reached

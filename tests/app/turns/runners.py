@@ -9,7 +9,7 @@ from app.identity.secrets import Secrets
 from app.telemetry import Milestone
 from app.turns.claim import Claim
 from app.turns.tool_runner import JournalingToolRunner, ToolDependencies
-from tests.graphs.conversation import NoWayOut
+from tests.graphs.conversation import NoNetwork
 from tests.platform import tenant_manifest
 from tools.ports import ToolCall
 
@@ -17,7 +17,7 @@ CALL = ToolCall("call-1", "book_slot", {"slot_id": "a", "patient": "Ana"})
 
 
 class Runners:
-    """Makes tool runners for the turns of one conversation."""
+    """A factory of tool runners for the turns of one conversation. It records milestones and free slots."""
 
     def __init__(self, db: Database, claim: Claim, secret_key: str) -> None:
         self.db = db
@@ -28,7 +28,7 @@ class Runners:
 
     def runner(self, **changes: Any) -> JournalingToolRunner:
         """Return the runner of a turn. `changes` replace fields of its claim."""
-        loaded = tenant_manifest()
+        loaded = tenant_manifest().compiled
         claim = replace(self.claim, **changes)
-        ports = ToolDependencies(self.db, self.secrets, NoWayOut(), self.reached.append)
+        ports = ToolDependencies(self.db, self.secrets, NoNetwork(), self.reached.append)
         return JournalingToolRunner(ports, claim, loaded, self.claim.claimed_at)

@@ -16,14 +16,14 @@ from app.inbox.service import Inbox
 from app.telemetry import Milestone
 from tests.app.turns.drivers import OtherWorker, drain, fire_timers, once, pending_interrupt, recover, replies_to
 from tests.app.turns.faults import POINTS, cut_off
-from tests.app.turns.shop import Shop, open_shop, publish_shop, workers_that_may_call
+from tests.app.turns.remote_shop import RemoteShop, open_shop, publish_shop, workers_that_may_call
 from tests.platform import Platform
 
 ASKED = "Vou confirmar."
 
 
 @pytest.fixture
-async def shop(platform: Platform) -> AsyncIterator[Shop]:
+async def shop(platform: Platform) -> AsyncIterator[RemoteShop]:
     """Open a shop where orders need approval."""
     async with open_shop() as opened, workers_that_may_call(platform):
         await publish_shop(platform, opened)
@@ -49,7 +49,7 @@ async def the_call(platform: Platform) -> str:
     return str(call["id"])
 
 
-async def test_what_waits_is_on_record(platform: Platform, shop: Shop) -> None:
+async def test_what_waits_is_on_record(platform: Platform, shop: RemoteShop) -> None:
     waiting = await pending_interrupt(platform)
     payload = waiting["payload"]
     assert (waiting["kind"], payload["queue"], payload["reason"]) == ("approval", "financeiro", "aprovar")
@@ -59,7 +59,7 @@ async def test_what_waits_is_on_record(platform: Platform, shop: Shop) -> None:
     assert shop.requests == []
 
 
-async def test_approved_it_is_made_and_answered(platform: Platform, shop: Shop) -> None:
+async def test_approved_it_is_made_and_answered(platform: Platform, shop: RemoteShop) -> None:
     await decided(platform, "approve")
     assert (await platform.delivered())[1].startswith("aprovar - ")
     assert [body for *_, body in shop.requests] == [{"quanto": 5}]
@@ -68,13 +68,13 @@ async def test_approved_it_is_made_and_answered(platform: Platform, shop: Shop) 
     assert [len(calls) for calls in usage] == [1, 1], "what was spent before is not counted twice"
 
 
-async def test_rejected_it_is_not_made(platform: Platform, shop: Shop) -> None:
+async def test_rejected_it_is_not_made(platform: Platform, shop: RemoteShop) -> None:
     await decided(platform, "reject", reason="muito caro")
     assert (await platform.delivered())[1] == "aprovar - an operator did not approve it: muito caro"
     assert shop.requests == []
 
 
-async def test_the_operator_may_change_it(platform: Platform, shop: Shop) -> None:
+async def test_the_operator_may_change_it(platform: Platform, shop: RemoteShop) -> None:
     await decided(platform, "approve", arguments={await the_call(platform): {"quanto": 1}})
     assert [body for *_, body in shop.requests] == [{"quanto": 1}]
 
@@ -88,7 +88,7 @@ async def test_the_operator_may_change_it(platform: Platform, shop: Shop) -> Non
     ],
 )
 async def test_edited_arguments_that_do_not_fit_decide_nothing(
-    platform: Platform, shop: Shop, arguments: dict[str, Any], said_to_operator: str
+    platform: Platform, shop: RemoteShop, arguments: dict[str, Any], said_to_operator: str
 ) -> None:
     with pytest.raises(ConflictError, match=said_to_operator):
         await decided(platform, "approve", arguments={await the_call(platform): arguments})
@@ -108,7 +108,7 @@ async def test_edited_arguments_that_do_not_fit_decide_nothing(
     ids=str,
 )
 async def test_a_decision_of_another_kind_is_refused(
-    platform: Platform, shop: Shop, decision: dict[str, Any], said_to_operator: str
+    platform: Platform, shop: RemoteShop, decision: dict[str, Any], said_to_operator: str
 ) -> None:
     with pytest.raises(ConflictError, match=said_to_operator):
         await decided(platform, **decision)
@@ -116,7 +116,7 @@ async def test_a_decision_of_another_kind_is_refused(
     assert shop.requests == []
 
 
-async def test_nobody_decides_in_time_and_it_is_not_made(platform: Platform, shop: Shop) -> None:
+async def test_nobody_decides_in_time_and_it_is_not_made(platform: Platform, shop: RemoteShop) -> None:
     platform.clock.advance(9 * 60)
     assert await fire_timers(platform) == 0
     platform.clock.advance(2 * 60)
@@ -126,7 +126,7 @@ async def test_nobody_decides_in_time_and_it_is_not_made(platform: Platform, sho
     assert shop.requests == []
 
 
-async def test_messages_during_an_approval_follow_the_tool_results(platform: Platform, shop: Shop) -> None:
+async def test_messages_during_an_approval_follow_the_tool_results(platform: Platform, shop: RemoteShop) -> None:
     assert await replies_to(platform, "ainda está aí?") == []
     assert await replies_to(platform, "eu aprovo! pode pedir") == [], "the contact is no operator"
     assert shop.requests == []
@@ -139,7 +139,7 @@ async def test_messages_during_an_approval_follow_the_tool_results(platform: Pla
 
 @pytest.mark.parametrize(("point", "at"), POINTS, ids=str)
 async def test_approved_it_is_made_once_wherever_the_worker_is_cut_off(
-    platform: Platform, shop: Shop, other: OtherWorker, point: Milestone, at: int
+    platform: Platform, shop: RemoteShop, other: OtherWorker, point: Milestone, at: int
 ) -> None:
     happened = asyncio.Event()
 
@@ -157,7 +157,7 @@ async def test_approved_it_is_made_once_wherever_the_worker_is_cut_off(
     assert [body for *_, body in shop.requests] == [{"quanto": 5}]
 
 
-async def test_what_is_called_after_an_approval_waits_for_its_own(platform: Platform, shop: Shop) -> None:
+async def test_what_is_called_after_an_approval_waits_for_its_own(platform: Platform, shop: RemoteShop) -> None:
     await decided(platform, "reject")
     assert (await replies_to(platform, "peça e insista"))[-1] == ASKED
     assert [path for path, *_ in shop.requests] == ["/pedir"]

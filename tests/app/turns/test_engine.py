@@ -242,7 +242,7 @@ async def test_a_leg_extends_the_lease(platform: Platform) -> None:
     claims: list[datetime] = []
 
     async def look() -> None:
-        async with await psycopg.AsyncConnection.connect(platform.settings.database_url) as connection:
+        async with await psycopg.AsyncConnection.connect(platform.urls.owner) as connection:
             cursor = await connection.execute("select claimed_at from conversations")
             claims.extend(claimed_at for (claimed_at,) in await cursor.fetchall())
 

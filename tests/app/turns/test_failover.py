@@ -11,13 +11,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from app.config import ModelProvider
 from app.supervisor import Child
+from devkit.stack import simulated_access
+from graphs.providers import PROVIDERS
 from tests.app.turns.drivers import drain, replies_to
-from tests.app.turns.shop import LOOPBACK, Shop, open_shop
+from tests.app.turns.remote_shop import LOOPBACK, RemoteShop, open_shop
 from tests.platform import TENANT, Platform
 
-PROVIDERS = ("openai", "groq", "google")
 TOOLS = ("reservar", "cobrar", "enviar")
 
 YAML = """
@@ -71,7 +71,7 @@ def provider_of_its_own(folder: Path, hangs_at: int) -> Iterator[tuple[Child, st
 
 
 @pytest.fixture
-async def shop() -> AsyncIterator[Shop]:
+async def shop() -> AsyncIterator[RemoteShop]:
     """Open the shop that the tools call."""
     async with open_shop() as running:
         yield running
@@ -84,15 +84,10 @@ async def asked(address: str) -> list[dict[str, Any]]:
         return requests
 
 
-def access(provider: str, address: str) -> ModelProvider:
-    """Return the settings of a provider."""
-    return ModelProvider("key", f"{address}/v1" if provider == "openai" else address)
-
-
 @pytest.mark.parametrize(("first", "second"), list(permutations(PROVIDERS, 2)))
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_killed_provider_is_replaced_and_tools_run_once(
-    platform: Platform, shop: Shop, tmp_path: Path, first: str, second: str, step: str
+    platform: Platform, shop: RemoteShop, tmp_path: Path, first: str, second: str, step: str
 ) -> None:
     thinking = list(STEPS).index(step)
     async with platform.http.post(f"{platform.servers.model}/control/scripts", data=script().encode()) as answer:
@@ -100,7 +95,8 @@ async def test_a_killed_provider_is_replaced_and_tools_run_once(
     text = YAML.format(first=first, second=second, url=shop.url)
     await platform.publish(TENANT, {"assistant.yaml": text, "prompts/vendas.md": "Venda."})
     with provider_of_its_own(tmp_path, STEPS[step]) as (child, address):
-        providers = {first: access(first, address), second: access(second, platform.servers.model)}
+        model = platform.servers.model
+        providers = {first: simulated_access(address)[first], second: simulated_access(model)[second]}
         assert platform.engine is not None
         await platform.engine.close()
         async with platform.worker(providers=providers, allowed_networks=LOOPBACK) as platform.engine:

@@ -9,12 +9,12 @@ from app.turns.claim import BATCH
 from app.turns.settle import MAX_FOLDS
 from tests.app.turns.drivers import OtherWorker, drain, from_other_process, once, receive, recover, replies_to
 from tests.app.turns.faults import CUT_THE_LOCK, run_sql
-from tests.app.turns.shop import Shop, open_shop, publish_shop, workers_that_may_call
+from tests.app.turns.remote_shop import RemoteShop, open_shop, publish_shop, workers_that_may_call
 from tests.platform import Platform
 
 
 @pytest.fixture
-async def shop(platform: Platform) -> AsyncIterator[Shop]:
+async def shop(platform: Platform) -> AsyncIterator[RemoteShop]:
     """Publish a shop that folds."""
     async with open_shop() as opened, workers_that_may_call(platform):
         await publish_shop(platform, opened, while_running="fold")
@@ -34,7 +34,9 @@ async def turns(platform: Platform) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("point", [Milestone.TURN_CLAIMED, Milestone.TURN_RUN])
-async def test_a_message_during_the_model_call_is_folded_in(platform: Platform, shop: Shop, point: Milestone) -> None:
+async def test_a_message_during_the_model_call_is_folded_in(
+    platform: Platform, shop: RemoteShop, point: Milestone
+) -> None:
     writes(platform, "de amanhã", at=point)
     assert await replies_to(platform, "quero o cardápio") == ["eco: quero o cardápio\nde amanhã"]
     assert await turns(platform) == [(1, "quero o cardápio"), (1, "de amanhã")]
@@ -43,7 +45,7 @@ async def test_a_message_during_the_model_call_is_folded_in(platform: Platform, 
     assert shop.requests == []
 
 
-async def test_a_contact_who_never_stops_writing_is_answered(platform: Platform, shop: Shop) -> None:
+async def test_a_contact_who_never_stops_writing_is_answered(platform: Platform, shop: RemoteShop) -> None:
     numbers = iter(range(1, 100))
 
     def reached(milestone: Milestone) -> None:
@@ -58,7 +60,7 @@ async def test_a_contact_who_never_stops_writing_is_answered(platform: Platform,
     assert shop.requests == []
 
 
-async def test_each_turn_may_fold_again(platform: Platform, shop: Shop) -> None:
+async def test_each_turn_may_fold_again(platform: Platform, shop: RemoteShop) -> None:
     for text in ("um", "dois"):
         writes(platform, f"{text} e meio")
         assert await replies_to(platform, text) == [f"eco: {text}\n{text} e meio"]
@@ -66,7 +68,9 @@ async def test_each_turn_may_fold_again(platform: Platform, shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("point", [Milestone.LEG_COMMITTED, Milestone.TOOL_COMMITTED, Milestone.TURN_RUN])
-async def test_a_turn_that_has_called_tools_is_not_folded(platform: Platform, shop: Shop, point: Milestone) -> None:
+async def test_a_turn_that_has_called_tools_is_not_folded(
+    platform: Platform, shop: RemoteShop, point: Milestone
+) -> None:
     writes(platform, "e obrigada", at=point)
     first, second = await replies_to(platform, "peça")
     assert first.startswith("pedir - ")
@@ -76,7 +80,9 @@ async def test_a_turn_that_has_called_tools_is_not_folded(platform: Platform, sh
 
 
 @pytest.mark.parametrize("point", [Milestone.LEG_COMMITTED, Milestone.TOOL_COMMITTED, Milestone.TURN_RUN])
-async def test_a_flow_that_has_called_a_tool_is_not_folded(platform: Platform, shop: Shop, point: Milestone) -> None:
+async def test_a_flow_that_has_called_a_tool_is_not_folded(
+    platform: Platform, shop: RemoteShop, point: Milestone
+) -> None:
     """The call used the answer. With a second message added the answer might not be valid."""
     for text in ("comprar", "3"):
         await replies_to(platform, text)
@@ -85,7 +91,7 @@ async def test_a_flow_that_has_called_a_tool_is_not_folded(platform: Platform, s
     assert len(shop.requests) == 1
 
 
-async def test_a_flow_that_only_asks_folds_messages_into_one_answer(platform: Platform, shop: Shop) -> None:
+async def test_a_flow_that_only_asks_folds_messages_into_one_answer(platform: Platform, shop: RemoteShop) -> None:
     await replies_to(platform, "comprar")
     writes(platform, "ou 4")
     assert await replies_to(platform, "3") == ["Quantas?"]
@@ -94,7 +100,7 @@ async def test_a_flow_that_only_asks_folds_messages_into_one_answer(platform: Pl
 
 @pytest.mark.parametrize("point", [Milestone.TURN_RUN, Milestone.TURN_CLAIMED])
 async def test_a_worker_that_is_fenced_while_it_folds_loses_nothing(
-    platform: Platform, shop: Shop, other: OtherWorker, point: Milestone
+    platform: Platform, shop: RemoteShop, other: OtherWorker, point: Milestone
 ) -> None:
     def cut() -> None:
         from_other_process(lambda: receive(platform, "dois"))
@@ -109,14 +115,14 @@ async def test_a_worker_that_is_fenced_while_it_folds_loses_nothing(
     assert shop.requests == []
 
 
-async def test_a_handoff_folds_as_well(platform: Platform, shop: Shop) -> None:
+async def test_a_handoff_folds_as_well(platform: Platform, shop: RemoteShop) -> None:
     writes(platform, "por favor")
     assert await replies_to(platform, "quero um atendente") == ["Vou chamar uma pessoa."]
     assert [turn for turn, _ in await turns(platform)] == [1, 1]
     assert shop.requests == []
 
 
-async def test_without_folding_there_are_two_turns(platform: Platform, shop: Shop) -> None:
+async def test_without_folding_there_are_two_turns(platform: Platform, shop: RemoteShop) -> None:
     await publish_shop(platform, shop, while_running="queue")
     writes(platform, "dois")
     assert await replies_to(platform, "um") == ["eco: um", "eco: dois"]
@@ -124,7 +130,7 @@ async def test_without_folding_there_are_two_turns(platform: Platform, shop: Sho
     assert [turn for turn, _ in await turns(platform)] == [1, 2]
 
 
-async def test_more_rows_than_a_batch_do_not_fold(platform: Platform, shop: Shop) -> None:
+async def test_more_rows_than_a_batch_do_not_fold(platform: Platform, shop: RemoteShop) -> None:
     assert platform.engine is not None
     await platform.engine.close()
     for number in range(BATCH + 10):

@@ -1,8 +1,10 @@
 """The journal: a tool call with side effects happens once or not at all."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -11,6 +13,8 @@ from app.db import DatabaseUnavailable
 from app.telemetry import Milestone
 from tests.app.turns.runners import CALL, Runners
 from tests.platform import Platform
+from tests.tools.name_servers import NameServers, asked
+from tools.net.resolver import HostResolver
 from tools.ports import JSON, ToolContext, ToolFailed
 
 
@@ -143,3 +147,21 @@ async def test_reading_leaves_no_record(platform: Platform, runners: Runners) ->
         "now": runners.claim.claimed_at.isoformat(),
     }
     assert await journal(platform) == []
+
+
+async def test_a_tools_look_ups_count_for_its_tenant(runners: Runners) -> None:
+    names = NameServers()
+    resolver = HostResolver(per_tenant=1, lookup=names.look_up)
+
+    def calling(host: str) -> Callable[[ToolContext], Awaitable[JSON]]:
+        async def call(_: ToolContext) -> JSON:
+            return {"found": len(await resolver.resolve(host))}
+
+        return call
+
+    waiting = asyncio.create_task(runners.runner().read_remote(CALL, calling("shop.dead")))
+    await asked(names, 1)
+    async with asyncio.timeout(10):
+        other = await runners.runner(tenant_id=UUID(int=7)).read_remote(CALL, calling("shop.example"))
+    names.recovered.set()
+    assert other == await waiting == {"found": 1}

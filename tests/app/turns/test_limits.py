@@ -1,7 +1,7 @@
 """Tenants that have reached a limit hand over to humans."""
 
 from app.turns.limits import REFRESH_INTERVAL
-from tests.app.turns.drivers import decide, drain, pending_interrupt, replies_to
+from tests.app.turns.drivers import decide, drain, models_asked, pending_interrupt, replies_to
 from tests.platform import ACCOUNT_SID, Platform, tenant_manifest
 
 NEIGHBOUR, NEIGHBOURS_NUMBER, NEIGHBOURS_CONTACT = "vizinha", "whatsapp:+551140000002", "whatsapp:+5511990000003"
@@ -13,11 +13,6 @@ DAY = 86_400
 def limited(limits: str) -> tuple[str, str]:
     """Return the limits as YAML."""
     return "memory: {window: 12}", f"memory: {{window: 12}}\nlimits: {limits}"
-
-
-async def models_asked(platform: Platform) -> int:
-    """How often."""
-    return len((await platform.control(platform.servers.model, "requests?limit=1000"))["requests"])
 
 
 async def test_a_daily_limit_stops_model_calls_until_the_next_day(platform: Platform) -> None:
@@ -51,10 +46,9 @@ async def test_what_other_workers_have_spent_counts(platform: Platform) -> None:
 async def test_after_so_many_tokens_of_a_month_humans_go_on(platform: Platform) -> None:
     await platform.republish(*limited("{model_tokens_per_month: 1k}"))
     await replies_to(platform, "um")
-    row = await platform.row("select usage from turns")
-    spent = sum(call["input_tokens"] + call["output_tokens"] for call in row["usage"])
-    assert 0 < spent < 1000
-    await platform.rows('update turns set usage = \'[{"input_tokens": 600, "output_tokens": 400}]\'')
+    row = await platform.row("select sum(input_tokens + output_tokens) as tokens from usage_ledger")
+    assert 0 < row["tokens"] < 1000
+    await platform.rows("update usage_ledger set input_tokens = 300, output_tokens = 200")
     platform.clock.advance(2 * REFRESH_INTERVAL)
     assert await replies_to(platform, "dois") == [HANDOFF]
     assert (await pending_interrupt(platform))["payload"]["reason"] == "limit reached: 1000 model tokens a month"

@@ -72,8 +72,8 @@ async def test_an_operator_sees_what_is_known_and_has_it_forgotten(platform: Pla
     arguments = ("contacts", "facts", "--tenant", TENANT, "--address", CONTACT)
 
     async def command(*more: str) -> str:
-        url = platform.settings.database_url
-        return (await asyncio.to_thread(lambda: recado(*arguments, *more, DATABASE_URL=url))).out
+        environment = platform.urls.processes
+        return (await asyncio.to_thread(lambda: recado(*arguments, *more, **environment))).out
 
     assert await command() == f"{CONTACT}:\n  prefere manhãs\n"
     assert await command("--forget") == f"{CONTACT}: nothing is known\n"

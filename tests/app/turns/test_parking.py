@@ -1,6 +1,6 @@
 """Turns that fail are retried, then parked, and the conversation continues."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 
@@ -9,45 +9,20 @@ import pytest
 
 from app.telemetry import Milestone
 from app.turns.turn import FORGIVE_WITHIN, RETRY_AFTER
-from tests.app.turns.drivers import ask, decide, drain, once, pending_interrupt, replies_to
+from tests.app.turns.drivers import (
+    ask,
+    attempts_until_parked,
+    decide,
+    drain,
+    engine_is_idle,
+    once,
+    pending_interrupt,
+    replies_to,
+)
+from tests.app.turns.faults import Broken, always
 from tests.platform import Platform
 
 APOLOGY, HANDOFF = "Desculpe, tive um problema.", "Vou chamar uma pessoa."
-
-
-class Broken(Exception):
-    """An unexpected error."""
-
-
-def always(milestone: Milestone) -> Callable[[Milestone], None]:
-    """Return a hook that fails at every pass of a milestone."""
-
-    def reached(reached_now: Milestone) -> None:
-        if reached_now is milestone:
-            raise Broken
-
-    return reached
-
-
-async def attempts_until_parked(platform: Platform, text: str | None = None) -> int:
-    """Run the turn until it is parked, and return the number of attempts."""
-    if text is not None:
-        await platform.say(text)
-    first = platform.reached.count(Milestone.TURN_CLAIMED)
-    await platform.nudge()
-    for _ in range(20):
-        await platform.until(lambda: engine_is_idle(platform), "the try to end")
-        if not await platform.rows("select 1 from conversations where pending > 0"):
-            break
-        platform.clock.advance(max(RETRY_AFTER) + 1)
-        await platform.nudge()
-    await platform.quiet()
-    return platform.reached.count(Milestone.TURN_CLAIMED) - first - 1
-
-
-async def engine_is_idle(platform: Platform) -> bool:
-    assert platform.engine is not None
-    return platform.engine.in_flight == 0
 
 
 async def test_a_turn_that_always_fails_is_handed_over(platform: Platform) -> None:
@@ -208,7 +183,7 @@ async def test_a_tenant_without_a_published_version_loses_nothing(platform: Plat
 @contextmanager
 def broken_commits(platform: Platform, statement: str) -> Iterator[None]:
     """Run a statement of PL/pgSQL whenever a checkpoint is written. A parked turn writes none."""
-    with psycopg.connect(platform.settings.database_url, autocommit=True) as connection:
+    with psycopg.connect(platform.urls.owner, autocommit=True) as connection:
         connection.execute(
             f"""create function broken() returns trigger language plpgsql security definer
                 as $$ begin {statement}; return new; end $$""".encode()

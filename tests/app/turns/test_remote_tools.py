@@ -22,8 +22,8 @@ from tests.app.turns.drivers import (
     replies_to,
 )
 from tests.app.turns.faults import POINTS, cut_off
+from tests.app.turns.remote_shop import SECRET, RemoteShop, open_shop, publish_shop, workers_that_may_call
 from tests.app.turns.runners import CALL, Runners
-from tests.app.turns.shop import SECRET, Shop, open_shop, publish_shop, workers_that_may_call
 from tests.platform import TENANT, Log, Platform
 from tools.ports import JSON, OutcomeUnknown, ToolContext, ToolFailed, Unreachable
 
@@ -31,7 +31,7 @@ UNKNOWN = "it is not known whether pedir was done"
 
 
 @pytest.fixture
-async def shop(platform: Platform) -> AsyncIterator[Shop]:
+async def shop(platform: Platform) -> AsyncIterator[RemoteShop]:
     """Publish a shop, with a worker that may call it."""
     async with open_shop() as opened, workers_that_may_call(platform):
         await publish_shop(platform, opened)
@@ -63,7 +63,7 @@ async def everything_stored(platform: Platform) -> str:
     return json.dumps([*found, *(row["b"] for row in blobs)], default=str)
 
 
-async def test_a_write_is_sent_once_with_a_key_of_its_own(platform: Platform, shop: Shop) -> None:
+async def test_a_write_is_sent_once_with_a_key_of_its_own(platform: Platform, shop: RemoteShop) -> None:
     (reply,) = await replies_to(platform, "peça")
     assert reply.startswith("pedir - ")
     conversation = await platform.row("select id from conversations")
@@ -76,25 +76,27 @@ async def test_a_write_is_sent_once_with_a_key_of_its_own(platform: Platform, sh
     assert await journal(platform) == [("pedir", True)] * 2
 
 
-async def test_reading_leaves_no_record(platform: Platform, shop: Shop) -> None:
+async def test_reading_leaves_no_record(platform: Platform, shop: RemoteShop) -> None:
     (reply,) = await replies_to(platform, "estoque")
     assert "numero" in reply
     assert await journal(platform) == []
 
 
-async def test_reads_of_one_answer_run_at_the_same_time(platform: Platform, shop: Shop) -> None:
+async def test_reads_of_one_answer_run_at_the_same_time(platform: Platform, shop: RemoteShop) -> None:
     shop.together = 3
     (reply,) = await replies_to(platform, "compare")
     assert reply.startswith("preco - ")
     assert sorted(shop.paths) == ["/preco/a", "/preco/b", "/preco/c"]
 
 
-async def test_a_write_waits_for_the_calls_before_it(platform: Platform, shop: Shop) -> None:
+async def test_a_write_waits_for_the_calls_before_it(platform: Platform, shop: RemoteShop) -> None:
     await replies_to(platform, "tudo")
     assert shop.paths == ["/preco/a", "/pedir", "/preco/b"]
 
 
-async def test_reads_with_a_result_are_kept_across_a_kill(platform: Platform, shop: Shop, other: OtherWorker) -> None:
+async def test_reads_with_a_result_are_kept_across_a_kill(
+    platform: Platform, shop: RemoteShop, other: OtherWorker
+) -> None:
     shop.at_path["/preco/b"] = cut_off(platform, other)
     await platform.say("tudo")
     await platform.nudge()
@@ -106,7 +108,7 @@ async def test_reads_with_a_result_are_kept_across_a_kill(platform: Platform, sh
     "point", [Milestone.LEG_COMMITTED, Milestone.TOOL_COMMITTED, Milestone.TURN_RUN, Milestone.TURN_COMMITTED]
 )
 async def test_a_fenced_worker_leaves_one_call_with_its_result(
-    platform: Platform, shop: Shop, other: OtherWorker, point: Milestone
+    platform: Platform, shop: RemoteShop, other: OtherWorker, point: Milestone
 ) -> None:
     platform.at_milestone = once(point, cut_off(platform, other, point))
     await platform.say("peça")
@@ -117,7 +119,7 @@ async def test_a_fenced_worker_leaves_one_call_with_its_result(
 
 
 async def test_a_worker_killed_in_the_call_leaves_it_unknown(
-    platform: Platform, shop: Shop, other: OtherWorker
+    platform: Platform, shop: RemoteShop, other: OtherWorker
 ) -> None:
     shop.at_request = cut_off(platform, other)
     await platform.say("peça")
@@ -128,7 +130,7 @@ async def test_a_worker_killed_in_the_call_leaves_it_unknown(
 
 
 async def test_what_may_be_repeated_is_repeated_under_the_same_key(
-    platform: Platform, shop: Shop, other: OtherWorker
+    platform: Platform, shop: RemoteShop, other: OtherWorker
 ) -> None:
     shop.at_request = cut_off(platform, other)
     await platform.say("repita")
@@ -140,7 +142,7 @@ async def test_what_may_be_repeated_is_repeated_under_the_same_key(
 
 @pytest.mark.parametrize("status", [400, 408, 409, 422, 425])
 async def test_a_refused_second_attempt_is_an_unknown_outcome(
-    platform: Platform, shop: Shop, other: OtherWorker, status: int
+    platform: Platform, shop: RemoteShop, other: OtherWorker, status: int
 ) -> None:
     """The shop is at work on the first request, and refuses the second one with the same key."""
 
@@ -202,7 +204,7 @@ async def test_what_was_certainly_not_sent_may_be_called_again(platform: Platfor
     assert first == {"key": f"{runners.claim.id}:2:call-1"}
 
 
-async def test_a_shop_that_is_not_there_is_told_as_such(platform: Platform, shop: Shop) -> None:
+async def test_a_shop_that_is_not_there_is_told_as_such(platform: Platform, shop: RemoteShop) -> None:
     shop.url = "http://127.0.0.1:1"
     await publish_shop(platform, shop)
     (reply,) = await replies_to(platform, "peça")
@@ -210,7 +212,7 @@ async def test_a_shop_that_is_not_there_is_told_as_such(platform: Platform, shop
     assert await journal(platform) == []
 
 
-async def test_no_answer_to_a_write_is_an_unknown_outcome(platform: Platform, shop: Shop) -> None:
+async def test_no_answer_to_a_write_is_an_unknown_outcome(platform: Platform, shop: RemoteShop) -> None:
     shop.hangs.add("/pedir")
     (reply,) = await replies_to(platform, "peça")
     assert UNKNOWN in reply
@@ -218,13 +220,13 @@ async def test_no_answer_to_a_write_is_an_unknown_outcome(platform: Platform, sh
     assert len(shop.requests) == 1
 
 
-async def test_a_remote_error_after_a_write_is_an_unknown_outcome(platform: Platform, shop: Shop) -> None:
+async def test_a_remote_error_after_a_write_is_an_unknown_outcome(platform: Platform, shop: RemoteShop) -> None:
     shop.fails = 500
     (reply,) = await replies_to(platform, "peça")
     assert UNKNOWN in reply
 
 
-async def test_a_refusal_is_an_answer(platform: Platform, shop: Shop) -> None:
+async def test_a_refusal_is_an_answer(platform: Platform, shop: RemoteShop) -> None:
     shop.fails = 409
     (reply,) = await replies_to(platform, "peça")
     assert "409" in reply
@@ -234,7 +236,7 @@ async def test_a_refusal_is_an_answer(platform: Platform, shop: Shop) -> None:
 # Secrets.
 
 
-async def test_a_secret_is_nowhere_but_in_the_request(platform: Platform, shop: Shop, log: Log) -> None:
+async def test_a_secret_is_nowhere_but_in_the_request(platform: Platform, shop: RemoteShop, log: Log) -> None:
     shop.echo = f"recebi Bearer {SECRET}"
     (reply,) = await replies_to(platform, "peça")
     shop.fails = 500
@@ -246,7 +248,7 @@ async def test_a_secret_is_nowhere_but_in_the_request(platform: Platform, shop: 
     assert SECRET not in json.dumps(await platform.control(platform.servers.model, "requests?limit=1000"))
 
 
-async def test_a_missing_secret_fails_the_call_and_is_logged(platform: Platform, shop: Shop, log: Log) -> None:
+async def test_a_missing_secret_fails_the_call_and_is_logged(platform: Platform, shop: RemoteShop, log: Log) -> None:
     await secrets.forget(platform.system, TENANT, "FALTA")
     (reply,) = await replies_to(platform, "outra")
     assert reply == "outra - the tool is out of order"
@@ -255,12 +257,12 @@ async def test_a_missing_secret_fails_the_call_and_is_logged(platform: Platform,
     assert line["names"] == ["FALTA"]
 
 
-async def test_a_tool_is_given_no_secret_that_it_does_not_name(platform: Platform, shop: Shop) -> None:
+async def test_a_tool_is_given_no_secret_that_it_does_not_name(platform: Platform, shop: RemoteShop) -> None:
     await replies_to(platform, "repita")
     assert [authorization for _, _, authorization, _ in shop.requests] == [None]
 
 
-async def test_a_secret_that_cannot_be_decrypted_fails_the_call(platform: Platform, shop: Shop) -> None:
+async def test_a_secret_that_cannot_be_decrypted_fails_the_call(platform: Platform, shop: RemoteShop) -> None:
     await secrets.keep(platform.system, SecretBox(new_secret_key()), TENANT, "LOJA", "x", utc_now)
     assert await replies_to(platform, "peça") == ["pedir - the tool is out of order"]
     assert shop.requests == []
@@ -279,7 +281,7 @@ async def bought(platform: Platform) -> None:
 
 @pytest.mark.parametrize(("point", "at"), POINTS, ids=str)
 async def test_a_flows_write_is_made_once_if_its_worker_is_fenced(
-    platform: Platform, shop: Shop, other: OtherWorker, point: Milestone, at: int
+    platform: Platform, shop: RemoteShop, other: OtherWorker, point: Milestone, at: int
 ) -> None:
     await bought(platform)
 
@@ -292,7 +294,7 @@ async def test_a_flows_write_is_made_once_if_its_worker_is_fenced(
 
 @pytest.mark.parametrize("point", [Milestone.LEG_COMMITTED, Milestone.TOOL_COMMITTED, Milestone.TURN_RUN])
 async def test_a_message_after_a_flows_write_does_not_change_it(
-    platform: Platform, shop: Shop, point: Milestone
+    platform: Platform, shop: RemoteShop, point: Milestone
 ) -> None:
     """The turn starts again with the same rows."""
     await bought(platform)
@@ -309,7 +311,7 @@ async def test_a_message_after_a_flows_write_does_not_change_it(
     assert len(shop.requests) == 1
 
 
-async def test_a_flows_write_of_unknown_outcome_brings_a_human(platform: Platform, shop: Shop) -> None:
+async def test_a_flows_write_of_unknown_outcome_brings_a_human(platform: Platform, shop: RemoteShop) -> None:
     await bought(platform)
     shop.hangs.add("/pedir")
     assert await replies_to(platform, "sim") == ["Desculpe, tive um problema.", "Vou chamar uma pessoa."]
@@ -317,14 +319,14 @@ async def test_a_flows_write_of_unknown_outcome_brings_a_human(platform: Platfor
     assert UNKNOWN in waiting["reason"]
 
 
-async def test_a_flow_goes_on_in_the_version_that_it_began_in(platform: Platform, shop: Shop) -> None:
+async def test_a_flow_goes_on_in_the_version_that_it_began_in(platform: Platform, shop: RemoteShop) -> None:
     await bought(platform)
     await platform.republish("goodbye: Até logo!", "goodbye: Tchau!")
     assert await replies_to(platform, "sim") == ["Pedido 1."]
     await drain(platform)
 
 
-async def test_a_rule_may_be_for_contacts_with_a_tag(platform: Platform, shop: Shop) -> None:
+async def test_a_rule_may_be_for_contacts_with_a_tag(platform: Platform, shop: RemoteShop) -> None:
     await replies_to(platform, "oi")
     async with platform.system.statement() as tx:
         await tx.run("update contacts set tags = '{vip}'", {})

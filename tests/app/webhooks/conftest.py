@@ -1,3 +1,5 @@
+"""Provide one platform for all tests of a module."""
+
 import uuid
 from collections.abc import AsyncIterator
 
@@ -7,14 +9,14 @@ import pytest
 import redis
 
 from devkit import embedded
-from tests.platform import Platform, Servers, running_platform
+from tests.platform import Platform, SimulatorUrls, running_platform
 
 
 @pytest.fixture(scope="module")
 async def lasting_platform(
-    embedded_servers: embedded.Servers, template_database: str, simulators: Servers
+    embedded_servers: embedded.EmbeddedServers, template_database: str, simulators: SimulatorUrls
 ) -> AsyncIterator[Platform]:
-    """One platform for a module of tests that leave nothing behind, or whose contacts are all their own."""
+    """Yield a platform for a module whose tests leave nothing behind, or use different contacts."""
     name = f"webhooks_{uuid.uuid4().hex}"
     with psycopg.connect(embedded_servers.database_url, autocommit=True) as connection:
         connection.execute(f"create database {name} template {template_database}".encode())

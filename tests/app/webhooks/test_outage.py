@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from urllib.parse import urlsplit
 
-from tests.app.webhooks.cuttable_proxy import cable_to
+from tests.interruptible_proxy import interruptible_postgres
 from tests.platform import ACCOUNT_SID, NUMBER, TENANT, TOKEN, Log, Platform
 
 TWILIO_WAITS = 15.0
@@ -35,9 +35,9 @@ async def test_without_postgres_twilio_gets_503_in_time(platform: Platform, log:
         await platform.until(all_connections_are_gone, "the API to notice")
         return await answered(platform, at, platform.webhook("oi"), webhook)
 
-    async with cable_to(platform.settings.database_url) as (cable, url), platform.api(database_url=url) as at:
+    async with interruptible_postgres(platform.settings) as (proxy, near), platform.api(**near) as at:
         assert await answered(platform, at, platform.webhook("antes"), webhook) == 200
-        cable.pull()
+        proxy.interrupt()
         log.clear()
         statuses = await asyncio.gather(
             answered(platform, at, message, webhook),
@@ -50,8 +50,8 @@ async def test_without_postgres_twilio_gets_503_in_time(platform: Platform, log:
         stored = await platform.rows("select body from inbox")
         assert stored == [{"body": "antes"}]
         assert TOKEN not in log.text
-        assert urlsplit(url).password not in (None, *log.text.split('"'))
-        cable.plug()
+        assert urlsplit(near["database_url"]).password not in (None, *log.text.split('"'))
+        proxy.restore()
 
         async def is_back() -> bool:
             return await answered(platform, at, message, webhook) == 200
@@ -61,10 +61,10 @@ async def test_without_postgres_twilio_gets_503_in_time(platform: Platform, log:
 
 
 async def test_a_broken_connection_is_replaced_before_anybody_notices(platform: Platform) -> None:
-    async with cable_to(platform.settings.database_url) as (cable, url), platform.api(database_url=url) as at:
+    async with interruptible_postgres(platform.settings) as (proxy, near), platform.api(**near) as at:
         await answered(platform, at, platform.webhook("um"), "/api/v1/twilio/webhook")
-        cable.pull()
-        cable.plug()
+        proxy.interrupt()
+        proxy.restore()
         assert await answered(platform, at, platform.webhook("dois"), "/api/v1/twilio/webhook") == 200
     rows = await platform.rows("select body from inbox order by id")
     assert [row["body"] for row in rows] == ["um", "dois"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.app.outbox import builders as rows
+from tests.app.outbox import outbox_rows as rows
 from tests.platform import ACCOUNT_SID, NUMBER, Log, Platform, tenant_manifest
 
 RANK = {"unknown": 0, "sent": 1, "failed": 2, "delivered": 3, "read": 4}

@@ -1,4 +1,4 @@
-"""A tenant's folder with scenarios that a test writes, and the command that plays them."""
+"""Run scenarios that a test writes, by the command."""
 
 import os
 import shutil
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from devkit import embedded
+from devkit.database_urls import DatabaseUrls
 
 ROOT = Path(__file__).parents[3]
 CLINIC = ROOT / "tenants" / "clinica-sorriso"
@@ -19,18 +20,23 @@ COMMAND = "from cli.scenarios import command; command()"
 
 @dataclass(frozen=True)
 class Ended:
-    """What `recado tenants test` ended with."""
+    """The exit code and the output of `recado tenants test`."""
 
     code: int
     output: str
+
+
+def urls_of(servers: embedded.EmbeddedServers) -> dict[str, str]:
+    """Return the variables of a Postgres where scenarios may make their databases."""
+    return DatabaseUrls.of_owner(servers.database_url).environment
 
 
 PlayAll = Callable[..., Ended]
 
 
 @pytest.fixture(scope="module")
-def play_all(embedded_servers: embedded.Servers, tmp_path_factory: pytest.TempPathFactory) -> PlayAll:
-    """Writes scenarios beside the clinic's assistant and plays them, in a process of its own."""
+def play_all(embedded_servers: embedded.EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> PlayAll:
+    """Return a function that writes scenarios beside the clinic's assistant, and runs them as a process."""
 
     def run(scenarios: Mapping[str, str], *options: str, **environment: str) -> Ended:
         folder = tmp_path_factory.mktemp("tenants") / "clinica-sorriso"
@@ -41,7 +47,12 @@ def play_all(embedded_servers: embedded.Servers, tmp_path_factory: pytest.TempPa
             (folder / "scenarios" / f"{name}.yaml").write_text(text)
         done = subprocess.run(
             [sys.executable, "-c", COMMAND, str(folder), *options],
-            env={**os.environ, "DATABASE_URL": embedded_servers.database_url, "PYTHONPATH": str(ROOT), **environment},
+            env={
+                **os.environ,
+                **urls_of(embedded_servers),
+                "PYTHONPATH": str(ROOT),
+                **environment,
+            },
             capture_output=True,
             text=True,
             timeout=100,

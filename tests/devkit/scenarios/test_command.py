@@ -10,8 +10,8 @@ import pytest
 
 from devkit import embedded
 from devkit.scenarios.loader import load_folder
-from tests.devkit.scenarios.conftest import COMMAND, ROOT, Ended, PlayAll
-from tests.platform import Servers
+from tests.devkit.scenarios.conftest import COMMAND, ROOT, Ended, PlayAll, urls_of
+from tests.platform import SimulatorUrls
 
 SHIPPED = ("clinica-sorriso", "loja-aurora", "escola-horizonte")
 
@@ -26,11 +26,11 @@ rules:
 
 
 @pytest.mark.parametrize("tenant", SHIPPED)
-def test_all_shipped_scenarios_pass(tenant: str, embedded_servers: embedded.Servers) -> None:
+def test_all_shipped_scenarios_pass(tenant: str, embedded_servers: embedded.EmbeddedServers) -> None:
     folder = ROOT / "tenants" / tenant
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, str(folder)],
-        env={**os.environ, "DATABASE_URL": embedded_servers.database_url, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **urls_of(embedded_servers), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=110,
@@ -102,7 +102,7 @@ def test_a_moment_that_is_over_is_said(played: Ended) -> None:
     assert "late.yaml:4: 1.000s is over" in played.output
 
 
-def test_live_runs_do_not_compare_exact_texts(play_all: PlayAll, simulators: Servers) -> None:
+def test_live_runs_do_not_compare_exact_texts(play_all: PlayAll, simulators: SimulatorUrls) -> None:
     with urllib.request.urlopen(f"{simulators.model}/control/scripts", LIVE_SCRIPT.encode()) as answer:
         assert answer.status == 200
     environment = {"OPENAI_API_KEY": "key", "OPENAI_BASE_URL": f"{simulators.model}/v1"}

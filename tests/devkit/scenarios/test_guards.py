@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from devkit import embedded
-from tests.devkit.scenarios.guards import GUARDS, Edit
+from tests.devkit.scenarios.conftest import urls_of
+from tests.devkit.scenarios.guards import GUARDS, GuardRemoval
 from tests.devkit.scenarios.without_guards import OURS
 
 ROOT = Path(__file__).parents[3]
 DRIVER = Path(__file__).with_name("without_guards.py")
 
 
-def copy_without(edits: tuple[Edit, ...], target: Path) -> str:
+def copy_without(edits: tuple[GuardRemoval, ...], target: Path) -> str:
     """The sources, except for a guard."""
     for package in OURS:
         shutil.copytree(ROOT / package, target / package)
@@ -31,13 +32,17 @@ def copy_without(edits: tuple[Edit, ...], target: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def outcomes(embedded_servers: embedded.Servers, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def outcomes(embedded_servers: embedded.EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What becomes of each scenario without its guard."""
     runs = [
         {"sources": copy_without(edits, tmp_path_factory.mktemp(name)), "scenario": name}
         for name, edits in GUARDS.items()
     ]
-    environment = {**os.environ, "DATABASE_URL": embedded_servers.database_url, "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ,
+        **urls_of(embedded_servers),
+        "PYTHONPATH": str(ROOT),
+    }
     done = subprocess.run(
         [sys.executable, str(DRIVER)],
         input=json.dumps(runs),

@@ -7,7 +7,7 @@ import pytest
 
 from devkit.scenarios.loader import load
 from devkit.scenarios.schema import DURING, Expect, ScenarioFile, Step
-from devkit.simulators.llm.loading import load_files
+from devkit.simulators.llm.script_loader import load_files
 
 PAGE = (Path(__file__).parents[3] / "docs" / "guide" / "scenarios.md").read_text("utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.+?)```", PAGE, re.DOTALL)

@@ -1,7 +1,8 @@
-"""Runs scenarios against copies of the sources in each of which one guard is missing.
+"""Run scenarios against copies of the sources, each without one guard.
 
-The libraries are imported once, and every run is a fork that imports its own copy of ours. Reads a list of runs from
-its standard input, as JSON: `{"sources": …, "scenario": …}`; writes the list of what `recado tenants test` ended with.
+The libraries are imported once. Every run is a fork that imports its own copy of our packages. The program reads a list
+of runs from standard input, as JSON: `{"sources": …, "scenario": …}`. It writes the exit code and the output of each
+`recado tenants test` to standard output.
 """
 
 import contextlib
@@ -61,7 +62,7 @@ def _forget_ours() -> None:
 
 
 def main() -> None:
-    """Run all, two at a time."""
+    """Run all scenarios, two at a time."""
     sys.dont_write_bytecode = True
     importlib.import_module("devkit.scenarios.suite")
     importlib.import_module("graphs.providers.openai")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import aiohttp
 import groq
@@ -29,13 +29,14 @@ from langchain_groq import ChatGroq
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from pydantic import BaseModel, SecretStr
 
+from graphs.providers import PROVIDERS, Dialect
+
 pytestmark = [
     # google-genai inherits from aiohttp's session, and forgets to await the body of an error.
     pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:coroutine 'ClientResponse.json' was never awaited:RuntimeWarning"),
 ]
 in_loop = pytest.mark.asyncio(loop_scope="module")
-PROVIDERS = ["openai", "groq", "google"]
 each_provider = pytest.mark.parametrize("provider", PROVIDERS)
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -89,7 +90,7 @@ def url(server: str) -> str:
     return server
 
 
-class Models:
+class ModelClients:
     """The real clients, one of each kind: they are bound to the loop and costly to build."""
 
     def __init__(self, base: str) -> None:
@@ -100,17 +101,19 @@ class Models:
     def of(self, provider: str, seconds: float = 10) -> BaseChatModel:
         if (provider, seconds) not in self._built:
             # For Gemini's client this is the number of tries.
-            retries = 1 if provider == "google" else 0
+            retries = 1 if PROVIDERS[provider].dialect == "gemini" else 0
             more = {"timeout": seconds, "api_key": "any", "max_retries": retries}
             self._built[provider, seconds] = self._build(provider, more)
         return self._built[provider, seconds]
 
     def _build(self, provider: str, more: dict[str, Any]) -> BaseChatModel:
-        if provider == "openai":
-            return ChatOpenAI(model="gpt-5-mini", base_url=f"{self._base}/v1", stream_usage=True, **more)
-        if provider == "groq":
-            return ChatGroq(model="llama-3.3-70b", base_url=self._base, http_async_client=self._groq, **more)
-        return ChatGoogleGenerativeAI(model="gemini-2.5-flash", base_url=self._base, **more)
+        row = PROVIDERS[provider]
+        base_url = f"{self._base}{row.simulator_path()}"
+        if row.dialect == "openai":
+            return ChatOpenAI(model=row.demo_model, base_url=base_url, stream_usage=True, **more)
+        if row.dialect == "groq":
+            return ChatGroq(model=row.demo_model, base_url=base_url, http_async_client=self._groq, **more)
+        return ChatGoogleGenerativeAI(model=row.demo_model, base_url=base_url, **more)
 
     async def ask(self, provider: str, text: str, seconds: float = 10) -> AIMessage:
         return await self.of(provider, seconds).ainvoke([SYSTEM, HumanMessage(text)])
@@ -126,8 +129,8 @@ class Models:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def models(server: str) -> AsyncIterator[Models]:
-    built = Models(server)
+async def models(server: str) -> AsyncIterator[ModelClients]:
+    built = ModelClients(server)
     yield built
     await built.close()
 
@@ -154,22 +157,22 @@ def until(holds: Callable[[], bool]) -> None:
 @each_provider
 @pytest.mark.usefixtures("url")
 class TestAnswers:
-    async def test_plain(self, models: Models, provider: str) -> None:
+    async def test_plain(self, models: ModelClients, provider: str) -> None:
         answer = await models.ask(provider, "bom dia")
         assert answer.text == f"eco: bom dia ({provider})"
         usage = answer.usage_metadata or {"input_tokens": 0, "output_tokens": 0}
         assert (usage["input_tokens"] > 8, usage["output_tokens"]) == (True, math.ceil(len(answer.text) / 4))
         assert answer.response_metadata["finish_reason"].lower() == "stop"
-        assert answer.response_metadata["model_name"] in ("gpt-5-mini", "llama-3.3-70b", "gemini-2.5-flash")
+        assert answer.response_metadata["model_name"] == PROVIDERS[provider].demo_model
 
-    async def test_scripts_see_system_prompt_and_unanswered_texts(self, models: Models, provider: str) -> None:
+    async def test_scripts_see_system_prompt_and_unanswered_texts(self, models: ModelClients, provider: str) -> None:
         model = models.of(provider)
         assert (await model.ainvoke("olá")).text == "sou o padrão"
         assert (await model.ainvoke([VIP, HumanMessage("olá")])).text == "Às suas ordens."
         talk = [SYSTEM, HumanMessage("velho"), AIMessage("eco: velho"), HumanMessage("um"), HumanMessage("dois")]
         assert (await model.ainvoke(talk)).text == f"eco: um\ndois ({provider})"
 
-    async def test_tool_rounds(self, models: Models, provider: str) -> None:
+    async def test_tool_rounds(self, models: ModelClients, provider: str) -> None:
         model = models.of(provider).bind_tools(TOOLS)
         talk: list[BaseMessage] = [SYSTEM, HumanMessage("quero marcar na terça, agora")]
         first = await model.ainvoke(talk)
@@ -181,7 +184,7 @@ class TestAnswers:
         talk[1] = HumanMessage("quero marcar na terça")
         assert (await model.ainvoke(talk)).text == "Tenho: 7 8"
 
-    async def test_parallel_calls(self, models: Models, provider: str) -> None:
+    async def test_parallel_calls(self, models: ModelClients, provider: str) -> None:
         model = models.of(provider).bind_tools(TOOLS)
         talk: list[BaseMessage] = [SYSTEM, HumanMessage("preço e vaga")]
         first = await model.ainvoke(talk)
@@ -192,13 +195,13 @@ class TestAnswers:
         assert (await model.ainvoke(talk)).text == "2 vagas, R$ 90"
 
     @pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
-    async def test_structured(self, models: Models, provider: str, method: str) -> None:
+    async def test_structured(self, models: ModelClients, provider: str, method: str) -> None:
         model = models.of(provider).with_structured_output(Route, method=method, include_raw=True)
         reply: Any = await model.ainvoke([SYSTEM, HumanMessage("quero Marcar, responda em JSON")])
         assert reply["parsed"] == Route(to="agenda", reason="Marcar", messages=1)
         assert reply["raw"].usage_metadata["output_tokens"] > 0
 
-    async def test_streaming(self, models: Models, provider: str) -> None:
+    async def test_streaming(self, models: ModelClients, provider: str) -> None:
         model = models.of(provider).bind_tools(TOOLS)
         chunks = [chunk async for chunk in model.astream([SYSTEM, HumanMessage("longo")])]
         whole: Any = reduce(add, chunks)
@@ -211,6 +214,7 @@ class TestAnswers:
 
 
 ERRORS: dict[str, tuple[type[Exception], type[Exception], type[Exception]]] = {
+    # The errors of the clients, in the order of the dialects.
     "p_429": (core.ModelRateLimitError, groq.RateLimitError, core.ModelRateLimitError),
     "p_500": (core.ModelAPIError, groq.InternalServerError, core.ModelAPIError),
     "p_503": (core.ModelAPIError, groq.InternalServerError, core.ModelAPIError),
@@ -224,21 +228,21 @@ ERRORS: dict[str, tuple[type[Exception], type[Exception], type[Exception]]] = {
 class TestFaults:
     @each_provider
     @pytest.mark.parametrize("fault", ERRORS)
-    async def test_outage(self, url: str, models: Models, provider: str, fault: str) -> None:
+    async def test_outage(self, url: str, models: ModelClients, provider: str, fault: str) -> None:
         plan(url, only_provider=provider, count=1, **{fault: 1})
-        with pytest.raises(ERRORS[fault][PROVIDERS.index(provider)]):
+        with pytest.raises(ERRORS[fault][get_args(Dialect).index(PROVIDERS[provider].dialect)]):
             await models.ask(provider, "bom dia", 0.5 if fault == "p_timeout" else 10)
         assert (await models.ask(provider, "bom dia")).text == f"eco: bom dia ({provider})"
         assert control(url, "faults")["injected"] == 1
 
     @each_provider
-    async def test_call_without_result(self, models: Models, provider: str) -> None:
+    async def test_call_without_result(self, models: ModelClients, provider: str) -> None:
         called = AIMessage("", tool_calls=[{"name": "find_slots", "args": {}, "id": "call_1"}])
         with pytest.raises((core.ModelInvalidRequestError, groq.BadRequestError)):
             await models.of(provider).ainvoke([SYSTEM, HumanMessage("oi"), called, HumanMessage("e aí?")])
 
     @each_provider
-    async def test_answer_is_spoilt(self, url: str, models: Models, provider: str) -> None:
+    async def test_answer_is_spoilt(self, url: str, models: ModelClients, provider: str) -> None:
         assert (await models.ask(provider, "vazio")).content == ""
         cut = await models.ask(provider, "corte")
         assert (cut.text, cut.response_metadata["finish_reason"] in ("length", "MAX_TOKENS")) == ("um texto b", True)
@@ -251,12 +255,12 @@ class TestFaults:
         assert (await models.ask(provider, "bom dia")).content == ""
 
     @pytest.mark.usefixtures("url")
-    async def test_refusals(self, models: Models) -> None:
+    async def test_refusals(self, models: ModelClients) -> None:
         assert "can't" in (await models.ask("openai", "recuse")).additional_kwargs["refusal"]
         assert "can't" in (await models.ask("groq", "recuse")).text
         assert (await models.ask("google", "recuse")).response_metadata["finish_reason"] == "SAFETY"
 
-    async def test_rule_fails_once_and_rate_limit_says_when(self, url: str, models: Models) -> None:
+    async def test_rule_fails_once_and_rate_limit_says_when(self, url: str, models: ModelClients) -> None:
         with pytest.raises(core.ModelAPIError):
             await models.ask("openai", "instável")
         assert (await models.ask("openai", "instável")).text == "eco: instável (openai)"
@@ -387,7 +391,7 @@ def test_log_and_counts(url: str) -> None:
     assert [row["index"] for row in control(url, "requests?since=1&limit=1")["requests"]] == [2]
     stats = control(url, "stats")
     assert [stats[key] for key in ("requests", "in_flight", "max_in_flight")] == [3, 0, 1]
-    assert (stats["by_provider"], stats["by_status"]) == (dict.fromkeys(PROVIDERS, 1), {"200": 2, "400": 1})
+    assert (stats["by_provider"], stats["by_status"]) == ({"openai": 1, "google": 1, "groq": 1}, {"200": 2, "400": 1})
 
 
 def test_plan_of_faults(url: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from manifest.tool_sections import ToolProblem
+from manifest.compile_tools import ToolProblem
 from tests.tools.fake_ports import SECRETS, RecordingServer, make_context, tool_from_yaml
 from tools.base import InvalidArguments, Tool
 from tools.kinds import openapi

@@ -1,0 +1,61 @@
+"""`recado conversations`."""
+
+import asyncio
+from uuid import UUID
+
+import click
+
+from app.clock import utc_now
+from app.conversations import commands
+from cli import environment
+
+CONVERSATION = click.argument("conversation", type=click.UUID)
+
+
+@click.group()
+def command() -> None:
+    """Take conversations over from the assistant, reply, and close them."""
+
+
+@command.command("take-over")
+@CONVERSATION
+@click.option("--operator", required=True, help="Who takes it over; shown by `recado interrupts list`.")
+def take_over(conversation: UUID, operator: str) -> None:
+    """Silence the assistant at once, also in a turn that is running. `recado interrupts resolve` gives it back."""
+    settings = environment.settings()
+
+    async def run() -> None:
+        async with environment.system_database(settings) as system:
+            await commands.take_over(system, conversation, operator, utc_now)
+
+    asyncio.run(run())
+    click.echo(f"taken over: {conversation}")
+
+
+@command.command()
+@CONVERSATION
+@click.argument("text")
+def reply(conversation: UUID, text: str) -> None:
+    """Send a text to the contact of a conversation that was taken over."""
+    settings = environment.settings()
+
+    async def run() -> None:
+        async with environment.system_database(settings) as system:
+            await commands.reply(system, conversation, text, utc_now)
+
+    asyncio.run(run())
+    click.echo(f"queued: {conversation}")
+
+
+@command.command()
+@CONVERSATION
+def close(conversation: UUID) -> None:
+    """Close a conversation without a message, also during a turn. The contact's next message opens a new one."""
+    settings = environment.settings()
+
+    async def run() -> None:
+        async with environment.system_database(settings) as system:
+            await commands.close(system, conversation, utc_now)
+
+    asyncio.run(run())
+    click.echo(f"closed: {conversation}")
