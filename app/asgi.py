@@ -15,10 +15,10 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from app import broker, database_check, db, gc_freeze, listening, telemetry
+from app import broker, database_check, database_clock, db, gc_freeze, listening, telemetry
 from app.background import Heartbeats
 from app.broker import Nudger
-from app.clock import Clock, utc_now
+from app.clock import Clock
 from app.config import Settings
 from app.crypto import SecretBox
 from app.db import DatabaseUnavailable
@@ -49,8 +49,8 @@ LINGER_STEPS = 20
 REQUIRED_ENV = ("DATABASE_URL", "SYSTEM_DATABASE_URL", "REDIS_URL", "RECADO_PUBLIC_URL", "RECADO_SECRET_KEY")
 
 
-def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: MilestoneHook = no_hook) -> Litestar:
-    """Return the application. It connects when it is started."""
+def create_app(settings: Settings, *, clock: Clock | None = None, on_milestone: MilestoneHook = no_hook) -> Litestar:
+    """Return the application. It connects when it is started. Without a `clock` it goes by Postgres's."""
 
     box = SecretBox(settings.secret_key)
 
@@ -61,13 +61,14 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, on_milestone: Mile
         async with (
             db.app_database(settings) as tenants,
             db.system_database(settings, size=2) as system,
+            database_clock.following(clock, system, heartbeats) as now,
         ):
             app.state.system, app.state.heartbeats = system, heartbeats
             channels = Channels(system, box)
             app.state.dependencies = WebhookDependencies(
                 TwilioWebhooks(settings.public_url, channels),
-                Inbox(tenants, nudger, clock, on_milestone),
-                StatusCallbacks(tenants, clock),
+                Inbox(tenants, nudger, now, on_milestone),
+                StatusCallbacks(tenants, now),
             )
             nudger.start()
             yield

@@ -1,4 +1,7 @@
-"""Time as a dependency. Every time that reaches Postgres or a graph comes from a Clock, so that tests can set it."""
+"""Time as a dependency. Every time that reaches Postgres or a graph comes from a Clock, so that tests can set it.
+
+The processes and commands use Postgres's time: `app/database_clock.py`.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,5 +11,5 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """Return the current time."""
+    """Return the time of this machine."""
     return datetime.now(UTC)

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from app import broker, db, health, telemetry
+from app import broker, database_clock, db, health, telemetry
 from app.background import Heartbeat, Heartbeats
 from app.broker import Nudger
-from app.clock import Clock, utc_now
+from app.clock import Clock
 from app.config import Settings
 from app.db import DatabaseUnavailable
 from app.inbox.service import TIMERS_AT_ONCE, fire_timers
@@ -26,8 +26,11 @@ UPKEEP_PAUSE = 0.1
 """Seconds between two batches of upkeep, in which the statements of turns have Postgres for themselves."""
 
 
-async def run(settings: Settings, *, clock: Clock = utc_now, health_at: health.Address | None = None) -> None:
-    """Fire timers and keep the tables small until SIGTERM or SIGINT. Tell at `health_at` how the process is."""
+async def run(settings: Settings, *, clock: Clock | None = None, health_at: health.Address | None = None) -> None:
+    """Fire timers and keep the tables small until SIGTERM or SIGINT. Tell at `health_at` how the process is.
+
+    Without a `clock` it goes by Postgres's.
+    """
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -35,16 +38,17 @@ async def run(settings: Settings, *, clock: Clock = utc_now, health_at: health.A
     nudger = Nudger(broker.make_broker(settings.redis_url), heartbeats)
     async with (
         db.system_database(settings, size=2) as system,
+        database_clock.following(clock, system, heartbeats) as now,
         health.serve(heartbeats, health_at),
     ):
         nudger.start()
         telemetry.announce("recado scheduler ready")
 
         async def fire() -> bool:
-            return await fire_timers(system, nudger, clock) >= TIMERS_AT_ONCE
+            return await fire_timers(system, nudger, now) >= TIMERS_AT_ONCE
 
         async def upkeep() -> bool:
-            return await keep_up(system, clock())
+            return await keep_up(system, now())
 
         # A task that ends all the same ends the process, and its supervisor starts it again.
         async with asyncio.TaskGroup() as tasks:

@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 import dramatiq
 import structlog
 
-from app import broker, db, gc_freeze, health, telemetry
+from app import broker, database_clock, db, gc_freeze, health, telemetry
 from app.assistants.service import Assistants
 from app.background import Heartbeats
 from app.channels.whatsapp.outbound import TwilioGateway
 from app.circuit_breaker import RedisBreaker
-from app.clock import Clock, utc_now
+from app.clock import Clock
 from app.config import Settings
 from app.crypto import SecretBox
 from app.errors import RecadoError
@@ -46,34 +46,38 @@ SHUTDOWN_TIMEOUT = 60.0
 async def engine(
     settings: Settings,
     *,
-    clock: Clock = utc_now,
+    clock: Clock | None = None,
     on_milestone: MilestoneHook = no_hook,
     heartbeats: Heartbeats | None = None,
 ) -> AsyncIterator[Engine]:
-    """Run an engine with all its dependencies. At the end of the block its running turns are finished."""
+    """Run an engine with all its dependencies. At the end of the block its running turns are finished.
+
+    Without a `clock` it goes by Postgres's.
+    """
     heartbeats = heartbeats or Heartbeats()
     async with (
         db.app_database(settings, size=10) as tenants,
         db.system_database(settings, size=2) as system,
+        database_clock.following(clock, system, heartbeats) as now,
     ):
         gateway = TwilioGateway(
             api_url=settings.twilio_api_url,
             callback_url=settings.public_url + STATUS_PATH,
             timeout=settings.send_timeout,
-            clock=clock,
+            clock=now,
         )
         box = SecretBox(settings.secret_key)
         channels = Channels(system, box)
-        lease = WorkerLease(settings.session_url, system, clock, settings.lock_validity, heartbeats)
-        channel_breaker = ChannelBreaker(system, channels, gateway, clock)
-        sender = Sender(tenants, channel_breaker, gateway, lease, clock, settings, on_milestone)
+        lease = WorkerLease(settings.session_url, system, now, settings.lock_validity, heartbeats)
+        channel_breaker = ChannelBreaker(system, channels, gateway, now)
+        sender = Sender(tenants, channel_breaker, gateway, lease, now, settings, on_milestone)
         breaker = RedisBreaker(settings.redis_url)
         models = Models(settings.providers, breaker)
         http_client = GuardedHttpClient(allowed=settings.allowed_networks, programs=settings.tool_programs)
         tool_dependencies = ToolDependencies(tenants, Secrets(tenants, box), http_client, on_milestone)
-        turns = Turns(Assistants(tenants), models, tool_dependencies, clock, settings)
+        turns = Turns(Assistants(tenants), models, tool_dependencies, now, settings)
         await lease.start()
-        running = Engine(turns, sender, lease, system, clock, settings, heartbeats)
+        running = Engine(turns, sender, lease, system, now, settings, heartbeats)
         running.start()
         try:
             yield running

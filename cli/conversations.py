@@ -5,8 +5,8 @@ from uuid import UUID
 
 import click
 
-from app.clock import utc_now
 from app.conversations import commands
+from app.database_clock import DatabaseClock
 from cli import environment
 
 CONVERSATION = click.argument("conversation", type=click.UUID)
@@ -26,7 +26,7 @@ def take_over(conversation: UUID, operator: str) -> None:
 
     async def run() -> None:
         async with environment.system_database(settings) as system:
-            await commands.take_over(system, conversation, operator, utc_now)
+            await commands.take_over(system, conversation, operator, await DatabaseClock.of(system))
 
     asyncio.run(run())
     click.echo(f"taken over: {conversation}")
@@ -41,7 +41,7 @@ def reply(conversation: UUID, text: str) -> None:
 
     async def run() -> None:
         async with environment.system_database(settings) as system:
-            await commands.reply(system, conversation, text, utc_now)
+            await commands.reply(system, conversation, text, await DatabaseClock.of(system))
 
     asyncio.run(run())
     click.echo(f"queued: {conversation}")
@@ -55,7 +55,7 @@ def close(conversation: UUID) -> None:
 
     async def run() -> None:
         async with environment.system_database(settings) as system:
-            await commands.close(system, conversation, utc_now)
+            await commands.close(system, conversation, await DatabaseClock.of(system))
 
     asyncio.run(run())
     click.echo(f"closed: {conversation}")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -10,10 +10,10 @@ import click
 from app import broker, db
 from app.assistants.service import Assistants
 from app.broker import Nudger
-from app.clock import utc_now
 from app.config import Settings
 from app.conversations import service as conversations
 from app.conversations.queries import PendingInterrupt
+from app.database_clock import DatabaseClock
 from app.errors import RecadoError
 from app.inbox.decisions import OperatorDecision, decide
 from app.inbox.service import Inbox
@@ -36,6 +36,7 @@ def list_(tenant: str | None) -> None:
 async def _list(settings: Settings, tenant: str | None) -> None:
     async with environment.system_database(settings) as system:
         waiting = await conversations.pending_interrupts(system, tenant)
+        now = (await DatabaseClock.of(system))()
     if not waiting:
         click.echo("nothing waits for an operator")
     for interrupt in waiting:
@@ -43,17 +44,17 @@ async def _list(settings: Settings, tenant: str | None) -> None:
         reason = interrupt.payload.get("reason", "")
         click.echo(
             f"{interrupt.id}  {interrupt.kind}  {state} since {interrupt.created_at:%Y-%m-%d %H:%M}  "
-            f"{interrupt.tenant}  {interrupt.contact!r}  {reason!r}{_due(interrupt)}"
+            f"{interrupt.tenant}  {interrupt.contact!r}  {reason!r}{_due(interrupt, now)}"
         )
         click.echo(f"    conversation {interrupt.conversation_id}")
         for call in interrupt.payload.get("calls", ()):
             click.echo(f"    {call['id']}  {call['tool']} {json.dumps(call['arguments'], ensure_ascii=False)}")
 
 
-def _due(interrupt: PendingInterrupt) -> str:
+def _due(interrupt: PendingInterrupt, now: datetime) -> str:
     if interrupt.due_at is None or interrupt.decided:
         return ""
-    late = utc_now() - interrupt.due_at
+    late = now - interrupt.due_at
     return f"  {'OVERDUE since' if late > timedelta() else 'due by'} {interrupt.due_at:%Y-%m-%d %H:%M}"
 
 
@@ -100,7 +101,7 @@ async def _resolve(settings: Settings, interrupt_id: str, decision: OperatorDeci
         db.app_database(settings, size=1) as tenants,
         environment.system_database(settings) as system,
     ):
-        inbox = Inbox(tenants, nudger, utc_now)
+        inbox = Inbox(tenants, nudger, await DatabaseClock.of(system))
         nudger.start()
         try:
             conversation_id = await decide(system, Assistants(tenants), inbox, interrupt_id, decision)

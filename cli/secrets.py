@@ -5,9 +5,9 @@ import re
 
 import click
 
-from app.clock import utc_now
 from app.config import Settings
 from app.crypto import SecretBox
+from app.database_clock import DatabaseClock
 from app.errors import RecadoError
 from app.identity import secrets
 from cli import environment
@@ -41,7 +41,7 @@ def set_(tenant: str, name: str, value: str) -> None:
 
 async def _set(settings: Settings, tenant: str, name: str, value: str) -> None:
     async with environment.system_database(settings) as system:
-        await secrets.keep(system, SecretBox(settings.secret_key), tenant, name, value, utc_now)
+        await secrets.keep(system, SecretBox(settings.secret_key), tenant, name, value, await DatabaseClock.of(system))
 
 
 @command.command("list")

@@ -8,8 +8,8 @@ import click
 
 from app.assistants import plan as planning
 from app.assistants import service as assistants
-from app.clock import utc_now
 from app.config import Settings
+from app.database_clock import DatabaseClock
 from app.db import Database
 from app.errors import RecadoError
 from cli import environment
@@ -83,7 +83,7 @@ async def _publish(settings: Settings, folders: tuple[Path, ...]) -> int:
 
 async def _publish_one(system: Database, slug: str, loaded: LoadedAssistant) -> bool:
     summary = plan_summary(await planning.plan(system, slug, loaded))
-    changed = await assistants.publish(system, slug, loaded, utc_now)
+    changed = await assistants.publish(system, slug, loaded, await DatabaseClock.of(system))
     done = "published" if changed else "unchanged:"
     click.echo(f"{slug}: {done} {loaded.assistant.name}, version {loaded.content_hash[: assistants.SHORT]}")
     # Apart from the result, which scripts read.

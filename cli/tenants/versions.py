@@ -9,8 +9,8 @@ from app.assistants import plan as planning
 from app.assistants import queries
 from app.assistants import service as assistants
 from app.assistants.service import SHORT
-from app.clock import utc_now
 from app.config import Settings
+from app.database_clock import DatabaseClock
 from cli import environment
 from cli.tenants.printing import count
 
@@ -100,7 +100,7 @@ def rollback(slug: str, version: str | None) -> None:
 
 async def _rollback(settings: Settings, slug: str, version: str | None) -> assistants.RolledBack:
     async with environment.system_database(settings) as system:
-        return await assistants.rollback(system, slug, utc_now, version)
+        return await assistants.rollback(system, slug, await DatabaseClock.of(system), version)
 
 
 def _when(moment: datetime) -> str:

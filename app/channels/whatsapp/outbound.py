@@ -26,7 +26,7 @@ from app.channels.base import (
     Unknown,
 )
 from app.channels.clock_skew import ClockSkew
-from app.clock import Clock, utc_now
+from app.clock import Clock
 from tools.lru import LruCache
 from tools.net.resolver import HostResolver
 
@@ -119,7 +119,7 @@ class _HttpClient(AsyncHttpClient):  # type: ignore[misc]
 class TwilioGateway:
     """Sends WhatsApp messages. Create it inside the running loop, one per process."""
 
-    def __init__(self, *, api_url: str, callback_url: str, timeout: float, clock: Clock = utc_now) -> None:
+    def __init__(self, *, api_url: str, callback_url: str, timeout: float, clock: Clock) -> None:
         self._clock = clock
         self._http = _HttpClient(api_url, timeout, clock)
         self._callback_url = callback_url

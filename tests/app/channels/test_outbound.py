@@ -25,6 +25,7 @@ from app.channels.base import (
     Unknown,
 )
 from app.channels.whatsapp.outbound import TwilioGateway
+from app.clock import utc_now
 from tests.app.channels.scripted_twilio import DROP, HANG, ScriptedAnswer, ScriptedTwilio, refused, scripted_twilio
 from tests.platform import Log
 from tests.shared_threads import SharedThreads
@@ -43,7 +44,7 @@ async def twilio() -> AsyncIterator[ScriptedTwilio]:
 
 @asynccontextmanager
 async def gateway(address: str, timeout: float = 5.0) -> AsyncIterator[TwilioGateway]:
-    made = TwilioGateway(api_url=address, callback_url=CALLBACK, timeout=timeout)
+    made = TwilioGateway(api_url=address, callback_url=CALLBACK, timeout=timeout, clock=utc_now)
     try:
         yield made
     finally:

@@ -274,7 +274,9 @@ async def test_a_concurrent_sweep_forgets_no_row(platform: Platform, living: lis
     conversation = await rows.conversation(platform)
     (outbox_id,) = await rows.queue(platform, conversation, "um")
     contact = await rows.contact_of(platform, outbox_id)
-    gateway = TwilioGateway(api_url=settings.twilio_api_url, callback_url=f"{settings.public_url}/x", timeout=5)
+    gateway = TwilioGateway(
+        api_url=settings.twilio_api_url, callback_url=f"{settings.public_url}/x", timeout=5, clock=platform.clock
+    )
     async with Database(settings.database_url, size=2) as db:
         channels = Channels(platform.system, SecretBox(settings.secret_key))
         breaker = ChannelBreaker(platform.system, channels, gateway, platform.clock)
