@@ -51,7 +51,6 @@ REQUIRED_ENV = ("DATABASE_URL", "SYSTEM_DATABASE_URL", "REDIS_URL", "RECADO_PUBL
 
 def create_app(settings: Settings, *, clock: Clock | None = None, on_milestone: MilestoneHook = no_hook) -> Litestar:
     """Return the application. It connects when it is started. Without a `clock` it goes by Postgres's."""
-
     box = SecretBox(settings.secret_key)
 
     @asynccontextmanager

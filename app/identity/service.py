@@ -1,5 +1,7 @@
 """Tenants and their channels."""
 
+import asyncio
+import math
 import time
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -10,6 +12,7 @@ from app.db import Database
 from app.errors import ConflictError, NotFoundError
 from app.identity import queries
 from app.identity.queries import TenantRow
+from tools.lru import LruCache
 
 
 @dataclass(frozen=True)
@@ -37,31 +40,52 @@ class Channels:
     """Channels by address or id, cached for a while, because every webhook needs one."""
 
     REMEMBER = 30.0
-    FORGET_AT = 10_000
+    """Seconds for which a channel is used as it was read."""
+    REMEMBER_UNKNOWN = 2.0
+    """Seconds for which nobody asks again about an address without a channel."""
+    MOST = 10_000
+    """The maximum number of addresses in memory, and of channels."""
 
     def __init__(self, system: Database, box: SecretBox) -> None:
         self._system = system
         self._box = box
-        self._by_address: dict[str, tuple[float, list[Channel]]] = {}
-        self._by_id: dict[UUID, tuple[float, Channel]] = {}
+        self._by_address: LruCache[str, tuple[float, list[Channel]]] = LruCache(self.MOST)
+        self._unknown: LruCache[str, float] = LruCache(self.MOST)
+        self._by_id: LruCache[UUID, tuple[float, Channel]] = LruCache(self.MOST)
+        # Anybody can ask about numbers that nobody has. They do not take the connection from known ones.
+        self._first_look = asyncio.Semaphore(1)
 
     async def of_address(self, address: str, *, fresh: bool = False) -> list[Channel]:
         """Return the channels with an address, one for each account that claims it. `fresh` bypasses the cache."""
-        now = time.monotonic()
         known = self._by_address.get(address)
-        if known and not fresh and now - known[0] < self.REMEMBER:
+        if known is None:
+            async with self._first_look:
+                found = self._read_meanwhile(address)
+                return await self._read(address) if found is None else found
+        return known[1] if not fresh and self.age(address) < self.REMEMBER else await self._read(address)
+
+    def _read_meanwhile(self, address: str) -> list[Channel] | None:
+        """Return what another request has read a moment ago, or None."""
+        known, unknown_since = self._by_address.get(address), self._unknown.get(address)
+        if known is not None:
             return known[1]
+        is_unknown = unknown_since is not None and time.monotonic() - unknown_since < self.REMEMBER_UNKNOWN
+        return [] if is_unknown else None
+
+    async def _read(self, address: str) -> list[Channel]:
+        now = time.monotonic()
         async with self._system.statement() as tx:
             found = [self._open(row) for row in await queries.channels_of_address(tx, address)]
         if found:
-            # Only what exists is remembered, so a stranger's requests cannot fill the memory.
-            self._by_address[address] = (now, found)
+            self._by_address.put(address, (now, found))
+        else:
+            self._unknown.put(address, now)
         return found
 
     def age(self, address: str) -> float:
         """Return the seconds since the address was read from Postgres."""
         known = self._by_address.get(address)
-        return time.monotonic() - known[0] if known else float("inf")
+        return time.monotonic() - known[0] if known else math.inf
 
     async def by_id(self, channel_id: UUID, *, fresh: bool = False) -> Channel:
         """Return one channel. `fresh` bypasses the cache. Raises NotFoundError."""
@@ -74,9 +98,7 @@ class Channels:
         if row is None:
             raise NotFoundError(f"there is no channel {channel_id}")
         channel = self._open(row)
-        if len(self._by_id) >= self.FORGET_AT:
-            self._by_id.clear()
-        self._by_id[channel_id] = (now, channel)
+        self._by_id.put(channel_id, (now, channel))
         return channel
 
     def _open(self, row: queries.ChannelRow) -> Channel:

@@ -1,5 +1,6 @@
 """Tenants and their channels: who owns which number, and where the tokens are, and are not."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -72,6 +73,17 @@ async def test_a_number_of_an_account_belongs_to_one_tenant(registry: Registry) 
         await registry.add("dois", ACCOUNT, TOKENS[1])
     (channel,) = await registry.channels.of_address(NUMBER)
     assert channel.auth_tokens == (TOKENS[0],), "the refused tenant's token must not have been taken"
+
+
+async def test_an_unknown_number_is_asked_for_once_in_a_while(registry: Registry) -> None:
+    """So that a stranger's requests do not take the connections from known numbers."""
+    channels, unknown = registry.channels, "whatsapp:+551140000007"
+    assert await asyncio.gather(*(channels.of_address(unknown) for _ in range(50))) == [[]] * 50
+    await registry.add("um", ACCOUNT, TOKENS[0], unknown)
+    assert await channels.of_address(unknown) == []
+    channels.REMEMBER_UNKNOWN = 0.0
+    (channel,) = await channels.of_address(unknown)
+    assert channel.auth_tokens == (TOKENS[0],)
 
 
 async def test_only_a_known_tenant_gets_a_channel(registry: Registry) -> None:
