@@ -107,7 +107,7 @@ class Approvals(Section):
 
 
 class Limits(Section):
-    """Limits of use. When one is reached, every message goes to an operator, until the day or the month is over."""
+    """Limits of use. When one is reached, messages go to an operator until the hour, the day or the month is over."""
 
     turns_per_day: (
         Annotated[Count, Field(ge=1, description="Turns of every kind, reminders and goodbyes too.")] | None
@@ -115,6 +115,14 @@ class Limits(Section):
     model_tokens_per_month: (
         Annotated[Count, Field(ge=1, description="Tokens read and written, by all models.")] | None
     ) = None
+    contact_turns_per_hour: Annotated[
+        Count,
+        Field(
+            ge=1,
+            description="Turns of one contact. Beyond, its messages go to an operator: nobody uses up the day for the "
+            "others, and two programs do not answer each other for ever.",
+        ),
+    ] = 60
 
 
 class Hours(Section):

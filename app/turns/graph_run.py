@@ -204,7 +204,7 @@ class GraphRunner:
             tags=frozenset(claim.contact_tags),
             first_turn=claim.turn == 0,
             facts=tuple(claim.contact_facts) if assistant.facts else (),
-            over_limit=await self._limits.reached_limit(claim.tenant_id, assistant, now),
+            over_limit=await self._limits.reached_limit(claim, assistant, now),
             on_model_call=claim.usage.add,
             functions=self._graphs.functions(loaded),
         )

@@ -1,4 +1,4 @@
-"""Track how much of its limits each tenant has used."""
+"""Track how much of its limits each tenant has used, and each of its contacts."""
 
 import asyncio
 import random
@@ -9,12 +9,20 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from app.db import Database, Transaction
+from app.turns.claim import Claim
 from graphs.config import Assistant
+from tools.lru import LruCache
 
 REFRESH_INTERVAL = 5.0
 """Seconds that a count is used. Until the next count a limit can be exceeded by what other workers answer."""
 MAX_COUNTING_SHARE = 0.01
 """The share of time that counting may take. A tenant with millions of turns is counted less often."""
+
+HOUR = timedelta(hours=1)
+UNCOUNTED_SHARE = 0.2
+"""The share of a contact's limit that one worker may answer before the contact's turns are counted in Postgres."""
+MOST_CONTACTS = 100_000
+"""The maximum number of contacts whose turns a worker remembers. A contact takes some 300 bytes."""
 
 
 @dataclass
@@ -32,9 +40,27 @@ class LimitTracker:
         self._db = db
         self._cache: dict[UUID, tuple[datetime, TenantUsage]] = {}
         self._refreshing: defaultdict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # When the hour of a contact began here, and its turns since then.
+        self._recent: LruCache[UUID, tuple[datetime, int]] = LruCache(MOST_CONTACTS)
 
-    async def reached_limit(self, tenant_id: UUID, assistant: Assistant, now: datetime) -> str | None:
+    async def reached_limit(self, claim: Claim, assistant: Assistant, now: datetime) -> str | None:
         """Return the limit that is reached, in words, or None when one more turn may run. Counts that turn."""
+        of_contact = await self._limit_of_contact(claim, assistant.limits.contact_turns_per_hour, now)
+        return of_contact or await self._limit_of_tenant(claim.tenant_id, assistant, now)
+
+    async def _limit_of_contact(self, claim: Claim, most: int, now: datetime) -> str | None:
+        since, turns = self._recent.get(claim.contact_id) or (now, 0)
+        if now - since > HOUR:
+            since, turns = now, 0
+        self._recent.put(claim.contact_id, (since, turns + 1))
+        # Other workers may have run the rest. Contacts with few turns here are not counted in Postgres.
+        if turns + 1 <= most * UNCOUNTED_SHARE:
+            return None
+        async with self._db.statement(claim.tenant_id) as tx:
+            counted = await count_contact_turns(tx, claim.contact_id, now - HOUR, most)
+        return f"limit reached: {most} turns of one contact in an hour" if counted >= most else None
+
+    async def _limit_of_tenant(self, tenant_id: UUID, assistant: Assistant, now: datetime) -> str | None:
         limits = assistant.limits
         if limits.turns_per_day is None and limits.model_tokens_per_month is None:
             return None
@@ -94,3 +120,22 @@ async def count_usage(tx: Transaction, day: datetime, month: datetime | None) ->
     )
     assert usage is not None
     return usage
+
+
+@dataclass(frozen=True)
+class _Counted:
+    turns: int
+
+
+async def count_contact_turns(tx: Transaction, contact_id: UUID, since: datetime, most: int) -> int:
+    """Count the contact's turns that finished since then, up to `most` of each of its conversations."""
+    counted = await tx.one(
+        _Counted,
+        """select count(*) filter (where latest.finished_at >= %(since)s) as turns
+           from conversations c cross join lateral (
+               select finished_at from turns where conversation_id = c.id order by turn desc limit %(most)s
+           ) latest
+           where c.contact_id = %(contact_id)s and (c.closed_at is null or c.closed_at >= %(since)s)""",
+        {"contact_id": contact_id, "since": since, "most": most},
+    )
+    return 0 if counted is None else counted.turns

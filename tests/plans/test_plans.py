@@ -35,7 +35,7 @@ from app.turns.claim import Claim, ClaimRequest, claim_conversation, count_faile
 from app.turns.commit import Interrupt, Settlement, Timer, TurnRecord, commit, commit_leg, release
 from app.turns.hand_over import set_checkpoint_aside, transcript
 from app.turns.journal import CallKey
-from app.turns.limits import count_usage
+from app.turns.limits import count_contact_turns, count_usage
 from app.turns.resume import utterances_since_interrupt
 from app.turns.saver import BufferingSaver
 from app.turns.sweep import SweepLimits, find_due
@@ -255,6 +255,13 @@ class TestCountsAndLists:
             await count_usage(tx, now() - timedelta(hours=12), now() - timedelta(hours=12))
         assert_few_read(tx.plans, 20_000)
 
+    async def test_the_turns_of_a_contact(self, explain: Explain) -> None:
+        async with explain(Role.APP) as tx:
+            claim = await claimed(tx)
+            tx.plans.clear()
+            await count_contact_turns(tx, claim.contact_id, now() - timedelta(hours=1), 60)
+        assert_few_read(tx.plans, FEW)
+
     async def test_open_interrupts(self, explain: Explain) -> None:
         async with explain(Role.SYSTEM) as tx:
             waiting = await conversations.pending_interrupts(tx, None)
@@ -300,6 +307,7 @@ BY_KEY = {
     "app/outbox/metrics.py": {"record_clock_skew", "sending_metrics"},
     "app/turns/worker_lease.py": {"add_worker"},
     "app/database_check.py": {"schema_problem"},
+    "app/database_clock.py": {"compare"},
 }
 """Functions whose statements name one row by its primary key, or read tables that are small."""
 THROUGH_OTHERS = {("app/conversations/commands.py", "_run")}

@@ -1,4 +1,4 @@
-"""Tenants that have reached a limit hand over to humans."""
+"""Tenants and contacts that have reached a limit hand over to humans."""
 
 from app.turns.limits import REFRESH_INTERVAL
 from tests.app.turns.drivers import decide, drain, models_asked, pending_interrupt, replies_to
@@ -63,3 +63,49 @@ async def test_a_neighbours_turns_do_not_count(platform: Platform) -> None:
     await platform.republish(*limited("{turns_per_day: 1}"))
     assert await replies_to(platform, "um") == ["eco: um"]
     assert await replies_to(platform, "dois") == [HANDOFF]
+
+
+# One contact, who may be a program that answers whatever it gets.
+
+
+BRAKE = "limit reached: 6 turns of one contact in an hour"
+
+
+async def test_a_contact_that_never_stops_goes_to_a_human(platform: Platform) -> None:
+    await platform.republish(*limited("{contact_turns_per_hour: 6}"))
+    for number in range(6):
+        assert await replies_to(platform, f"oi {number}") == [f"eco: oi {number}"]
+    before = await models_asked(platform)
+    assert await replies_to(platform, "oi") == [HANDOFF]
+    assert (await pending_interrupt(platform))["payload"]["reason"] == BRAKE
+    assert await replies_to(platform, "oi") == []
+    assert await models_asked(platform) == before
+    assert await replies_to(platform, "oi", contact=NEIGHBOURS_CONTACT) == ["eco: oi"]
+
+
+async def test_an_hour_later_the_assistant_answers_again(platform: Platform) -> None:
+    await platform.republish(*limited("{contact_turns_per_hour: 6}"))
+    for number in range(6):
+        await replies_to(platform, f"oi {number}")
+    platform.clock.advance(3601)
+    assert await replies_to(platform, "oi") == ["eco: oi"]
+
+
+async def test_goodbyes_of_two_programs_end(platform: Platform) -> None:
+    """Each goodbye closes a conversation, and the answer to it opens the next one."""
+    await platform.republish(*limited("{contact_turns_per_hour: 6}"))
+    answers = [await replies_to(platform, "tchau") for _ in range(9)]
+    assert answers == [["Até logo!"]] * 6 + [[HANDOFF], [], []]
+    assert len(await platform.rows("select 1 from conversations")) == 7
+
+
+async def test_turns_of_a_contact_at_other_workers_count(platform: Platform) -> None:
+    await platform.republish(*limited("{contact_turns_per_hour: 6}"))
+    for number in range(5):
+        await replies_to(platform, f"oi {number}")
+    async with platform.worker() as other:
+        assert platform.engine is not None
+        await platform.engine.close()
+        platform.engine = other
+        assert await replies_to(platform, "um") == ["eco: um"]
+        assert await replies_to(platform, "dois") == [HANDOFF]
