@@ -50,7 +50,7 @@ async def run(settings: Settings, *, clock: Clock | None = None, health_at: heal
         async def upkeep() -> bool:
             return await keep_up(system, now())
 
-        # A task that ends all the same ends the process, and its supervisor starts it again.
+        # If a task ends although `_repeat` catches errors, the process ends, and its supervisor starts another.
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_repeat(heartbeats.of("scheduler"), fire, stop, TICK, pause=0.0))
             tasks.create_task(_repeat(heartbeats.of("upkeep"), upkeep, stop, UPKEEP_EVERY, pause=UPKEEP_PAUSE))

@@ -57,7 +57,10 @@ async def _tag(settings: Settings, tenant: str, address: str, add: list[str], re
 @AT_ADDRESS
 @click.confirmation_option(prompt="Erase the contact with every message, for ever?")
 def erase(tenant: str, address: str) -> None:
-    """Erase a contact with all conversations, appointments and facts. What the tenant has used stays counted."""
+    """Erase a contact with all conversations, appointments and facts.
+
+    The tenant's usage records stay, without the contact.
+    """
     erased = asyncio.run(_erase(environment.settings(), tenant, address))
     click.echo(f"{address}: erased, with {erased.conversations} conversations")
 

@@ -38,7 +38,7 @@ def command(context: click.Context, port: int, data: Path | None) -> None:
 @CONVERSATION
 @PORT
 def open_(conversation: UUID, port: int) -> None:
-    """Show any conversation in the list of the running Studio."""
+    """Add a conversation to the list of the running Studio."""
     with _opened(conversation, port) as (found, threads):
         threads.show([found])
     click.echo(f"{found.slug}: {found.contact}, {found.status}")

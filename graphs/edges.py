@@ -13,7 +13,7 @@ AfterModel = Literal["approve", "run_tools", "handoff", "ask_again", "__end__"]
 
 
 def leg_ended(state: State) -> bool:
-    """Return whether the graph stopped before tools, not at its end."""
+    """Return whether the graph stopped before a node that runs tools, which ends a leg, and not at its end."""
     turn = state["turn"]
     return turn["handoff"] is None and (turn["goes_on"] == CALL or _calls(state))
 
@@ -49,7 +49,7 @@ def make_after_tools(assistant: Assistant) -> Callable[[State], str]:
 
 
 def after_flow(state: State) -> Literal["handoff", "close", "call_step", "select_agent", "__end__"]:
-    """Choose the node after a flow: it waits for an answer, it has a tool call, or it names who continues."""
+    """Choose the node after a flow: a handoff, the close, its tool call, the agent that it names, or none."""
     turn = state["turn"]
     if turn["handoff"] is not None:
         return "handoff"

@@ -30,13 +30,13 @@ TRIES = 3
 LONGEST_WAIT = 20.0
 """The maximum wait in seconds before a retry, whatever the provider asks for."""
 PATIENCE = 45.0
-"""Seconds after which no model is called again."""
+"""Seconds from the first call after which no retry begins."""
 SHORT_TIMEOUT = 5.0
-"""A timeout of a shorter time limit, in seconds, does not count against the provider."""
+"""Seconds. A timeout counts against the provider only if the model's time limit is at least as long."""
 MOST_CLIENTS = 500
 """The maximum number of model clients, one for each model with its settings."""
 MOST_TOKENS = 2**31 - 1
-"""A count above this, or below 0, is not believed. It becomes a number in Postgres."""
+"""A count of tokens above this or below 0 is recorded as unknown."""
 
 Record = Callable[[Usage], object]
 """A function that is told of each model call that the provider charges for."""
@@ -128,8 +128,9 @@ class Models:
     ) -> ModelAnswer:
         """Return one usable answer, text or well-formed tool calls, of the first model that gives one.
 
-        Raises ModelFailure. No model is retried while another was not called yet. A provider with an open
-        breaker is called only when no other answered. `record` is told of every answer, usable or not.
+        Raises ModelFailure. Before all others were called, a model is retried only once, and only if it failed by
+        chance. A provider with an open breaker is called only when no other answered. `record` is told of every
+        answer, usable or not.
         """
         candidates, question = [_Candidate(spec) for spec in dict.fromkeys(specs)], _Question(messages, toolbox, record)
         began = self.clock()

@@ -1,4 +1,4 @@
-"""Routing rules, which need no model. The sections of the manifest are read as they are written."""
+"""Routing rules, which need no model. `Rule` is also the section of assistant.yaml: it needs no compilation."""
 
 import re
 from dataclasses import dataclass

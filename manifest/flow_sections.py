@@ -9,7 +9,7 @@ from graphs.sections import Ask, Call
 
 
 class BranchSection(Section):
-    """Goes on by a field's value."""
+    """Continues with a step that a field's value chooses."""
 
     field: Name
     cases: Annotated[dict[str, str], Field(min_length=1, description="Value to the name of a step.")]
@@ -17,7 +17,7 @@ class BranchSection(Section):
 
 
 MOST_STEPS = 40
-"""The maximum number of steps in a flow, so that a turn through all of them fits into one leg."""
+"""The maximum number of steps in a flow, so that a turn through all of them keeps to the graph's number of steps."""
 
 STEPS = ("ask", "set", "call", "branch", "say", "end")
 

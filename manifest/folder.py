@@ -40,7 +40,10 @@ def _patterns(text: str) -> list[str]:
 
 
 def _others(folder: Path, knowledge: list[str]) -> list[Path]:
-    """Return the files that the main file may name. Of texts for knowledge, those that it names."""
+    """Return the Markdown, JSON and YAML files, and the text and PDF files that a pattern of `knowledge` names.
+
+    Scenarios and hidden folders are left out.
+    """
     found = (path for suffix in ("md", "json", "yaml", "yml") for path in folder.rglob(f"*.{suffix}"))
     known = (path for suffix in ("txt", "pdf") for path in folder.rglob(f"*.{suffix}"))
     named = (path for path in known if any(matches(each, path.relative_to(folder).as_posix()) for each in knowledge))
@@ -72,5 +75,5 @@ def _text_of_pdf(path: Path) -> str:
         raise ValueError(f"{path.name} cannot be read as PDF: {error or type(error).__name__}") from None
     text = UNSTORABLE.sub("", text)
     if len(text.encode()) > LARGEST_FILE:
-        raise ValueError(f"{path.name} has more than {LARGEST_FILE // 1024} KiB of text: part it")
+        raise ValueError(f"{path.name} has more than {LARGEST_FILE // 1024} KiB of text: split it into several files")
     return text

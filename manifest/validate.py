@@ -74,7 +74,7 @@ def _lifecycle(document: Manifest) -> Problems:
             yield (at, name), "nobody is asked without `csat: true`"
     handoff = document.handoff
     if handoff.sla is not None and handoff.timeout is not None and handoff.sla >= handoff.timeout:
-        yield ("handoff", "sla"), "`timeout` comes first: make this shorter, or that longer"
+        yield ("handoff", "sla"), "`sla` must be shorter than `timeout`"
     waits = {
         "lifecycle.idle": lifecycle.idle,
         "handoff.timeout": handoff.timeout,
@@ -82,7 +82,7 @@ def _lifecycle(document: Manifest) -> Problems:
     }
     for name, wait in waits.items():
         if lifecycle.expire is not None and wait is not None and wait >= lifecycle.expire:
-            yield (at, "expire"), f"`{name}` is to come first: make this longer, or that shorter"
+            yield (at, "expire"), f"`expire` must be longer than `{name}`"
 
 
 def _knowledge(document: Manifest, files: Mapping[str, str], tools: Mapping[str, Tool]) -> Problems:

@@ -124,9 +124,9 @@ def _name(node: ast.AST | None) -> str | None:
 
 
 DOORS = {
-    "insert into outbox": "app/conversations/doors.py",
-    "insert into interrupts": "app/conversations/doors.py",
-    "update interrupts set resolved_at": "app/conversations/doors.py",
+    "insert into outbox": "app/conversations/shared_ctes.py",
+    "insert into interrupts": "app/conversations/shared_ctes.py",
+    "update interrupts set resolved_at": "app/conversations/shared_ctes.py",
 }
 
 

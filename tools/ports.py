@@ -35,7 +35,7 @@ class SlotUnavailable(Exception):
 
 
 class ToolFailed(Exception):
-    """A tool failed and its effects were rolled back. `model_message` is the text for the model, if there is one."""
+    """A tool failed and changed nothing. `model_message` is the text for the model, if there is one."""
 
     def __init__(self, reason: str, *, model_message: str | None = None) -> None:
         super().__init__(reason)
@@ -163,9 +163,12 @@ class ToolContext:
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A tool call of a model. `id` is committed before the tool runs, so that it can serve as idempotency key.
+    """A tool call of a model, or of a flow's step.
 
-    `one_of_several`: the answer has more calls. If the worker dies among them, the next one runs only the rest.
+    `id` is committed before the tool runs, so that it can serve as idempotency key.
+
+    `one_of_several`: the model's answer has more calls. Results of reads are then kept, too, so that after a crash only
+    the calls without a result run.
     """
 
     id: str
@@ -184,7 +187,10 @@ class OutcomeUnknown(Exception):
 
 @runtime_checkable
 class ToolRunner(Protocol):
-    """Runs tools for the graph: builds their context, and makes each write happen at most once."""
+    """Runs tools for the graph, in their context.
+
+    A write is repeated only if it was certainly not done, or if its tool is idempotent.
+    """
 
     async def read(self, call: ToolCall, effect: Effect) -> JSON:
         """Run a tool that changes nothing. Raises ToolFailed."""

@@ -64,8 +64,8 @@ class Moving:
 class PublishPlan:
     """The changes of a publication.
 
-    `current` is None for the tenant's first version. `diff` is the unified diff of the other files. Publishing is
-    refused while `missing` is not empty.
+    `current` is None for the tenant's first version. `diff` is the unified diff of the files other than assistant.yaml.
+    Publishing is refused while `missing` is not empty.
     """
 
     slug: str
@@ -93,7 +93,7 @@ class PublishPlan:
 class Difference:
     """The difference between two published versions, named by their hashes.
 
-    `diff` is the unified diff of the other files.
+    `diff` is the unified diff of the files other than assistant.yaml.
     """
 
     old: str

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from app.channels.base import split_body
 from app.clock import Clock
-from app.conversations.doors import ASKED, RESOLVED, SPOKEN
+from app.conversations.shared_ctes import ASKED, RESOLVED, SPOKEN
 from app.db import Database
 from app.errors import ConflictError
 

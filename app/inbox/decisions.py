@@ -33,14 +33,17 @@ class OperatorDecision:
 async def decide(
     system: Database, assistants: Assistants, inbox: Inbox, interrupt_id: str, decision: OperatorDecision
 ) -> UUID:
-    """Resolve an interrupt, and return the conversation's id. Raises NotFoundError, ConflictError."""
+    """Check a decision and put it into the inbox: the next turn resolves the interrupt. Return the conversation's id.
+
+    Raises NotFoundError, ConflictError.
+    """
     interrupt = await conversations.pending_interrupt(system, interrupt_id)
     allowed = TAKES[interrupt.kind]
     if decision.action not in allowed:
         raise ConflictError(f"{interrupt.id} is of the kind {interrupt.kind}: decide {' or '.join(allowed)}")
     for name in ("reply", "arguments", "reason"):
         if getattr(decision, name) and name not in allowed[decision.action]:
-            raise ConflictError(f"`{decision.action}` takes no {name}: nobody would get to see it")
+            raise ConflictError(f"`{decision.action}` takes no {name}: it would not be used")
     if decision.arguments:
         await _check(assistants, interrupt, decision.arguments)
     payload = {name: value for name, value in vars(decision).items() if value}

@@ -10,9 +10,9 @@ from psycopg.types.json import Jsonb
 from app.channels.base import InboundMessage
 from app.db import Transaction
 
-# One statement, so one commit and one round trip. `fresh` lets a duplicate touch nothing; two copies that race past it
-# meet at the contact's row, and the second then fails on the inbox's unique key and is rolled back whole. Only a row
-# that was really inserted raises `pending`.
+# One statement, so one commit and one round trip. `fresh` is empty if the message is stored already: then nothing is
+# written. If two copies arrive at once, the second waits for the contact's row, violates the inbox's unique key, and is
+# rolled back. So `pending` counts stored rows only.
 RECEIVE: LiteralString = """
 with fresh as (
     select where not exists (
@@ -93,7 +93,7 @@ async def add_decision(tx: Transaction, interrupt_id: str, decision: dict[str, A
     """Store an operator's decision for the conversation of an open interrupt. Return None when it is not open."""
     return await tx.one(
         Received,
-        # The conversation is locked before its interrupt, as a turn's commit does.
+        # Locks the conversation before its interrupt, in the order of a turn's commit, so that they do not deadlock.
         """with target as (
                select c.id from conversations c join interrupts i on i.conversation_id = c.id
                where i.id = %(interrupt_id)s for update of c
@@ -136,7 +136,7 @@ async def fire_timers(tx: Transaction, now: datetime, limit: int) -> list[TimerF
         TimerFired,
         """with due as (
                select id, wake_for from conversations
-               -- While something waits or is at work, time is not up: it counts anew from there.
+               -- The turn for rows that wait sets the timer again, or removes it.
                where wake_at <= %(now)s and pending = 0
                order by wake_at limit %(limit)s for update skip locked
            ),

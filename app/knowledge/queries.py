@@ -18,7 +18,7 @@ LANGUAGES = {
     "pt": "portuguese",
     "sv": "swedish",
 }
-"""The languages whose word forms Postgres knows. In others a word is found only as it is written."""
+"""Postgres's text search configuration for a language. Others use `simple`, which finds words as they are written."""
 
 
 async def add_passages(
@@ -49,11 +49,11 @@ async def add_passages(
 async def search(
     tx: Transaction, tenant_id: UUID, content_hash: str, language: str, forms: tuple[str, str], limit: int
 ) -> list[Passage]:
-    """Return the version's passages with any of the words, ranked by number, rarity and distance of the words."""
+    """Return the version's passages with any of the words, those with the most hits for their length first."""
     return await tx.all(
         Passage,
-        # A version has hundreds of passages, found by its key: no index of words is asked, nor could one be, for
-        # row-level security shows no row to an operator that could tell of it.
+        # The key finds the few hundred passages of a version, so there is no index on `words`. Row-level security would
+        # not use one either, because `@@` is not leakproof.
         """with sought as (
                select replace(concat_ws(
                    '|',

@@ -7,7 +7,7 @@ from typing import Any, LiteralString
 
 from psycopg.types.json import Jsonb
 
-from app.conversations.doors import ASKED, RESOLVED, SPOKEN
+from app.conversations.shared_ctes import ASKED, RESOLVED, SPOKEN
 from app.db import Transaction
 from app.outbox.queries import HEAD_CHECK_AFTER, OWNER_CHECK_AFTER
 from app.turns.claim import Claim

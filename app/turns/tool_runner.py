@@ -113,9 +113,10 @@ class JournalingToolRunner:
         try:
             result = await self._run(effect, replace(context, begun_before=begun_before))
         except ToolFailed:
+            # It may have failed after its request was sent.
             raise OutcomeUnknown(call.name) from None
         except Unreachable as error:
-            # This attempt was not sent, but an earlier one may have been.
+            # Even if this attempt was not sent, an earlier one may have been.
             if error.sent or begun_before:
                 raise OutcomeUnknown(call.name) from None
             async with self._db.statement(self._claim.tenant_id) as tx:
@@ -128,14 +129,14 @@ class JournalingToolRunner:
         return result
 
     async def _earlier_result(self, call: ToolCall) -> JSON | None:
-        """Return the result of a read that a killed worker has made among several calls."""
+        """Return the result of this read if an earlier worker kept it. Only reads among several calls are kept."""
         if not (call.one_of_several and self._claim.continues_turn):
             return None
         async with self._db.statement(self._claim.tenant_id) as tx:
             return await journal.find_result(tx, self._key(call))
 
     async def _keep_result(self, call: ToolCall, result: JSON) -> None:
-        """Write a read into the journal if other calls of the same answer may still run when the worker dies."""
+        """Keep the result of a read among several calls: a worker that continues the turn need not repeat it."""
         if call.one_of_several:
             async with self._db.statement(self._claim.tenant_id) as tx:
                 await journal.write_read(tx, self._key(call), call.name, call.arguments, result, self._now)

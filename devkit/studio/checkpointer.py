@@ -24,7 +24,7 @@ from devkit.studio.queries import Owner
 Connection = AsyncConnection[DictRow]
 
 GRAPHS_TENANT = "__tenant"
-"""The key of the tenant in a graph's config. The server does not say which graph reads a thread."""
+"""The key of the tenant in a graph's config. Needed, because the server does not tell which graph reads a thread."""
 
 
 @asynccontextmanager

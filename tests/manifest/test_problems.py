@@ -69,8 +69,8 @@ ONE_PROBLEM = [
     ("idle: 24h", "idle_message: Oi?", "Oi?", "it is said after `idle`, which is not set"),
     ("idle: 24h", "idle: 24h\n  csat: true", "true", "say what contacts are asked: `csat_question`"),
     ("idle: 24h", "idle: 24h\n  csat_question: Oi?", "Oi?", "nobody is asked without `csat: true`"),
-    ("idle: 24h", "idle: 24h\n  expire: 24h", "24h\n  goodbye", "`lifecycle.idle` is to come first"),
-    ("idle: 24h", "expire: 90m", "90m", "`handoff.timeout` is to come first"),
+    ("idle: 24h", "idle: 24h\n  expire: 24h", "24h\n  goodbye", "`expire` must be longer than `lifecycle.idle`"),
+    ("idle: 24h", "expire: 90m", "90m", "`expire` must be longer than `handoff.timeout`"),
     # What is no YAML.
     ("name: Clínica de Testes", "name: [a", None, "expected"),
     ("name: Clínica de Testes", "name: 'Clínica", None, "unexpected end"),

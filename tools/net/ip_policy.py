@@ -1,6 +1,6 @@
 """The IP addresses that tools may call: public ones, and the networks that the deployment allows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
@@ -15,19 +15,19 @@ class ForbiddenAddress(OSError):
     """Tools may not call this address. The text does not name it, so that errors cannot be used to map a network."""
 
     def __init__(self) -> None:
-        super().__init__("tools may not call its address")
+        super().__init__("tools may not call the address of this host")
 
 
 def check_address(address: str, allowed: Sequence[Network] = ()) -> None:
     """Raise ForbiddenAddress unless the address is a public unicast address or is in an allowed network.
 
-    IPv4 addresses that are embedded in IPv6 addresses are checked, too.
+    Of an IPv6 address that embeds an IPv4 address, the embedded one is checked.
     """
     try:
-        outer = ip_address(address)
+        reached = _reached(ip_address(address))
     except ValueError:
         raise ForbiddenAddress from None
-    if not all(_is_allowed(inner, allowed) or _is_public(inner) for inner in _embedded_addresses(outer)):
+    if not _is_allowed(reached, allowed) and not _is_public(reached):
         raise ForbiddenAddress
 
 
@@ -54,15 +54,10 @@ def _is_public(address: Address) -> bool:
     )
 
 
-def _embedded_addresses(address: Address) -> Iterator[Address]:
-    """Yield the addresses that receive a packet for this one."""
+def _reached(address: Address) -> Address:
+    """Return the address that a packet for this one reaches: the IPv4 address that it embeds, or itself."""
     if not isinstance(address, IPv6Address):
-        yield address
-    elif address.ipv4_mapped is not None:
-        yield address.ipv4_mapped
-    elif address in NAT64:
-        yield IPv4Address(int(address) & 0xFFFFFFFF)
-    elif address.sixtofour is not None:
-        yield address.sixtofour
-    else:
-        yield address
+        return address
+    if address in NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address

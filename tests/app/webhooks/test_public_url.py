@@ -1,4 +1,4 @@
-"""Signatures are over the address that Twilio called, which is the configured one, whatever a proxy makes of it."""
+"""Signatures are over the configured public URL, which Twilio calls. Headers that a proxy sets do not change it."""
 
 import uuid
 from collections.abc import AsyncIterator

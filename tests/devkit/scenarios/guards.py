@@ -35,7 +35,9 @@ GUARDS: dict[str, tuple[GuardRemoval, ...]] = {
         ),
     ),
     "fz-588-answers-between-the-bubbles": (
-        GuardRemoval("app/conversations/doors.py", "bigint is not null as free", "bigint is not null or true as free"),
+        GuardRemoval(
+            "app/conversations/shared_ctes.py", "bigint is not null as free", "bigint is not null or true as free"
+        ),
     ),
     "fz-457-silent-after-the-hand-back": (
         GuardRemoval("graphs/nodes/handoff.py", '*_superseded(state["messages"]), ', ""),

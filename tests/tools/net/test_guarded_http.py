@@ -96,9 +96,9 @@ async def test_an_internal_address_is_refused_in_every_spelling(server: Recordin
 async def test_a_name_with_an_internal_address_is_refused(server: RecordingServer, addresses: list[str]) -> None:
     server.answer_with({})
     async with strict(inside_example=addresses) as http_client:
-        with pytest.raises(Unreachable, match="tools may not call its address") as raised:
+        with pytest.raises(Unreachable, match="tools may not call the address of this host") as raised:
             await get(http_client, server.url.replace("127.0.0.1", "inside.example"))
-        with pytest.raises(OSError, match="tools may not call its address"):
+        with pytest.raises(OSError, match="tools may not call the address of this host"):
             await http_client.addresses("inside.example", 80)
     assert not raised.value.sent
     assert server.requests == []
@@ -109,7 +109,7 @@ async def test_only_the_allowed_networks_are_reachable(server: RecordingServer) 
     names = StaticResolver(inside_example=["127.0.0.1"], other_example=["127.0.0.2"])
     async with GuardedHttpClient(allowed=[ip_network("127.0.0.1/32")], resolver=names) as http_client:
         assert (await get(http_client, server.url.replace("127.0.0.1", "inside.example"))).status == 200
-        with pytest.raises(Unreachable, match="tools may not call its address"):
+        with pytest.raises(Unreachable, match="tools may not call the address of this host"):
             await get(http_client, server.url.replace("127.0.0.1", "other.example"))
 
 

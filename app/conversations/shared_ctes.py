@@ -1,4 +1,6 @@
-"""The parts of statements that write outbox rows and interrupts. No other statement adds or resolves them.
+"""The CTEs that insert outbox rows, and insert and resolve interrupts. Turns and operators' commands share them.
+
+No other statement does this.
 
 Each part follows a part named `fenced`, which holds the conversation's row lock and returns its id, tenant_id,
 contact_id and turn. Without a row of `fenced` nothing is written.
@@ -6,6 +8,8 @@ contact_id and turn. Without a row of `fenced` nothing is written.
 
 from typing import LiteralString
 
+# At `owner_check` a sweep looks whether the owner of the claimed row lives, at `head_check` whether a queued row was
+# forgotten.
 SPOKEN: LiteralString = """
 spoken as (
     insert into outbox (
@@ -33,7 +37,7 @@ spoken as (
 )
 """
 
-# Those that the statement knew. Null: all.
+# Resolves the interrupts in `resolved_ids`, which a turn's claim has read. With null: all open ones.
 RESOLVED: LiteralString = """
 resolved as (
     update interrupts set resolved_at = %(now)s
