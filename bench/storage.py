@@ -31,6 +31,13 @@ LOCK_CONNECTIONS: LiteralString = "pid in (select pid from pg_locks where lockty
 """The connections that hold the workers' leases. Without its lease a worker that runs is believed dead."""
 HALF_OF_CONNECTIONS: LiteralString = "random() < 0.5"
 
+BREAK_CHECKPOINT: LiteralString = """
+    update checkpoint_blobs b set type = 'msgpack', blob = '\\xc1'
+    from (select thread_id from checkpoint_blobs where channel = 'messages' order by random() limit 1) chosen
+    where b.thread_id = chosen.thread_id and b.channel = 'messages' returning b.thread_id
+"""
+"""Overwrites the messages of a random conversation with what is no MessagePack."""
+
 UNFINISHED_WORK = """
     select (select count(*) from conversations where pending > 0 or owner is not null)
          + (select count(*) from outbox
@@ -93,6 +100,14 @@ class BenchStorage:
         with contextlib.suppress(psycopg.Error, OSError):
             return await self._execute_as_owner(TERMINATE.format(connections=connections))
         return 0
+
+    async def break_checkpoint(self) -> str | None:
+        """Overwrite the state of a random conversation. Return its thread, and None when there is none."""
+        with contextlib.suppress(psycopg.Error, OSError):
+            async with await db.connect(self._owner_url) as connection:
+                row = await (await connection.execute(BREAK_CHECKPOINT)).fetchone()
+                return row[0] if row is not None else None
+        return None
 
     def flush_redis(self) -> bool:
         """Delete everything in Redis. Returns False when Redis is down."""

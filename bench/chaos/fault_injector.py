@@ -3,18 +3,27 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import LiteralString, NamedTuple
 
+from app.supervisor import Child
+from bench.chaos import outages
 from bench.chaos.fault_record import FaultRecord
 from bench.chaos.process_restarter import ProcessRestarter, process_kind
 from bench.stack import BenchStack
 from bench.storage import HALF_OF_CONNECTIONS, LOCK_CONNECTIONS, BenchStorage
 from devkit.embedded import EmbeddedError
+from devkit.embedded.process import ServerProcess
+from devkit.simulators.lossy_proxy import LossyProxy
 
 KILL_WEIGHTS = {"worker": 6, "api": 3, "scheduler": 1}
 KILLS_PER_POSTGRES_KILL, KILLS_PER_VALKEY_KILL, KILLS_PER_REDIS_FLUSH, KILLS_PER_TERMINATION = 30, 25, 12, 2
+KILLS_PER_OUTAGE, KILLS_PER_LOST_ANSWER, KILLS_PER_BROKEN_CHECKPOINT = 30, 4, 10
+LOST_ANSWER_SIZES = (0, 200, 1000)
+"""The least bytes of a statement whose answer is lost: of any, of a claim, and of a commit."""
 INJECTED_SHARE = 0.4
 """The smallest share of the kills so far that this injector makes. The rest are self-kills at milestones."""
 OUTAGE_SECONDS = (0.0, 3.0)
@@ -36,6 +45,7 @@ class FaultInjector:
         stack: BenchStack,
         storage: BenchStorage,
         restarter: ProcessRestarter,
+        proxy: LossyProxy,
         record: FaultRecord,
         kills: int,
         seed: int,
@@ -44,6 +54,7 @@ class FaultInjector:
         self._stack = stack
         self._storage = storage
         self._restarter = restarter
+        self._proxy = proxy
         self._record = record
         self._kills = kills
         self._progress = progress
@@ -102,12 +113,53 @@ class FaultInjector:
             *[self._terminate_lock_connections] * max(2, self._kills // KILLS_PER_TERMINATION),
             *[self._terminate_half] * max(1, self._kills // KILLS_PER_TERMINATION // 2),
         ]
+        faults += [self._lose_answer] * max(2, self._kills // KILLS_PER_LOST_ANSWER)
+        faults += [self._break_checkpoint] * max(2, self._kills // KILLS_PER_BROKEN_CHECKPOINT)
+        for name, outage in self._outages().items():
+            faults += [partial(self._run_outage, name, outage)] * max(1, self._kills // KILLS_PER_OUTAGE)
         if self._stack.servers.valkey:
             faults += [self._kill_valkey] * max(1, self._kills // KILLS_PER_VALKEY_KILL)
         if self._stack.servers.postgres:
             faults += [self._kill_postgres] * max(1, self._kills // KILLS_PER_POSTGRES_KILL)
         planned = [PlannedFault(self._rng.uniform(0.05, 0.95), fault) for fault in faults]
         return sorted(planned, key=lambda fault: fault.progress)
+
+    def _outages(self) -> Mapping[str, Callable[[], AbstractContextManager[None]]]:
+        """Return the outages by name. Only what runs on this machine hangs."""
+        servers, owner = self._stack.servers, self._stack.servers.databases.owner
+        hanging: dict[str, ServerProcess | Child | None] = {
+            "Postgres": servers.postgres,
+            "Valkey": servers.valkey,
+            "the simulated Twilio": self._stack.children.get("twilio"),
+            "the simulated model": self._stack.children.get("model"),
+        }
+        return {
+            "Postgres is read-only for new sessions": partial(outages.read_only_database, owner),
+            "Postgres is read-only for all sessions": partial(outages.read_only_server, owner),
+            "the disk of Postgres is full": partial(outages.full_disk, owner),
+            **{f"{name} hangs": partial(_hang, server) for name, server in hanging.items() if server is not None},
+        }
+
+    async def _run_outage(self, name: str, outage: Callable[[], AbstractContextManager[None]]) -> None:
+        seconds = self._rng.uniform(*OUTAGE_SECONDS)
+
+        def begin_wait_end() -> None:
+            with outage():
+                time.sleep(seconds)
+
+        self._record.outages[name] += 1
+        self._record.log(f"{name} for {seconds:.1f} s")
+        await asyncio.wrap_future(self._server_thread.submit(begin_wait_end))
+        self._record.log(f"no longer: {name}")
+
+    async def _lose_answer(self) -> None:
+        self._record.lost_answers = self._proxy.lost
+        self._proxy.lose_answer_after(self._rng.choice(LOST_ANSWER_SIZES))
+
+    async def _break_checkpoint(self) -> None:
+        if thread := await self._storage.break_checkpoint():
+            self._record.broken_checkpoints += 1
+            self._record.log(f"the checkpoint of {thread} is overwritten")
 
     async def _flush_redis(self) -> None:
         if self._storage.flush_redis():
@@ -149,3 +201,7 @@ class FaultInjector:
             self._record.log(f"{name} did not start again: {error}")
             raise
         self._record.log(f"{name} runs again")
+
+
+def _hang(server: ServerProcess | Child) -> AbstractContextManager[None]:
+    return outages.hung([] if server.pid is None else [server.pid])

@@ -11,11 +11,16 @@ class FaultRecord:
 
     `self_kills` counts by milestone: processes that killed themselves there.
     `kills` counts by name: processes and servers that the fault injector killed.
+    `outages` counts servers that hung, or took no writes. `lost_answers` counts statements that Postgres ran, and whose
+    answer never arrived. `broken_checkpoints` counts those that were overwritten.
     `terminated_connections` counts by group, and `failed_starts` by kind of process.
     """
 
     self_kills: Counter[str] = field(default_factory=Counter)
     kills: Counter[str] = field(default_factory=Counter)
+    outages: Counter[str] = field(default_factory=Counter)
+    lost_answers: int = 0
+    broken_checkpoints: int = 0
     redis_flushes: int = 0
     terminated_connections: Counter[str] = field(default_factory=Counter)
     failed_starts: Counter[str] = field(default_factory=Counter)

@@ -43,6 +43,9 @@ def _fault_rows(result: ChaosResult) -> list[tuple[str, str]]:
         ("kills", f"{faults.total_kills} in {result.fault_seconds:.0f} s"),
         *((f"  kill -9 of {name}", f"{count}") for name, count in sorted(faults.kills.items())),
         *((f"  at milestone: {name}", f"{count}") for name, count in faults.self_kills.most_common()),
+        *((f"outage: {name}", f"{count}") for name, count in sorted(faults.outages.items())),
+        ("answers of Postgres lost", f"{faults.lost_answers}"),
+        ("checkpoints broken", f"{faults.broken_checkpoints}"),
         ("Redis flushed", f"{faults.redis_flushes}"),
         *(
             (f"Postgres connections ended: {group}", f"{count}")

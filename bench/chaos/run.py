@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from bench.simulator_control import SimulatorControl
 from bench.stack import TENANT_FOLDER, BenchStack, StackOptions, run_stack
 from bench.storage import BenchStorage, open_storage
 from bench.webhook_client import WebhookClient, contact_address
+from devkit.simulators.lossy_proxy import LossyProxy, lossy
 from devkit.stack import Number
 from manifest.folder import load_folder
 
@@ -95,8 +96,10 @@ class ChaosRun:
         storage: BenchStorage,
         model: SimulatorControl,
         twilio: SimulatorControl,
+        proxy: LossyProxy,
         options: ChaosOptions,
     ) -> None:
+        self._proxy = proxy
         self._stack = stack
         self._storage = storage
         self._model = model
@@ -108,7 +111,7 @@ class ChaosRun:
         self.faults = FaultRecord()
         self._restarter = ProcessRestarter(stack, options.seed, self.faults)
         self._injector = FaultInjector(
-            stack, storage, self._restarter, self.faults, options.kills, options.seed, self._progress
+            stack, storage, self._restarter, proxy, self.faults, options.kills, options.seed, self._progress
         )
 
     async def execute(self, plan: Sequence[Sequence[PlannedMessage]]) -> ChaosResult:
@@ -125,6 +128,7 @@ class ChaosRun:
         self._restarter.disable_self_kills()
         await self._injector.stop()
         fault_seconds = time.monotonic() - started
+        self.faults.lost_answers = self._proxy.lost
         simulator_faults = {"model": await self._model.get("faults"), "twilio": await self._twilio.get("faults")}
         await self._model.post("faults", MODEL_WITHOUT_FAULTS)
         await self._twilio.post("faults", {})
@@ -205,7 +209,11 @@ async def run_chaos(folder: Path, options: ChaosOptions) -> ChaosResult:
         storage = await exits.enter_async_context(open_storage(stack.servers.databases, stack.servers.redis_url))
         model = await exits.enter_async_context(SimulatorControl(stack.addresses["model"]))
         twilio = await exits.enter_async_context(SimulatorControl(stack.addresses["twilio"]))
-        run = ChaosRun(stack, storage, model, twilio, options)
+        databases = stack.servers.databases
+        proxy = await exits.enter_async_context(lossy(databases.app))
+        stack.environment |= replace(databases, app=proxy.url, system=proxy.through(databases.system)).processes
+        stack.add_recado(workers=options.workers)
+        run = ChaosRun(stack, storage, model, twilio, proxy, options)
         exits.push_async_callback(run.close)
         try:
             result = await run.execute(plan)

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.telemetry import Milestone
+from devkit.simulators.lossy_proxy import LossyProxy, lossy
 from tests.app.turns.drivers import once
-from tests.lossy_proxy import LossyProxy, lossy
 from tests.platform import Platform
 
 

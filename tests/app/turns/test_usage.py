@@ -13,6 +13,7 @@ from app import db
 from app.retention.usage_copy import copy_usage
 from app.telemetry import Milestone
 from app.turns.limits import REFRESH_INTERVAL
+from devkit.simulators.lossy_proxy import lossy
 from tests.app.failover import read_only
 from tests.app.turns.drivers import (
     OtherWorker,
@@ -30,7 +31,6 @@ from tests.app.turns.drivers import (
 )
 from tests.app.turns.faults import CUT_THE_LOCK, POINTS, always, cut_off, run_sql
 from tests.app.turns.remote_shop import RemoteShop, open_shop, publish_shop, workers_that_may_call
-from tests.lossy_proxy import lossy
 from tests.platform import Platform
 
 LEDGER = "select turn, epoch, number from usage_ledger order by turn, epoch, number"
