@@ -21,6 +21,7 @@ from bench.measures.idle_cpu import idle_cpu
 from bench.measures.idle_latency import idle_latency
 from bench.measures.long_conversation import long_conversation
 from bench.measures.many_conversations import many_conversations
+from bench.measures.many_tenants import many_tenants
 from bench.measures.noisy_neighbour import noisy_neighbour
 from bench.measures.publish import publish
 from bench.measures.recovery import recovery
@@ -38,6 +39,7 @@ MEASURES: dict[str, Callable[[BenchContext], Awaitable[list[ReportRow]]]] = {
     "throughput": throughput,
     "long-conversation": long_conversation,
     "many-conversations": many_conversations,
+    "many-tenants": many_tenants,
     "concurrent-200": concurrent_200,
     "concurrent-1000": concurrent_1000,
     "debounce": debounce,

@@ -38,9 +38,9 @@ class BenchContext:
         """Return the size of a measure: `quick` with the option --quick, otherwise `full`."""
         return quick if self.quick else full
 
-    def new_closed_loop(self, number: Number | None = None) -> ClosedLoop:
+    def new_closed_loop(self, *numbers: Number) -> ClosedLoop:
         """Return a closed loop that receives replies until the next `restart`. By default of the first tenant."""
-        loop = ClosedLoop(self.client, number or self.stack.number)
+        loop = ClosedLoop(self.client, *(numbers or [self.stack.number]))
         self.reply_listeners.append(loop.on_reply)
         return loop
 

@@ -41,11 +41,11 @@ def check_acknowledged(status: int) -> None:
 
 
 class ClosedLoop:
-    """Contacts of one number in closed loops. `on_reply` must be called for every reply that Recado posts."""
+    """Contacts in closed loops, who write to the numbers in turn. `on_reply` must be called for every reply."""
 
-    def __init__(self, client: WebhookClient, number: Number) -> None:
+    def __init__(self, client: WebhookClient, *numbers: Number) -> None:
         self._client = client
-        self._number = number
+        self._numbers = numbers
         self._waiting: dict[str, asyncio.Future[PostedReply]] = {}
         self._messages = 0
 
@@ -79,7 +79,7 @@ class ClosedLoop:
 
     async def _send_and_wait(self, contact: int, text: str) -> PostedReply:
         address = contact_address(contact)
-        request = self._client.message_request(self._number, address, text)
+        request = self._client.message_request(self._numbers[contact % len(self._numbers)], address, text)
         reply = self.next_reply(address)
         check_acknowledged(await self._client.post_for_status(request))
         try:
