@@ -50,6 +50,8 @@ class ReusableDatabase:
         self._server.execute(sql.SQL("create database test template {}").format(sql.Identifier(self._template)))
         with psycopg.connect(self.url, autocommit=True) as connection:
             self._schema = self._schema_of(connection)
+            # Migrations write rows, too.
+            self._empty(connection)
 
     def _schema_of(self, connection: psycopg.Connection) -> str:
         return str(connection.execute(SCHEMA).fetchone())

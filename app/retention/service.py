@@ -13,6 +13,7 @@ from app.identity import service as identity
 from app.retention import queries
 from app.retention.queries import Erased
 from app.retention.usage_copy import copy_usage
+from app.retention.usage_hours import sum_next_hour
 
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ async def keep_up(system: Database, now: datetime) -> bool:
     """Do one batch of each kind of upkeep. Return whether there may be more to do."""
     async with system.statement() as tx:
         more = await copy_usage(tx, COPIED_AT_ONCE) == COPIED_AT_ONCE
+        more = await sum_next_hour(tx, now) or more
         for name, kind in KINDS.items():
             erased = await queries.erase_old(tx, kind.statement, name, kind.days, now, kind.at_once)
             if erased:

@@ -104,17 +104,29 @@ async def count_usage(tx: Transaction, day: datetime, month: datetime | None) ->
     """Count the tenant's turns that finished since `day`, and the model tokens used since `month`, if given."""
     usage = await tx.one(
         TenantUsage,
-        """select
+        """with summed as (
+               select until, least(until, date_trunc('hour', %(month)s::timestamptz + interval '59:59.999999')) as hour
+               from usage_summed
+           )
+           select
                (select count(*) from turns where finished_at >= %(day)s) as turns,
                (
-                   select coalesce(sum(input_tokens), 0) + coalesce(sum(output_tokens), 0) from (
-                       select input_tokens, output_tokens from usage_ledger where recorded_at >= %(month)s
+                   select coalesce(sum(tokens), 0) from (
+                       select tokens from usage_hours where hour >= (select hour from summed)
+                       union all
+                       -- A month begins within an hour where the time zone is off by half an hour.
+                       select coalesce(input_tokens, 0) + coalesce(output_tokens, 0) from usage_ledger
+                       where recorded_at >= %(month)s and recorded_at < (select hour from summed)
+                       union all
+                       select coalesce(input_tokens, 0) + coalesce(output_tokens, 0) from usage_ledger
+                       where recorded_at >= greatest(%(month)s, (select until from summed))
                        union all
                        -- Turns of code without the ledger that are not yet copied into it.
-                       select c.input_tokens, c.output_tokens
+                       select coalesce(c.input_tokens, 0) + coalesce(c.output_tokens, 0)
                        from turns cross join lateral usage_calls(usage) c
                        where epoch is null and finished_at >= %(month)s
-                   ) calls
+                   ) used
+                   where %(month)s::timestamptz is not null
                )::bigint as tokens""",
         {"day": day, "month": month},
     )

@@ -15,7 +15,7 @@ from devkit.database_urls import DatabaseUrls
 from tests.platform import SimulatorUrls, running_platform
 
 LANGGRAPHS = ["checkpoint_blobs", "checkpoint_migrations", "checkpoint_writes", "checkpoints"]
-SHARED = {"schema_migrations", "checkpoint_migrations", "workers"}
+SHARED = {"schema_migrations", "checkpoint_migrations", "usage_summed", "workers"}
 """Tables that belong to no tenant."""
 
 COLUMNS = """

@@ -63,6 +63,10 @@ FILL: tuple[LiteralString, ...] = (
     """insert into usage_ledger (conversation_id, turn, epoch, number, tenant_id, model, input_tokens, output_tokens,
            recorded_at)
        select id, 1, 1, 1, tenant, 'm', 100, 10, now() - (g % 40) * interval '1 day' from c""",
+    """insert into usage_hours (tenant_id, hour, tokens)
+       select tenant(n), date_trunc('hour', now()) - h * interval '1 hour', 1000
+       from generate_series(1, 20) n, generate_series(4, 1000) h""",
+    "update usage_summed set until = date_trunc('hour', now()) - interval '3 hours'",
     """insert into interrupts (id, tenant_id, conversation_id, turn, kind, payload, created_at, resolved_at)
        select 'i' || g, tenant, id, 1, 'handoff', '{}', now(), case when g % 2000 > 0 then now() end from c""",
     """insert into tool_calls (conversation_id, turn, tool_call_id, tenant_id, name, arguments, result, called_at)

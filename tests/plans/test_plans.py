@@ -30,6 +30,7 @@ from app.outbox.queries import Claimer, InHand, SendOutcome
 from app.retention.queries import erase_contact, erase_old, set_days, settings
 from app.retention.service import KINDS
 from app.retention.usage_copy import copy_usage
+from app.retention.usage_hours import sum_next_hour
 from app.turns import journal
 from app.turns.claim import Claim, ClaimRequest, claim_conversation, count_failed_claim
 from app.turns.commit import Interrupt, Settlement, Timer, TurnRecord, commit, commit_leg, release
@@ -55,6 +56,7 @@ SMALL = {
     "assistant_publications",
     "tenant_secrets",
     "retention",
+    "usage_summed",
     "workers",
     "pg_database",
 }
@@ -228,6 +230,7 @@ class TestSweeps:
     async def test_upkeep(self, explain: Explain) -> None:
         async with explain(Role.SYSTEM) as tx:
             await copy_usage(tx, 200)
+            await sum_next_hour(tx, now())
             for name, kind in KINDS.items():
                 assert await erase_old(tx, kind.statement, name, kind.days, now(), kind.at_once) == 0
         assert_few_read(tx.plans, FEW)
