@@ -21,6 +21,11 @@ check:
     uv run mypy
     uv run lint-imports
 
+# Format the code, and repair what lint can repair
+format:
+    uv run ruff format .
+    uv run ruff check --fix .
+
 # Measure speed and memory, and print a table with the targets
 bench *arguments:
     uv run python -m bench.load {{arguments}}

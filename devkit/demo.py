@@ -1,9 +1,9 @@
 """Run the whole system on one machine: embedded servers, a simulated Twilio and, without a key, a simulated model."""
 
 import asyncio
+import hashlib
 import json
 import os
-import re
 import secrets
 import signal
 import socket
@@ -11,14 +11,16 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import click
 import platformdirs
+from ruamel.yaml import YAML
 
 from app.clock import utc_now
 from app.crypto import new_secret_key
@@ -30,9 +32,9 @@ from devkit.database_urls import OWNER, DatabaseUrls
 from devkit.simulators import ports
 from devkit.stack import LOOPBACK, Number, Stack, TenantSetup
 from graphs.config import Assistant
-from graphs.providers import PROVIDERS
+from graphs.providers import PROVIDERS, Provider
 from manifest.folder import load_folder
-from manifest.loader import InvalidFiles, LoadedAssistant, load
+from manifest.loader import MAIN, InvalidFiles, LoadedAssistant, load
 
 SHIPPED_TENANTS = Path(__file__).resolve().parents[1] / "tenants"
 SHIPPED_SCRIPTS = Path(__file__).resolve().parent / "simulators" / "scripts"
@@ -48,8 +50,6 @@ PORTS = {"api": 8000, "twilio": 4010, "model": 4020, **ports.PORTS}
 """The preferred port of each part. A part whose port is taken gets a free one."""
 
 MAX_OWN_TENANTS = 10
-
-MODEL_CHOICE = re.compile(r"provider: (\w+), model: [\w./-]+")
 
 
 def default_folder() -> Path:
@@ -115,20 +115,22 @@ def own_tenants(folders: Sequence[Path]) -> list[DemoTenant]:
     """Return tenants for the user's own folders, with a number each. Raises RecadoError when one is not valid."""
     if len(folders) > MAX_OWN_TENANTS:
         raise RecadoError(f"the demo has {MAX_OWN_TENANTS} numbers for tenants of your own")
+    shipped = {tenant.slug for tenant in TENANTS}
     for folder in folders:
+        if folder.resolve().name in shipped:
+            raise RecadoError(f"{folder.resolve().name} is in the demo already: give your folder another name")
         try:
             load_folder(folder)
         except InvalidFiles as error:
             raise RecadoError("\n".join(f"{folder}/{problem}" for problem in error.problems)) from None
-    return [
-        DemoTenant(
-            folder.resolve().name,
-            "AC" + "1" * 30 + f"{number:02}",
-            f"whatsapp:+55114000900{number}",
-            folder=folder.resolve(),
-        )
-        for number, folder in enumerate(folders)
-    ]
+    return [_own_tenant(folder.resolve()) for folder in folders]
+
+
+def _own_tenant(folder: Path) -> DemoTenant:
+    # Account and number come from the name, so that they stay the same whatever other folders are given.
+    digest = hashlib.sha256(folder.name.encode()).hexdigest()
+    number = int(digest, 16) % 10**7
+    return DemoTenant(folder.name, f"AC{digest[:32]}", f"whatsapp:+55115{number:07}", folder=folder)
 
 
 @dataclass(frozen=True)
@@ -147,8 +149,8 @@ def run(data: Path, tenants: Sequence[DemoTenant], say: Callable[[str], None]) -
         compile_once(say)
         started = time.monotonic()
         system = exit_stack.enter_context(_start_servers(data, say))
-        for migration in system.servers.databases.migrate():
-            say(f"applied {migration.name}")
+        if applied := list(system.servers.databases.migrate()):
+            say(f"applied {len(applied)} migrations, to {applied[-1].name}")
         provider = next((name for name, row in PROVIDERS.items() if os.environ.get(row.key_variable)), None)
         if provider is None:
             system.environment |= stack.simulated_environment(system.addresses["model"], SIMULATED_PROVIDERS)
@@ -227,16 +229,34 @@ def adapt(tenant: DemoTenant, environment: Mapping[str, str], addresses: Mapping
     usable = [provider for provider in PROVIDERS.values() if environment.get(provider.key_variable)]
     names = {provider.name for provider in usable}
 
-    def choose(choice: re.Match[str]) -> str:
-        return choice[0] if choice[1] in names else f"provider: {usable[0].name}, model: {usable[0].demo_model}"
-
     files = dict(load_folder(tenant.path).files)
     for name, text in files.items():
         if name.endswith(".yaml"):
             for part, port in PORTS.items():
                 text = text.replace(f"http://127.0.0.1:{port}", addresses[part])
-            files[name] = MODEL_CHOICE.sub(choose, text)
+            files[name] = text
+    files[MAIN] = _with_usable_models(files[MAIN], names, usable[0])
     return load(files)
+
+
+def _with_usable_models(text: str, names: Container[str], instead: Provider) -> str:
+    """Replace the models of providers whose names are not given."""
+    yaml = YAML()
+    document = yaml.load(text)
+    for node in _mappings(document):
+        if {"provider", "model"} <= node.keys() and node["provider"] not in names:
+            node["provider"], node["model"] = instead.name, instead.demo_model
+    changed = StringIO()
+    yaml.dump(document, changed)
+    return changed.getvalue()
+
+
+def _mappings(node: Any) -> Iterator[Any]:
+    """Yield all mappings of a YAML document."""
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _mappings(child)
 
 
 def _call(url: str, body: Any = None, timeout: float = 30.0) -> Any:
@@ -263,21 +283,21 @@ def smoke(demo: RunningDemo, say: Callable[[str], None]) -> None:
     took, debounce = reply["accepted_at"] - sent, assistant.lifecycle.debounce
     say(f"assistant: {reply['body']}   (after {took:.2f} s, of which {debounce:.2f} s were waiting for more)")
     if reply["body"] == assistant.apology:
-        raise RecadoError(f"the model server did not answer, so the contact got the apology: see {logs / 'worker.log'}")
+        raise RecadoError(f"the model gave no usable answer, so the contact got the apology: see {logs / 'worker.log'}")
 
 
 def stay(demo: RunningDemo) -> None:
     """Print the addresses and wait for Ctrl-C. Raises RecadoError when a part of the system dies."""
     system = demo.stack
     names = ", ".join(assistant.name for assistant in demo.assistants.values())
-    model = f"{demo.provider}, the real one" if demo.provider else f"simulated, at {system.addresses['model']}"
+    model = _model(demo.provider) if demo.provider else f"simulated, at {system.addresses['model']}"
     click.echo(f"""
   {click.style("Phone", bold=True)}     {system.addresses["twilio"]}/phone   (write from here to {names})
   Webhook   {system.addresses["api"]}{stack.WEBHOOK_PATH}
   Model     {model}
   Logs      {system.logs}
 
-  Operators: `recado interrupts list`, with
+  Operators: `recado interrupts list`, and `recado interrupts resolve ID` (in a clone: `uv run recado …`), with
     export DATABASE_URL={_shown("DATABASE_URL", system.environment)}
     export SYSTEM_DATABASE_URL={_shown("SYSTEM_DATABASE_URL", system.environment)}
     export REDIS_URL={_shown("REDIS_URL", system.environment)}
@@ -290,6 +310,11 @@ Ctrl-C ends it.""")
         dead = [child for child in system.children.values() if not child.alive]
         if dead:
             raise RecadoError(f"{dead[0].name} has ended: see {system.logs / dead[0].name}.log")
+
+
+def _model(provider: str) -> str:
+    url = os.environ.get(PROVIDERS[provider].url_variable)
+    return f"{provider}, at {url}" if url else f"{provider}, the real one"
 
 
 def _shown(name: str, environment: Mapping[str, str]) -> str:

@@ -234,8 +234,9 @@ class Models:
             if access is None:
                 key = PROVIDERS[spec.provider].key_variable
                 raise ModelFailure(f"no key for {spec.provider}: set {key}", retryable=False, kind="access")
-            module, first = PROVIDERS[spec.provider].module, self._first.get(spec.provider)
-            client = module.build(spec, access.api_key, access.base_url, first)
+            provider, first = PROVIDERS[spec.provider], self._first.get(spec.provider)
+            base_url = access.base_url or provider.default_url
+            client = provider.module.build(spec, access.api_key, base_url, first)
             self._first.setdefault(spec.provider, client)
             self._clients.put(spec, client)
         return client

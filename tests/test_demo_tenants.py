@@ -1,5 +1,7 @@
 """The demo's tenants, in conversations with the simulated model, against the demo's shop and school."""
 
+import re
+import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -8,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from devkit.demo import CLINIC, SCHOOL, SHOP, TENANTS, DemoTenant, adapt
+from app.errors import RecadoError
+from devkit.demo import CLINIC, SCHOOL, SHOP, TENANTS, DemoTenant, adapt, own_tenants
 from devkit.stack import Number, Processes, TenantSetup
 from graphs.rules import RuleInput
 from manifest.folder import load_folder
-from manifest.loader import load
+from manifest.loader import MAIN, load
 from tests.app.turns.drivers import decide, pending_interrupt
 from tests.platform import ACCOUNT_SID, CONTACT, Platform
 from tests.platform import TOKEN as AUTH_TOKEN
@@ -102,6 +105,28 @@ def test_every_tenant_is_valid_and_the_demo_knows_its_secrets(tenant: DemoTenant
 def test_the_shop_tools_come_from_its_openapi_document() -> None:
     served = ROOT / "devkit" / "simulators" / "shop" / "openapi.yaml"
     assert (ROOT / "tenants" / "loja-aurora" / "loja.yaml").read_bytes() == served.read_bytes()
+
+
+def test_models_are_replaced_however_they_are_written(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(CLINIC.path, tmp_path / "minha"))
+    text = (folder / MAIN).read_text()
+    (inline,) = re.findall(r"default: \{(provider: \w+), (model: [\w./-]+)(?:, (.*?))?\}", text)
+    block = "default:" + "".join(f"\n    {line}" for line in inline if line)
+    (folder / MAIN).write_text(re.sub(r"default: \{provider: .*?\}", block, text, count=1))
+    (tenant,) = own_tenants([folder])
+    places = dict.fromkeys(("shop", "school", "model", "twilio", "api"), "")
+    assert {spec.provider for spec in adapt(tenant, {"GOOGLE_API_KEY": "key"}, places).assistant.models} == {"google"}
+
+
+def test_own_tenants_keep_their_numbers(tmp_path: Path) -> None:
+    folders = [Path(shutil.copytree(CLINIC.path, tmp_path / name)) for name in ("uma", "outra")]
+    assert own_tenants(folders) == own_tenants(folders[::-1])[::-1]
+    assert len({tenant.address for tenant in (*TENANTS, *own_tenants(folders))}) == len(TENANTS) + 2
+
+
+def test_a_folder_with_a_shipped_tenants_name_is_refused() -> None:
+    with pytest.raises(RecadoError, match="clinica-sorriso is in the demo already: give your folder another name"):
+        own_tenants([CLINIC.path])
 
 
 @pytest.mark.parametrize("tenant", TENANTS, ids=lambda tenant: tenant.slug)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from app.assistants.service import require_slug
-from app.errors import ConflictError
+from app.errors import ConflictError, RecadoError
 from manifest import reference, template
 
 
@@ -21,6 +21,9 @@ from manifest import reference, template
 @click.option("--language", type=click.Choice(template.LANGUAGES), default="pt-BR", show_default=True)
 def new(slug: str, into: Path, language: str) -> None:
     """Write a new tenant's folder: complete, commented and valid as it is."""
+    given = Path(slug)
+    if given.name != slug:
+        raise RecadoError(f"give the name alone, and the place after `--into`: `--into {given.parent} {given.name}`")
     require_slug(slug)
     folder = into / slug
     try:

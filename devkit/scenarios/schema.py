@@ -50,6 +50,11 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
+def _as_contained(value: Any) -> Any:
+    """Return a list in which a plain text stands for `contains`: a text that is never said is rarely a whole reply."""
+    return [{"contains": item} if isinstance(item, str) else item for item in _as_list(value)]
+
+
 Regex = Annotated[str, AfterValidator(_check_regex)]
 
 
@@ -137,7 +142,7 @@ class Expect(Section):
     replies: tuple[TextMatch, ...] | None = None
     reply_count: Annotated[int, Field(ge=0)] | None = None
     no_reply: Literal[True] | None = None
-    never_said: Annotated[tuple[TextMatch, ...], BeforeValidator(_as_list)] = ()
+    never_said: Annotated[tuple[TextMatch, ...], BeforeValidator(_as_contained)] = ()
     tools: tuple[ExpectedToolCall, ...] | None = None
     effects: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     agent: str | None = None

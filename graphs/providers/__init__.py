@@ -1,8 +1,9 @@
 """The table of model providers.
 
-To add one: write `graphs/providers/<name>.py` with `build` and `close`, and add a row to PROVIDERS. Settings, the
-schema of assistant.yaml, prices, the demo, scenarios and the model simulator are derived from this table. Importing it
-imports no provider's package.
+To add one: write `graphs/providers/<name>.py` with `build` and `close`, add a row to PROVIDERS, and run `just docs`.
+`build` returns LangChain's client, at the base URL that it is given. A provider with the wire format of another one can
+import both from that one's module. Settings, the schema of assistant.yaml, prices, the demo, scenarios and the model
+simulator are derived from this table. Importing it imports no provider's package.
 """
 
 import importlib

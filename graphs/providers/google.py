@@ -9,7 +9,7 @@ from graphs.sections import ModelSpec
 
 
 def build(
-    spec: ModelSpec, api_key: str, base_url: str | None, shared: ChatGoogleGenerativeAI | None = None
+    spec: ModelSpec, api_key: str, base_url: str, shared: ChatGoogleGenerativeAI | None = None
 ) -> ChatGoogleGenerativeAI:
     """Return a client that does not retry, because we count the tries. For Google, one retry means one try.
 

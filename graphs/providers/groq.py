@@ -24,7 +24,7 @@ class LeanCompletions:
         return answer
 
 
-def build(spec: ModelSpec, api_key: str, base_url: str | None, shared: ChatGroq | None = None) -> ChatGroq:
+def build(spec: ModelSpec, api_key: str, base_url: str, shared: ChatGroq | None = None) -> ChatGroq:
     """Return a client that does not retry, because we count the tries. It uses the connections of `shared`."""
     options: dict[str, Any] = {} if spec.temperature is None else {"temperature": spec.temperature}
     client = ChatGroq(

@@ -25,7 +25,7 @@ class LeanChatOpenAI(ChatOpenAI):
         return {**payload, "messages": [], "extra_body": {**(payload.get("extra_body") or {}), **untouched}}
 
 
-def build(spec: ModelSpec, api_key: str, base_url: str | None, shared: LeanChatOpenAI | None = None) -> LeanChatOpenAI:
+def build(spec: ModelSpec, api_key: str, base_url: str, shared: LeanChatOpenAI | None = None) -> LeanChatOpenAI:
     """Return a client that does not retry, because we count the tries. It uses the connections of `shared`."""
     return LeanChatOpenAI(
         model=spec.model,

@@ -139,11 +139,13 @@ def test_a_new_folder_is_valid_as_it_is_and_never_written_over(database_url: str
     (folder / "assistant.yaml").write_text((folder / "assistant.yaml").read_text("utf-8") + "# meu\n", "utf-8")
     assert recado("tenants", "check", str(folder)).code == 0
     assert "exists already" in refused("tenants", "new", "minha-loja", "--into", str(tmp_path))
+    assert "`--into /tmp/x minha-loja`" in refused("tenants", "new", "/tmp/x/minha-loja")
+    assert "`--into .. fora`" in refused("tenants", "new", "../fora")
     assert (folder / "assistant.yaml").read_text("utf-8").endswith("# meu\n")
     assert tenants(database_url, "publish", str(folder)).out.startswith("minha-loja: published Minha Loja")
 
 
-@pytest.mark.parametrize("slug", ["Minha Loja", "../fora", "minha_loja"])
+@pytest.mark.parametrize("slug", ["Minha Loja", "minha_loja"])
 def test_a_new_folder_is_named_like_a_tenant(tmp_path: Path, slug: str) -> None:
     assert "cannot be a tenant's name" in refused("tenants", "new", slug, "--into", str(tmp_path))
     assert list(tmp_path.iterdir()) == []

@@ -228,6 +228,16 @@ async def test_clients_are_kept_and_close_with_their_models(model: Models) -> No
 
 
 @each_provider
+async def test_without_a_url_a_client_calls_its_provider(provider: str) -> None:
+    """Also one whose wire format, and so whose client, is another provider's."""
+    models = Models({provider: ModelProvider(KEY, None)})
+    client = models._client(spec(provider))
+    urls = {getattr(client, name, None) for name in ("openai_api_base", "groq_api_base", "base_url")}
+    await models.close()
+    assert urls - {None} == {PROVIDERS[provider].default_url}
+
+
+@each_provider
 async def test_the_clients_of_a_provider_share_connections(provider: str) -> None:
     """There is one for each setting of each tenant. They keep their own time limits."""
     peers, bodies = set[object](), list[dict[str, Any]]()

@@ -14,7 +14,7 @@ from tests.recipes.recipes import RECIPES, Recipe
 
 ROOT = Path(__file__).parents[2]
 FILES = Path(__file__).parent / "files"
-ROW = re.compile(r"^\| (an? [^|]+) \|([^|]*)\|([^|]*)\|$", re.MULTILINE)
+ROW = re.compile(r"^\| \[?(an? [^|\]]+)(?:\]\([^)]*\))? \|([^|]*)\|([^|]*)\|$", re.MULTILINE)
 TABLE = (ROOT / "README.md").read_text("utf-8").partition("## Where things go")[2].partition("\n## ")[0]
 COPIED = ("*.py", "*.sql", "*.yaml", "*.md", "*.toml", "*.json", "*.html", "*.css", "*.js", "*.svg", "justfile")
 

@@ -35,6 +35,16 @@ def test_a_broken_scenario_is_refused_with_its_place(tmp_path: Path, text: str) 
     assert str(refused.value).startswith(f"scenarios/broken.yaml:{BROKEN[text]}")
 
 
+@pytest.mark.parametrize(("written", "is_said"), [("custa", True), ("{is: custa}", False), ("[x, R$]", True)])
+def test_a_text_that_is_never_said_is_not_contained(tmp_path: Path, written: str, is_said: bool) -> None:
+    (tmp_path / "model.yaml").write_text("name: x\nrules:\n  - say: x\n")
+    path = tmp_path / "silent.yaml"
+    path.write_text(f"name: x\nsteps:\n  - {{say: Oi, expect: {{never_said: {written}}}}}\n")
+    expect = load(path).document.steps[0].expect
+    assert expect is not None
+    assert any(each.matches("Uma limpeza custa R$ 220.") for each in expect.never_said) == is_said
+
+
 def test_shipped_scenarios_are_valid_without_model_scripts() -> None:
     names = [scenario.path.stem for scenario in load_folder(CLINIC)]
     assert "ev-2737-delivered-twice" in names
