@@ -1,6 +1,7 @@
 """Start real servers once a session: embedded Postgres and Valkey, and the simulators of Twilio and models."""
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -31,20 +32,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 SLOW = (
-    "cli",
     "devkit",
     "recipes",
-    "app/assistants",
-    "app/outbox/test_faults.py",
     "plans",
-    "app/retention",
-    "app/test_asgi.py",
+    "cli",
+    "app/test_read_only.py",
     "app/test_full_disk.py",
-    "app/test_listening.py",
-    "app/test_log_output.py",
-    "app/turns",
     "app/webhooks/test_outage.py",
+    "app/test_listening.py",
     "app/test_supervisor.py",
+    "app/turns",
+    "app/assistants",
+    "app/retention",
+    "app/outbox/test_faults.py",
+    "app/test_asgi.py",
+    "app/test_log_output.py",
     "graphs/test_fallback.py",
     "graphs/test_llm_client.py",
     "tools/kinds/test_mcp.py",
@@ -52,14 +54,26 @@ SLOW = (
     "test_phone_page.py",
     "test_road.py",
 )
-"""The tests that start processes or run whole conversations. `just test-fast` leaves them out."""
+"""The tests that start processes or run whole conversations, longest first. `just test-fast` leaves them out."""
+
+MOST_WORKERS = 4
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of test processes: one more than processors, because some tests wait."""
+    return min(MOST_WORKERS, (os.cpu_count() or 1) + 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow tests."""
+    """Mark the slow tests, and run them first, so that no process is left with a long file at the end."""
     folders = [Path(__file__).parent / name for name in SLOW]
+
+    def rank(item: pytest.Item) -> int:
+        return next((number for number, folder in enumerate(folders) if item.path.is_relative_to(folder)), len(folders))
+
+    items.sort(key=rank)
     for item in items:
-        if any(item.path.is_relative_to(folder) for folder in folders):
+        if rank(item) < len(folders):
             item.add_marker(pytest.mark.slow)
 
 

@@ -2,7 +2,7 @@
 
 from typing import LiteralString
 
-CONVERSATIONS = 210_000
+CONVERSATIONS = 90_000
 IN_FLIGHT = 500
 """Conversations that a live worker has."""
 RETRYING = 20_000
@@ -39,7 +39,7 @@ FILL: tuple[LiteralString, ...] = (
     """create table c as
        select g, gen_random_uuid() as id, gen_random_uuid() as contact, g % 3 = 0 as open,
            tenant(case when g % 2 = 0 then 1 else 2 + g % 19 end) as tenant
-       from generate_series(1, 210000) g""",
+       from generate_series(1, 90000) g""",
     """insert into contacts (id, tenant_id, channel_id, address, last_inbound_at)
        select contact, tenant, ('1' || substr(tenant::text, 2))::uuid, 'whatsapp:+55' || g, now() from c""",
     """insert into conversations (id, tenant_id, channel_id, contact_id, version_id, status, debounce, debounce_cap,

@@ -268,7 +268,7 @@ class TestCountsAndLists:
     async def test_open_interrupts(self, explain: Explain) -> None:
         async with explain(Role.SYSTEM) as tx:
             waiting = await conversations.pending_interrupts(tx, None)
-            assert len(await conversations.pending_interrupts(tx, TENANT_ID)) == len(waiting) == 105
+            assert len(await conversations.pending_interrupts(tx, TENANT_ID)) == len(waiting) == 45
             await conversations.pending_interrupt(tx, waiting[0].id)
         assert_few_read(tx.plans, 4 * len(waiting))
 
