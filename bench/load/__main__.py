@@ -26,6 +26,7 @@ from bench.measures.noisy_neighbour import noisy_neighbour
 from bench.measures.publish import publish
 from bench.measures.recovery import recovery
 from bench.measures.startup import startup
+from bench.measures.stock import stock
 from bench.measures.throughput import concurrent_200, concurrent_1000, throughput
 from bench.measures.webhook import webhook
 from bench.report import ReportRow, format_report, write_report
@@ -37,6 +38,7 @@ MEASURES: dict[str, Callable[[BenchContext], Awaitable[list[ReportRow]]]] = {
     "idle-cpu": idle_cpu,
     "idle-latency": idle_latency,
     "throughput": throughput,
+    "stock": stock,
     "long-conversation": long_conversation,
     "many-conversations": many_conversations,
     "many-tenants": many_tenants,

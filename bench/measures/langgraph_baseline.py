@@ -8,6 +8,8 @@ Usage: `python -m bench.measures.langgraph_baseline MODEL_URL DATABASE_URL`.
 import asyncio
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
@@ -33,23 +35,31 @@ Graph = CompiledStateGraph[Any, Any, Any, Any]
 
 async def measure_turn_ms(model_url: str, database_url: str) -> tuple[float, float]:
     """Return the milliseconds of CPU per turn around turn 10 and around turn 100, in a new database."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(f"drop database if exists {DATABASE}")
-        connection.execute(f"create database {DATABASE}")
-    url = database_url.rpartition("/")[0] + f"/{DATABASE}"
-    options = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
-    async with AsyncConnectionPool[Any](url, max_size=8, kwargs=options) as pool:
-        saver = AsyncPostgresSaver(pool)
-        await saver.setup()
+    async with open_saver(database_url) as saver:
         model = ChatOpenAI(model="test-model", api_key=SecretStr("simulated"), base_url=model_url)
-        graph = _build_graph(model, saver)
+        graph = build_graph(model, saver)
         await _run_turns(graph, 2)
         early = await _run_turns(graph, 16)
         await _run_turns(graph, 74)
         return early, await _run_turns(graph, 16)
 
 
-def _build_graph(model: ChatOpenAI, saver: AsyncPostgresSaver) -> Graph:
+@asynccontextmanager
+async def open_saver(database_url: str) -> AsyncIterator[AsyncPostgresSaver]:
+    """Yield LangGraph's saver, in a new database of the server."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"drop database if exists {DATABASE} with (force)")
+        connection.execute(f"create database {DATABASE}")
+    url = database_url.rpartition("/")[0] + f"/{DATABASE}"
+    options = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
+    async with AsyncConnectionPool[Any](url, max_size=8, kwargs=options) as pool:
+        saver = AsyncPostgresSaver(pool)
+        await saver.setup()
+        yield saver
+
+
+def build_graph(model: ChatOpenAI, saver: AsyncPostgresSaver) -> Graph:
+    """Return the graph of a chat: one node that asks the model with the whole history."""
     assistant = load_folder(TENANT_FOLDER).assistant
     system = SystemMessage(f"{next(iter(assistant.agents.values())).prompt}\nYou write for {assistant.name}.")
 
