@@ -33,7 +33,7 @@ def make_route(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
     async def route(state: State, runtime: Runtime[Context]) -> Command[str]:
         turn, context = state["turn"], runtime.context
         if turn["handoff"] is not None:
-            # The turn was initial_state to hand the conversation over.
+            # The turn was started to hand the conversation over.
             return _goto(assistant, Route(to=HANDOFF, why=turn["handoff"]), turn, None)
         if turn["event"] == "reminder":
             return Command(goto="remind", update={"turn": replace_turn(turn, route=Route(to="remind", why="idle"))})
