@@ -14,7 +14,7 @@ from app.db import Database, DatabaseUnavailable
 COMPARE_EVERY = 10.0
 """Seconds between two comparisons. A machine that was suspended is wrong for so long at most."""
 LONGEST_TRIP = 0.25
-"""A comparison that takes longer, in seconds, is not used if there is an earlier one: its error is half of the time."""
+"""Seconds. A comparison that takes longer, whose error is larger, is used only if it differs by more than it took."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,12 @@ class DatabaseClock:
 
     def __call__(self) -> datetime:
         """Return the current time, aware, in UTC. Needs one comparison before."""
+        return self._at(self._seconds())
+
+    def _at(self, seconds: float) -> datetime:
         assert self._known is not None, "the clock is compared before it is used"
         at, then = self._known
-        return then + timedelta(seconds=self._seconds() - at)
+        return then + timedelta(seconds=seconds - at)
 
     @classmethod
     async def of(cls, database: Database) -> Self:
@@ -51,8 +54,9 @@ class DatabaseClock:
             answer = await tx.one(_Now, "select clock_timestamp() as now", {})
             received = self._seconds()
         assert answer is not None
-        if self._known is None or received - sent <= LONGEST_TRIP:
-            self._known = (sent + received) / 2, answer.now
+        at, trip = (sent + received) / 2, received - sent
+        if self._known is None or trip <= LONGEST_TRIP or abs(self._at(at) - answer.now) > timedelta(seconds=trip):
+            self._known = at, answer.now
 
 
 @asynccontextmanager

@@ -5,8 +5,10 @@ from uuid import UUID
 
 import click
 
+from app.assistants.service import Assistants
 from app.conversations import commands
 from app.database_clock import DatabaseClock
+from app.inbox.take_over import take_over as take_over_conversation
 from cli import environment
 
 CONVERSATION = click.argument("conversation", type=click.UUID)
@@ -26,7 +28,8 @@ def take_over(conversation: UUID, operator: str) -> None:
 
     async def run() -> None:
         async with environment.system_database(settings) as system:
-            await commands.take_over(system, conversation, operator, await DatabaseClock.of(system))
+            clock = await DatabaseClock.of(system)
+            await take_over_conversation(system, Assistants(system), conversation, operator, clock)
 
     asyncio.run(run())
     click.echo(f"taken over: {conversation}")

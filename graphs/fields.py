@@ -1,6 +1,8 @@
 """The types of values in assistant.yaml."""
 
+import math
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -8,6 +10,7 @@ from pydantic_core import PydanticKnownError
 
 from graphs.providers import PROVIDERS
 
+LEAST_INTEGER, MOST_INTEGER = -(2**63), 2**63 - 1
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -54,3 +57,26 @@ class Section(BaseModel):
     """A mapping of the file: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def json_values(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the value. Raises ValueError for what JSON cannot say, such as a date without quotes."""
+    for found in _scalars(value):
+        if isinstance(found, float) and not math.isfinite(found):
+            raise ValueError(f"expected a number that JSON can say, not {found}")
+        if isinstance(found, int) and not LEAST_INTEGER <= found <= MOST_INTEGER:
+            raise ValueError("expected an integer of 64 bits at most: write a longer one in quotes")
+        if found is not None and not isinstance(found, str | bool | int | float):
+            raise ValueError(f"expected a value that JSON has: write {found} in quotes")
+    return value
+
+
+def _scalars(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _scalars(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _scalars(item)
+    else:
+        yield value

@@ -4,9 +4,9 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from graphs.fields import Count, Duration, Name, ProviderName, Section, Text
+from graphs.fields import Count, Duration, Name, ProviderName, Section, Text, json_values
 
 
 class ModelSpec(Section):
@@ -62,7 +62,7 @@ class Call(Section):
     """A tool call, without a model."""
 
     tool: str
-    arguments: dict[str, Any] = Field(
+    arguments: Annotated[dict[str, Any], AfterValidator(json_values)] = Field(
         default_factory=dict, alias="with", description="Arguments; `{field}` stands for a field's value."
     )
     into: Annotated[Name | None, Field(description="The field that keeps the result.")] = None

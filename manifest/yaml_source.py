@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
 
 from graphs.fields import NAME
 from tools.names import nearest
@@ -242,8 +243,9 @@ class _Converter:
     def _scalar(self, node: Any) -> Any:
         if isinstance(node, str):
             return _Unstorable() if self._storable and UNSTORABLE.search(node) else str(node)
-        if isinstance(node, bool):
-            return node
+        # A boolean with an anchor is an integer to Python.
+        if isinstance(node, bool | ScalarBoolean):
+            return bool(node)
         return next((kind(node) for kind in (int, float) if isinstance(node, kind)), node)
 
 

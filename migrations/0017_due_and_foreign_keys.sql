@@ -14,30 +14,17 @@ drop index concurrently if exists conversations_wake;
 drop index concurrently if exists contacts_address;
 create index concurrently contacts_address on contacts (tenant_id, address);
 
--- Foreign keys: without an index that begins with it, each deletion of a parent reads the whole child table. The first
--- also finds what can be erased.
+-- What can be erased, and the open conversations of a version.
 drop index concurrently if exists conversations_closed;
-create index concurrently conversations_closed on conversations (tenant_id, closed_at);
-drop index concurrently if exists conversations_contact;
-create index concurrently conversations_contact on conversations (contact_id);
-drop index concurrently if exists conversations_channel;
-create index concurrently conversations_channel on conversations (channel_id);
+create index concurrently conversations_closed on conversations (tenant_id, closed_at) where closed_at is not null;
 drop index concurrently if exists conversations_version;
-create index concurrently conversations_version on conversations (version_id, tenant_id) include (status);
-drop index concurrently if exists inbox_tenant;
-create index concurrently inbox_tenant on inbox (tenant_id);
-drop index concurrently if exists outbox_tenant;
-create index concurrently outbox_tenant on outbox (tenant_id);
+create index concurrently conversations_version on conversations (tenant_id, version_id) where status <> 'closed';
+-- Foreign keys: without an index that begins with it, each deletion of a parent reads the whole child table. Tenants,
+-- channels and versions are never deleted, so that what the road writes has no index for them.
 drop index concurrently if exists status_callbacks_outbox;
 create index concurrently status_callbacks_outbox on status_callbacks (outbox_id);
 drop index concurrently if exists status_callbacks_received;
 create index concurrently status_callbacks_received on status_callbacks (tenant_id, received_at);
-drop index concurrently if exists turns_version;
-create index concurrently turns_version on turns (version_id);
-drop index concurrently if exists tool_calls_tenant;
-create index concurrently tool_calls_tenant on tool_calls (tenant_id);
-drop index concurrently if exists interrupts_tenant;
-create index concurrently interrupts_tenant on interrupts (tenant_id);
 drop index concurrently if exists appointments_contact;
 create index concurrently appointments_contact on appointments (contact_id);
 drop index concurrently if exists appointments_conversation;

@@ -16,6 +16,6 @@ create table usage_summed (
     only_row boolean primary key default true check (only_row),
     until timestamptz not null
 );
-insert into usage_summed (until) values (date_trunc('hour', now()) - interval '32 days');
+insert into usage_summed (until) values (date_trunc('hour', now(), 'UTC') - interval '32 days');
 grant select on usage_summed to recado_app;
 grant select, update on usage_summed to recado_system;

@@ -5,7 +5,7 @@ that a turn which is running cannot commit.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -51,8 +51,8 @@ taken as (
         pending = c.pending - gone.count,
         pending_since = case when c.pending > gone.count then c.pending_since end,
         due_at = case when c.pending > gone.count then %(now)s::timestamptz end,
-        wake_at = case when c.wake_for = 'expire' then c.wake_at end,
-        wake_for = case when c.wake_for = 'expire' then c.wake_for end
+        wake_at = case when c.wake_for = 'expire' then c.wake_at else %(expire_at)s::timestamptz end,
+        wake_for = case when c.wake_for = 'expire' or %(expire_at)s::timestamptz is not null then 'expire' end
     from target, (select count(*) from superseded) gone
     where c.id = target.id
     returning c.id, c.tenant_id, c.contact_id, c.turn, c.epoch, target.graph_waits
@@ -88,7 +88,10 @@ consumed as (
     update inbox set disposition = case when kind = 'message' then 'human' else 'superseded' end
     from fenced where conversation_id = fenced.id and disposition is null
 ),
-{RESOLVED}
+{RESOLVED},
+writes as (delete from checkpoint_writes using fenced where thread_id = %(thread_id)s),
+blobs as (delete from checkpoint_blobs using fenced where thread_id = %(thread_id)s),
+states as (delete from checkpoints using fenced where thread_id = %(thread_id)s)
 select id from fenced
 """
 
@@ -108,10 +111,12 @@ class Changed:
     id: UUID
 
 
-async def take_over(system: Database, conversation_id: UUID, operator: str, clock: Clock) -> None:
+async def take_over(
+    system: Database, conversation_id: UUID, operator: str, clock: Clock, *, expire: float | None = None
+) -> None:
     """Give the conversation to an operator: the assistant is silent until the handoff is decided.
 
-    Raises ConflictError when the conversation is closed or unknown.
+    It is closed after `expire` seconds of silence, if given. Raises ConflictError when it is closed or unknown.
     """
     now = clock()
     payload = {"kind": "handoff", "reason": f"taken over by {operator}", "message": None}
@@ -121,17 +126,18 @@ async def take_over(system: Database, conversation_id: UUID, operator: str, cloc
         "interrupt_payloads": [Jsonb(payload)],
         "interrupt_dues": [None],
         "thread_id": str(conversation_id),
+        "expire_at": None if expire is None else now + timedelta(seconds=expire),
     }
     if not await _run(system, TAKE_OVER, conversation_id, now, parameters):
         raise ConflictError(f"conversation {conversation_id} is not open")
 
 
 async def close(system: Database, conversation_id: UUID, clock: Clock) -> None:
-    """Close the conversation without a message. What the contact wrote and nobody answered counts as read.
+    """Close the conversation without a message, and delete its state. What nobody answered counts as read.
 
     Raises ConflictError when the conversation is closed or unknown.
     """
-    if not await _run(system, CLOSE, conversation_id, clock(), {}):
+    if not await _run(system, CLOSE, conversation_id, clock(), {"thread_id": str(conversation_id)}):
         raise ConflictError(f"conversation {conversation_id} is not open")
 
 

@@ -91,3 +91,20 @@ async def forget_facts(tx: Transaction, tenant_id: UUID, address: str) -> None:
         "update contacts set facts = '{}' where tenant_id = %(tenant_id)s and address = %(address)s",
         {"tenant_id": tenant_id, "address": address},
     )
+
+
+@dataclass(frozen=True)
+class VersionOfConversation:
+    """The version that a conversation opened with. None: it has none yet."""
+
+    tenant_id: UUID
+    version_id: int | None
+
+
+async def version_of(tx: Transaction, conversation_id: UUID) -> VersionOfConversation | None:
+    """Return the version of a conversation."""
+    return await tx.one(
+        VersionOfConversation,
+        "select tenant_id, version_id from conversations where id = %(id)s",
+        {"id": conversation_id},
+    )

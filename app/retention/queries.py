@@ -84,6 +84,8 @@ gone as materialized (
     select old.* from cuts cross join lateral (
         select l.conversation_id, l.turn, l.epoch, l.number from usage_ledger l
         where l.tenant_id = cuts.tenant_id and l.recorded_at < cuts.before
+            -- What is not summed by hours is still counted.
+            and l.recorded_at < coalesce((select until from usage_summed), 'infinity')
         order by l.recorded_at limit %(limit)s for update skip locked
     ) old
     limit %(limit)s
@@ -94,8 +96,18 @@ where t.conversation_id = gone.conversation_id and t.turn = gone.turn and t.epoc
 returning t.number
 """
 
-# A worker that runs a turn of the contact finds no conversation to commit to. The contact is locked before its
-# conversations, as by a message that arrives.
+# The locks of an erasure, one after another: each statement sees what those wrote that held its lock before. A message
+# that arrives, and a callback, take them in the same order.
+LOCK_CONTACT: tuple[LiteralString, ...] = (
+    "select id from contacts where tenant_id = %(tenant_id)s and address = %(address)s for update",
+    """select c.id from conversations c join contacts k on k.id = c.contact_id
+       where k.tenant_id = %(tenant_id)s and k.address = %(address)s order by c.id for update of c""",
+    """select o.id from outbox o
+       join conversations c on c.id = o.conversation_id join contacts k on k.id = c.contact_id
+       where k.tenant_id = %(tenant_id)s and k.address = %(address)s order by o.id for update of o""",
+)
+
+# A worker that runs a turn of the contact finds no conversation to commit to.
 ERASE_CONTACT: LiteralString = f"""
 with known as materialized (
     select id from contacts where tenant_id = %(tenant_id)s and address = %(address)s for update
@@ -127,8 +139,14 @@ async def erase_old(tx: Transaction, statement: LiteralString, kind: str, days: 
 
 
 async def erase_contact(tx: Transaction, tenant_id: UUID, address: str) -> Erased:
-    """Erase everything of a contact on all numbers of the tenant. What the tenant has used stays, without its name."""
-    row = await tx.one(Erased, ERASE_CONTACT, {"tenant_id": tenant_id, "address": address})
+    """Erase everything of a contact on all numbers of the tenant. What the tenant has used stays, without its name.
+
+    Needs a transaction of several statements.
+    """
+    parameters = {"tenant_id": tenant_id, "address": address}
+    for statement in LOCK_CONTACT:
+        await tx.run(statement, parameters)
+    row = await tx.one(Erased, ERASE_CONTACT, parameters)
     assert row is not None
     return row
 

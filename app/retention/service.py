@@ -76,7 +76,7 @@ async def set_retention(system: Database, slug: str, kind: str, days: int) -> No
 async def erase_contact(system: Database, slug: str, address: str) -> Erased:
     """Erase everything of a contact on all numbers of the tenant, now. Raises NotFoundError."""
     tenant = await identity.tenant(system, slug)
-    async with system.statement() as tx:
+    async with system.transaction() as tx:
         erased = await queries.erase_contact(tx, tenant.id, address)
     if not erased.contacts:
         raise NotFoundError(f"nobody has written to {slug} from {address}")

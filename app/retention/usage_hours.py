@@ -6,16 +6,17 @@ from app.db import Transaction
 
 
 async def sum_next_hour(tx: Transaction, now: datetime) -> bool:
-    """Sum the next hour that is over for ten minutes. Return whether there was one.
+    """Sum the next hour that is over for some hours. Return whether there was one.
 
-    Rows of the ledger are written within minutes of the time that they name. Only those of `copy_usage` are older: so
-    long as it has some to copy, no hour is summed. Sums that no month's count needs are deleted.
+    Rows of the ledger are written within minutes of the time that they name. The rest is for a Postgres whose clock was
+    ahead before a failover. Rows of `copy_usage` are older: so long as it has some to copy, no hour is summed.
+    Sums that no month's count needs are deleted.
     """
     row = await tx.one(
         dict,
         """with next as materialized (
                select until as begins, until + interval '1 hour' as ends from usage_summed
-               where until + interval '70 minutes' <= %(now)s and not exists (select from turns where epoch is null)
+               where until + interval '4 hours' <= %(now)s and not exists (select from turns where epoch is null)
                for update
            ),
            summed as (

@@ -19,7 +19,7 @@ MAX_COUNTING_SHARE = 0.01
 """The share of time that counting may take. A tenant with millions of turns is counted less often."""
 
 HOUR = timedelta(hours=1)
-UNCOUNTED_SHARE = 0.2
+UNCOUNTED_SHARE = 0.05
 """The share of a contact's limit that one worker may answer before the contact's turns are counted in Postgres."""
 MOST_CONTACTS = 100_000
 """The maximum number of contacts whose turns a worker remembers. A contact takes some 300 bytes."""
@@ -105,7 +105,9 @@ async def count_usage(tx: Transaction, day: datetime, month: datetime | None) ->
     usage = await tx.one(
         TenantUsage,
         """with summed as (
-               select until, least(until, date_trunc('hour', %(month)s::timestamptz + interval '59:59.999999')) as hour
+               select until, least(
+                   until, date_trunc('hour', %(month)s::timestamptz + interval '59:59.999999', 'UTC')
+               ) as hour
                from usage_summed
            )
            select

@@ -91,7 +91,13 @@ def test_another_openapi_document_is_another_version() -> None:
     assert load({MAIN: FULL, **other}).content_hash != load({MAIN: FULL, **FILES}).content_hash
 
 
+SAID = 'with: {quanto: "{quanto}"}'
 ONE_PROBLEM = [
+    # Values that tools would get, and that JSON does not have.
+    (SAID, "with: {quanto: 2026-01-01}", "{quanto: 2026", "write 2026-01-01 in quotes"),
+    (SAID, "with: {quanto: [1, .inf]}", "{quanto: [1", "a number that JSON can say, not inf"),
+    (SAID, "with: {quanto: !!binary aGk=}", "{quanto: !!b", "in quotes"),
+    (SAID, "with: {quanto: 123456789012345678901234567890}", "{quanto: 1234", "an integer of 64 bits at most"),
     # Keys.
     ("expect: number, tries: 2", "expect: number, trys: 2", "trys", "unknown key `trys`: did you mean `tries`?"),
     ("with: {quanto:", "wiht: {quanto:", "wiht", "unknown key `wiht`: did you mean `with`?"),
@@ -196,3 +202,10 @@ def test_problems_of_the_shape_and_of_names_are_told_together() -> None:
     text = text.replace("call: {tool: pedir", "call: {tool: pedi")
     found = [problem.partition(": ")[0] for problem in problems(text, FILES)]
     assert found == [place(text, what) for what in ("compras}", "1}\n\nhours", "trys", "pedi,")]
+
+
+@pytest.mark.parametrize(("written", "value"), [("&a true", True), ("&a false", False), ("&a 1", 1), ("&a 1.5", 1.5)])
+def test_a_value_with_an_anchor_is_what_is_written(written: str, value: object) -> None:
+    assistant = load({MAIN: full(SAID, f"with: {{quanto: {written}}}"), **FILES}).assistant
+    (call,) = (step.does for step in assistant.flows["compra"].steps if isinstance(step.does, Call))
+    assert call.arguments["quanto"] is value or (call.arguments["quanto"] == value and not isinstance(value, bool))

@@ -311,6 +311,7 @@ BY_KEY = {
     "app/turns/worker_lease.py": {"add_worker"},
     "app/database_check.py": {"schema_problem"},
     "app/database_clock.py": {"compare"},
+    "app/conversations/queries.py": {"version_of"},
 }
 """Functions whose statements name one row by its primary key, or read tables that are small."""
 THROUGH_OTHERS = {("app/conversations/commands.py", "_run")}

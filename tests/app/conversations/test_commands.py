@@ -5,11 +5,22 @@ from uuid import UUID
 
 import pytest
 
+from app.assistants.service import Assistants
 from app.conversations import commands
 from app.db import Database, Role
 from app.errors import ConflictError
+from app.inbox.take_over import take_over as take_over_conversation
 from app.telemetry import Milestone
-from tests.app.turns.drivers import ask, decide, drain, from_other_process, once, pending_interrupt, replies_to
+from tests.app.turns.drivers import (
+    ask,
+    decide,
+    drain,
+    fire_timers,
+    from_other_process,
+    once,
+    pending_interrupt,
+    replies_to,
+)
 from tests.platform import Platform
 
 Command = Callable[[Database, UUID], Awaitable[None]]
@@ -122,6 +133,34 @@ async def test_a_turn_resolves_only_what_it_has_read(platform: Platform) -> None
     at(platform, Milestone.TURN_RUN, run)
     assert await ask(platform, "oi") == ["eco: oi"]
     assert (await pending_interrupt(platform))["id"] == "another"
+
+
+async def test_a_conversation_that_was_taken_over_expires(platform: Platform) -> None:
+    """Its idle timer is for the assistant. The time after which everything ends is for operators, too."""
+    await platform.republish("idle: 24h", "idle: 24h\n  expire: 72h")
+    await ask(platform, "oi")
+    found = await conversation_id(platform)
+    await take_over_conversation(platform.system, Assistants(platform.system), found, "ana", platform.clock)
+    assert (await platform.row("select wake_for from conversations"))["wake_for"] == "expire"
+    platform.clock.advance(71 * 3600)
+    await fire_timers(platform)
+    assert (await platform.row("select status from conversations"))["status"] == "human"
+    platform.clock.advance(2 * 3600)
+    await fire_timers(platform)
+    await drain(platform)
+    assert (await platform.row("select status from conversations"))["status"] == "closed"
+
+
+async def test_an_unknown_conversation_is_not_taken_over(platform: Platform) -> None:
+    with pytest.raises(ConflictError, match="is not open"):
+        await take_over_conversation(platform.system, Assistants(platform.system), UUID(int=7), "ana", platform.clock)
+
+
+async def test_a_close_deletes_the_state(platform: Platform) -> None:
+    await ask(platform, "oi")
+    await commands.close(platform.system, await conversation_id(platform), platform.clock)
+    for table in ("checkpoints", "checkpoint_blobs", "checkpoint_writes"):
+        assert await platform.rows(f"select 1 from {table}") == []
 
 
 async def test_what_cannot_be_done_is_said(platform: Platform) -> None:

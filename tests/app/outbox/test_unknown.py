@@ -158,11 +158,11 @@ class TestEqualTexts:
         await self.once_each(platform, made, "ok")
 
     async def test_a_message_from_before_the_attempt_is_not_adopted(self, platform: Platform) -> None:
-        """No row knows it, and it is older than the attempt."""
+        """No row knows it, and it is much older than the attempt."""
         async with rows.scripted_worker(platform) as twilio:
-            platform.clock.advance(-300)
+            platform.clock.advance(-1800)
             old = listing(platform, (f"SM{uuid.uuid4().hex}", "ok"))
-            platform.clock.advance(300)
+            platform.clock.advance(1800)
             (outbox_id,) = await unanswered(platform, twilio, "ok")
             twilio.listing = old
             platform.clock.advance(SETTLED)

@@ -3,11 +3,8 @@
 import asyncio
 import os
 import signal
-from typing import LiteralString
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from app import scheduler
 from app.db import system_database
@@ -15,6 +12,7 @@ from app.errors import NotFoundError
 from app.retention import service as retention
 from app.retention.service import KINDS, keep_up
 from app.telemetry import Milestone
+from tests.app.retention.tables import ids_of, mentions
 from tests.app.turns.drivers import ask, drain, fire_timers, from_other_process, once, receive, replies_to
 from tests.platform import CONTACT, TENANT, Platform
 
@@ -24,9 +22,6 @@ OF_A_CONVERSATION = (
     *("inbox", "outbox", "status_callbacks", "turns", "tool_calls", "interrupts", "appointments", "conversations"),
     *("checkpoints", "checkpoint_blobs", "checkpoint_writes"),
 )
-TABLES: LiteralString = """
-    select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1
-"""
 
 
 @pytest.fixture
@@ -58,28 +53,6 @@ async def keep_up_with_all(platform: Platform) -> None:
         if not await keep_up(platform.system, platform.clock()):
             return
     raise AssertionError("upkeep never ends")
-
-
-def mentions(platform: Platform, *texts: str) -> dict[str, int]:
-    """Return the tables that have rows with one of the texts, and their number."""
-    found = {}
-    with psycopg.connect(platform.urls.owner, autocommit=True) as connection:
-        for (table,) in connection.execute(TABLES).fetchall():
-            query = sql.SQL("select count(*) from {} t where t::text like any(%s)").format(sql.Identifier(table))
-            row = connection.execute(query, [[f"%{text}%" for text in texts]]).fetchone()
-            if row is not None and row[0]:
-                found[table] = row[0]
-    return found
-
-
-async def ids_of(platform: Platform, address: str) -> list[str]:
-    """Return the ids of a contact and of its conversations, and its address."""
-    rows = await platform.rows(
-        """select k.id::text as contact, c.id::text as conversation from contacts k
-           left join conversations c on c.contact_id = k.id where k.address = %(address)s""",
-        address=address,
-    )
-    return [address, *{row["contact"] for row in rows}, *{row["conversation"] for row in rows if row["conversation"]}]
 
 
 async def test_a_contact_is_erased_with_every_row(talked: Platform) -> None:
