@@ -25,6 +25,7 @@ from psycopg_pool import AsyncConnectionPool
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from app.config import Settings
+from app.fair_slots import FairSlots
 
 log = structlog.get_logger()
 
@@ -198,6 +199,8 @@ class Database:
 
     def __init__(self, url: str, *, role: Role = Role.APP, size: int = 8, prepares: bool = True) -> None:
         self._role = role
+        # In the pool's own queue a tenant with hundreds of turns would keep the others waiting.
+        self._slots = FairSlots(size, size if role is Role.SYSTEM else max(1, size - 1))
         self._pool = AsyncConnectionPool(
             url,
             min_size=1,
@@ -226,23 +229,23 @@ class Database:
     @asynccontextmanager
     async def statement(self, tenant_id: UUID | None = None) -> AsyncIterator[Transaction]:
         """Yield a Transaction in which each statement is a transaction of its own, in one round trip."""
-        async with self._connected() as connection:
+        async with self._connected(tenant_id) as connection:
             yield Transaction(connection, self._role, tenant_id, single=True)
 
     @asynccontextmanager
     async def transaction(self, tenant_id: UUID | None = None) -> AsyncIterator[Transaction]:
         """Yield a Transaction whose statements commit together at the end of the block, or not at all."""
-        async with self._connected() as connection, AsyncExitStack() as block:
+        async with self._connected(tenant_id) as connection, AsyncExitStack() as block:
             async with connection.pipeline():
                 await block.enter_async_context(AsyncTransaction(connection))
                 await set_local(connection, self._role, tenant_id)
             yield Transaction(connection, self._role, tenant_id, single=False)
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[AsyncConnection[Any]]:
+    async def _connected(self, tenant_id: UUID | None) -> AsyncIterator[AsyncConnection[Any]]:
         connection: AsyncConnection[Any] | None = None
         try:
-            async with self._pool.connection() as connection:
+            async with self._slots.slot(tenant_id), self._pool.connection() as connection:
                 try:
                     yield connection
                 except (DatabaseUnavailable, psycopg.Error) as error:

@@ -19,12 +19,12 @@ class FairSlots:
         self._per_tenant = per_tenant
         self._per_cycle = grants_per_cycle or size
         self._granted = 0
-        self._used: Counter[UUID] = Counter()
-        self._waiting: OrderedDict[UUID, deque[asyncio.Future[None]]] = OrderedDict()
+        self._used: Counter[UUID | None] = Counter()
+        self._waiting: OrderedDict[UUID | None, deque[asyncio.Future[None]]] = OrderedDict()
 
     @asynccontextmanager
-    async def slot(self, tenant_id: UUID) -> AsyncIterator[None]:
-        """Hold a slot for the block."""
+    async def slot(self, tenant_id: UUID | None) -> AsyncIterator[None]:
+        """Hold a slot for the block. What is done for no tenant waits as one tenant's."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(tenant_id, deque()).append(turn)
         self._grant()
@@ -40,7 +40,7 @@ class FairSlots:
         finally:
             self._give_back(tenant_id)
 
-    def _give_back(self, tenant_id: UUID) -> None:
+    def _give_back(self, tenant_id: UUID | None) -> None:
         self._free += 1
         self._used[tenant_id] -= 1
         if not self._used[tenant_id]:
@@ -64,7 +64,7 @@ class FairSlots:
             else:
                 passed_over += 1
 
-    def _take(self, tenant_id: UUID) -> None:
+    def _take(self, tenant_id: UUID | None) -> None:
         self._free -= 1
         self._used[tenant_id] += 1
         if not self._granted:
