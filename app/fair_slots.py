@@ -1,24 +1,42 @@
 """Slots that all tenants share, so that no tenant can keep the others waiting. Used in one event loop."""
 
 import asyncio
+import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
+
+LONG_CYCLE = 0.005
+"""Seconds. A cycle of the event loop that takes longer shows that more work is ready than can be done."""
+FEW = 4
+"""The slots that a tenant gets also while cycles are long."""
 
 
 class FairSlots:
     """At most `size` slots in all, and at most `per_tenant` for one tenant. Waiting tenants are served in rotation.
 
     `grants_per_cycle` is the number of slots given out in one cycle of the event loop. It bounds the work that is ready
-    at the same time: if 500 turns began in one cycle, the next one would wait until all of them have taken a step.
+    at the same time: if 500 turns began in one cycle, the next one would wait until all of them have taken a step. With
+    it, a tenant that has more than a FEW slots gets no more while cycles are long.
     """
 
-    def __init__(self, size: int, per_tenant: int, grants_per_cycle: int | None = None) -> None:
+    def __init__(
+        self,
+        size: int,
+        per_tenant: int,
+        grants_per_cycle: int | None = None,
+        *,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._seconds = seconds
         self._free = size
         self._per_tenant = per_tenant
         self._per_cycle = grants_per_cycle or size
+        self._watches_cycles = grants_per_cycle is not None
         self._granted = 0
+        self._cycle_began: float | None = None
+        self._is_long = False
         self._used: Counter[UUID | None] = Counter()
         self._waiting: OrderedDict[UUID | None, deque[asyncio.Future[None]]] = OrderedDict()
 
@@ -57,7 +75,7 @@ class FairSlots:
                 turns.popleft()
             if not turns:
                 del self._waiting[tenant_id]
-            elif self._used[tenant_id] < self._per_tenant:
+            elif self._used[tenant_id] < (FEW if self._is_long else self._per_tenant):
                 self._take(tenant_id)
                 turns.popleft().set_result(None)
                 passed_over = 0
@@ -67,10 +85,19 @@ class FairSlots:
     def _take(self, tenant_id: UUID | None) -> None:
         self._free -= 1
         self._used[tenant_id] += 1
-        if not self._granted:
-            asyncio.get_running_loop().call_soon(self._begin_cycle)
         self._granted += 1
+        self._watch_cycle()
 
-    def _begin_cycle(self) -> None:
-        self._granted = 0
+    def _watch_cycle(self) -> None:
+        """Call `_end_cycle` in the next cycle of the event loop."""
+        if self._cycle_began is None:
+            self._cycle_began = self._seconds()
+            asyncio.get_running_loop().call_soon(self._end_cycle)
+
+    def _end_cycle(self) -> None:
+        assert self._cycle_began is not None
+        self._is_long = self._watches_cycles and self._seconds() - self._cycle_began > LONG_CYCLE
+        self._granted, self._cycle_began = 0, None
         self._grant()
+        if self._is_long and self._waiting:
+            self._watch_cycle()

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from app.fair_slots import FairSlots
+from app.fair_slots import FEW, LONG_CYCLE, FairSlots
 
 NOISY, QUIET, THIRD = UUID(int=1), UUID(int=2), UUID(int=3)
 
@@ -97,3 +97,34 @@ async def test_a_cancelled_wait_keeps_no_slot(when: str) -> None:
     async with asyncio.timeout(5), slots.slot(QUIET):
         pass
     await holders.close()
+
+
+async def test_a_busy_tenant_gets_no_more_while_cycles_are_long() -> None:
+    """Others get their slots at once. When cycles are short again, it gets the rest."""
+    now, cycle = 0.0, 2 * LONG_CYCLE
+
+    def seconds() -> float:
+        nonlocal now
+        now += cycle
+        return now
+
+    slots, done = FairSlots(100, 75, grants_per_cycle=4, seconds=seconds), asyncio.Event()
+    holders = list[UUID]()
+
+    async def hold(tenant: UUID) -> None:
+        async with slots.slot(tenant):
+            holders.append(tenant)
+            await done.wait()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(50):
+            group.create_task(hold(NOISY))
+        await cycles(20)
+        assert 0 < len(holders) <= FEW + 4, "those of the first cycle, whose length nobody knew"
+        group.create_task(hold(QUIET))
+        await cycles(3)
+        assert holders[-1] == QUIET
+        cycle = 0.0
+        await cycles(40)
+        assert holders.count(NOISY) == 50
+        done.set()
