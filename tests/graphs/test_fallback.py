@@ -105,12 +105,13 @@ async def providers_asked(server: Server) -> list[str]:
 async def test_after_any_fault_the_fallback_answers_at_once(
     first: str, second: str, model: Models, model_server: Server, naps: RecordedSleeps
 ) -> None:
-    specs = [spec(first, 0.3), spec(second)]
     rules = [fails(first, fault, user=f"^fault {fault}$") for fault in FAULTS]
     bad_call = str({"when": {"provider": first, "user": "^fault bad_args$"}, "call": {"name": "x", "arguments": {}}})
     rules[-1] = bad_call[:-1] + ", 'fail': 'bad_args'}"
     await put(model_server, "scripts", script(*rules))
     for fault in FAULTS:
+        # Only the fault that takes for ever may meet the time limit, however busy the machine is.
+        specs = [spec(first, 0.3 if fault == "timeout" else 10.0), spec(second)]
         answer = await model.answer(specs, [SYSTEM, HumanMessage(f"fault {fault}")], TOOLS)
         assert answer.message.text == f"eco: fault {fault}"
         assert answer.usage["model"] == f"{second}/test-model"
