@@ -204,6 +204,19 @@ class Platform:
 
         await self.until(nothing_left, "the system to be idle")
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of processes of Recado beside the platform."""
+        return {
+            **self.urls.processes,
+            "REDIS_URL": self.settings.redis_url,
+            "RECADO_PUBLIC_URL": self.settings.public_url,
+            "RECADO_SECRET_KEY": self.settings.secret_key,
+            "RECADO_TWILIO_API_URL": self.settings.twilio_api_url,
+            "OPENAI_API_KEY": "key",
+            "OPENAI_BASE_URL": f"{self.servers.model}/v1",
+        }
+
     async def until(self, condition: Callable[[], Any], what: str) -> None:
         """Wait until the condition holds. Fail after PATIENCE seconds."""
         deadline = asyncio.get_running_loop().time() + PATIENCE

@@ -9,16 +9,14 @@ from typing import LiteralString
 import psutil
 import psycopg
 
+from bench.storage import TERMINATE
+
 READ_ONLY = "default_transaction_read_only"
 DISK_FULL: LiteralString = """
     create function full_disk() returns trigger language plpgsql security definer
     as $$ begin raise sqlstate '53100' using message = 'could not extend file: No space left on device'; end $$
 """
-WRITTEN_TABLES: tuple[LiteralString, ...] = ("inbox", "outbox", "conversations", "turns", "checkpoints")
-TERMINATE_OTHERS: LiteralString = """
-    select pg_terminate_backend(pid) from pg_stat_activity
-    where datname = current_database() and pid <> pg_backend_pid() and application_name = 'recado'
-"""
+ROAD: tuple[LiteralString, ...] = ("inbox", "outbox", "conversations", "turns", "checkpoints")
 
 
 @contextmanager
@@ -27,7 +25,7 @@ def read_only_database(owner_url: str) -> Iterator[None]:
     with _writing(owner_url) as connection:
         name = connection.info.dbname
         connection.execute(f"alter database {name} set {READ_ONLY} = on".encode())
-        connection.execute(TERMINATE_OTHERS)
+        connection.execute(TERMINATE.format(connections="true"))
         try:
             yield
         finally:
@@ -48,11 +46,11 @@ def read_only_server(owner_url: str) -> Iterator[None]:
 
 
 @contextmanager
-def full_disk(owner_url: str) -> Iterator[None]:
-    """Let each write to the tables of the road fail as on a full disk."""
+def full_disk(owner_url: str, tables: Iterable[str] = ROAD) -> Iterator[None]:
+    """Let each write to the tables fail as on a full disk."""
     with _writing(owner_url) as connection:
         connection.execute(DISK_FULL)
-        for table in WRITTEN_TABLES:
+        for table in tables:
             connection.execute(
                 f"create trigger full_disk before insert or update on {table} execute function full_disk()".encode()
             )

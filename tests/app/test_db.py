@@ -14,8 +14,8 @@ from psycopg_pool import PoolTimeout
 
 from app import db
 from app.db import Database, DatabaseUnavailable, Role, Transaction
+from bench.chaos.outages import read_only_database
 from devkit.database_urls import DatabaseUrls
-from tests.app.failover import read_only
 from tests.reusable_database import CUT_CONNECTIONS
 
 Names = list[str]
@@ -268,5 +268,5 @@ class TestUnavailable:
                 await add(tx, uuid.uuid4(), "tres")
 
     async def test_only_a_writable_server_is_connected_to(self, database_url: str) -> None:
-        with read_only(database_url), pytest.raises(psycopg.OperationalError, match="read-only"):
+        with read_only_database(database_url), pytest.raises(psycopg.OperationalError, match="read-only"):
             await db.connect(database_url)

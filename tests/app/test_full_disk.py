@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import aiohttp
-import psycopg
 import pytest
 
 from app.supervisor import forget, spawn
+from bench.chaos.outages import full_disk
 from devkit.embedded.process import free_port
 from devkit.simulators.twilio.signing import sign
 from tests.platform import TOKEN, Platform
@@ -22,42 +22,12 @@ FULL = Path("/dev/full")
 
 pytestmark = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
 
-DISK_FULL = """
-    create function full_disk() returns trigger language plpgsql security definer
-    as $$ begin raise sqlstate '53100' using message = 'could not extend file: No space left on device'; end $$
-"""
-
-
-@contextmanager
-def full_disk(platform: Platform, *tables: str) -> Iterator[None]:
-    """Let every write to the tables fail as on a full disk."""
-    with psycopg.connect(platform.urls.owner, autocommit=True) as connection:
-        connection.execute(DISK_FULL)
-        for table in tables:
-            connection.execute(
-                f"create trigger full_disk before insert or update on {table} execute function full_disk()".encode()
-            )
-        try:
-            yield
-        finally:
-            connection.execute("drop function full_disk cascade")
-
 
 @contextmanager
 def process(platform: Platform, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a command of Recado whose stdout and stderr take nothing."""
-    settings = platform.settings
-    environment = {
-        **platform.urls.processes,
-        "REDIS_URL": settings.redis_url,
-        "RECADO_PUBLIC_URL": settings.public_url,
-        "RECADO_SECRET_KEY": settings.secret_key,
-        "RECADO_TWILIO_API_URL": settings.twilio_api_url,
-        "OPENAI_API_KEY": "key",
-        "OPENAI_BASE_URL": f"{platform.servers.model}/v1",
-    }
     with FULL.open("wb", buffering=0) as output:
-        running = spawn([sys.executable, "-m", "cli", *command], env=environment, stdout=output, stderr=output)
+        running = spawn([sys.executable, "-m", "cli", *command], env=platform.environment, stdout=output, stderr=output)
     try:
         yield running
         running.terminate()
@@ -112,7 +82,7 @@ async def test_the_webhook_answers_503_and_stores_later(platform: Platform) -> N
     message = platform.webhook("oi")
     signature = {"X-Twilio-Signature": sign(url, message, TOKEN)}
     async with api(platform) as at:
-        with full_disk(platform, "contacts", "conversations", "inbox"):
+        with full_disk(platform.urls.owner, ["contacts", "conversations", "inbox"]):
 
             async def post() -> tuple[int, str | None]:
                 target = f"{at}/api/v1/twilio/webhook"
@@ -129,7 +99,7 @@ async def test_the_webhook_answers_503_and_stores_later(platform: Platform) -> N
 async def test_a_worker_answers_when_there_is_room_again(platform: Platform) -> None:
     async with worker(platform) as at:
         await platform.say("oi")
-        with full_disk(platform, "conversations", "outbox", "turns", "channels", "workers"):
+        with full_disk(platform.urls.owner, ["conversations", "outbox", "turns", "channels", "workers"]):
 
             async def has_failed() -> bool:
                 return await dropped_lines(platform, at) >= 5

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from app import db, scheduler
+from bench.chaos.outages import read_only_database, read_only_server
 from devkit.simulators.twilio.signing import sign
-from tests.app.failover import demoted, read_only
 from tests.platform import TOKEN, Log, Platform
 
 Outage = Callable[[str], AbstractContextManager[None]]
@@ -21,7 +21,7 @@ Outage = Callable[[str], AbstractContextManager[None]]
 TWILIO_WAITS = 15.0
 """Seconds until Twilio gives up on a webhook."""
 
-either_way = pytest.mark.parametrize("outage", [read_only, demoted])
+either_way = pytest.mark.parametrize("outage", [read_only_database, read_only_server])
 
 
 @pytest.fixture(autouse=True)

@@ -14,17 +14,7 @@ from tests.platform import Platform
 
 @contextmanager
 def process(platform: Platform, logs: Path, *command: str) -> Iterator[Child]:
-    settings = platform.settings
-    environment = {
-        **platform.urls.processes,
-        "REDIS_URL": settings.redis_url,
-        "RECADO_PUBLIC_URL": settings.public_url,
-        "RECADO_SECRET_KEY": settings.secret_key,
-        "RECADO_TWILIO_API_URL": settings.twilio_api_url,
-        "OPENAI_API_KEY": "key",
-        "OPENAI_BASE_URL": f"{platform.servers.model}/v1",
-    }
-    child = Child(command[0], [sys.executable, "-m", "cli", *command], environment, logs / command[0])
+    child = Child(command[0], [sys.executable, "-m", "cli", *command], platform.environment, logs / command[0])
     child.start()
     try:
         child.wait_until_ready()

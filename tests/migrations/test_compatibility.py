@@ -12,9 +12,9 @@ import pytest
 import migrations
 from app import database_check
 from app.crypto import new_secret_key
+from bench.chaos.outages import read_only_database
 from devkit.database_urls import DatabaseUrls
 from migrations import Migration
-from tests.app.failover import read_only
 from tests.cli.shell import recado, refused
 from tests.migrations.conftest import NewDatabase
 from tests.platform import Platform
@@ -134,7 +134,7 @@ async def test_another_schema_is_not_ready(platform: Platform, change: str, undo
 
 
 async def test_without_postgres_it_is_not_ready(platform: Platform) -> None:
-    with read_only(platform.urls.owner):
+    with read_only_database(platform.urls.owner):
         answers = await readiness(platform)
     assert answers == (503, {"status": "not ready", "reason": "Postgres is unavailable"})
 

@@ -13,8 +13,8 @@ from app import db
 from app.retention.usage_copy import copy_usage
 from app.telemetry import Milestone
 from app.turns.limits import REFRESH_INTERVAL
+from bench.chaos.outages import read_only_database
 from devkit.simulators.lossy_proxy import lossy
-from tests.app.failover import read_only
 from tests.app.turns.drivers import (
     OtherWorker,
     ask,
@@ -135,7 +135,7 @@ async def test_calls_before_an_approval_are_rows_once(platform: Platform, shop: 
 
 async def test_what_an_outage_leaves_is_written_after_it(platform: Platform, shop: RemoteShop) -> None:
     with ExitStack() as outage:
-        begins = read_only(platform.settings.database_url)
+        begins = read_only_database(platform.urls.owner)
         platform.at_milestone = once(Milestone.TURN_RUN, lambda: outage.enter_context(begins))
         await platform.say("oi")
         await platform.nudge()
