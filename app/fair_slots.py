@@ -81,6 +81,9 @@ class FairSlots:
                 passed_over = 0
             else:
                 passed_over += 1
+        if self._is_long and self._waiting:
+            # Otherwise those that wait now would wait for an end of what is at work, and not of the long cycles.
+            self._watch_cycle()
 
     def _take(self, tenant_id: UUID | None) -> None:
         self._free -= 1
@@ -99,5 +102,3 @@ class FairSlots:
         self._is_long = self._watches_cycles and self._seconds() - self._cycle_began > LONG_CYCLE
         self._granted, self._cycle_began = 0, None
         self._grant()
-        if self._is_long and self._waiting:
-            self._watch_cycle()

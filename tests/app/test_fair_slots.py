@@ -128,3 +128,21 @@ async def test_a_busy_tenant_gets_no_more_while_cycles_are_long() -> None:
         await cycles(40)
         assert holders.count(NOISY) == 50
         done.set()
+
+
+async def test_a_long_cycle_that_is_over_keeps_nobody_waiting() -> None:
+    """The cycle was long when nobody waited."""
+    now, cycle = 0.0, 2 * LONG_CYCLE
+
+    def seconds() -> float:
+        nonlocal now
+        now += cycle
+        return now
+
+    holders = Holders(FairSlots(100, 75, grants_per_cycle=4, seconds=seconds))
+    for number in range(FEW + 10):
+        cycle = 2 * LONG_CYCLE if number < FEW else 0.0
+        holders.add(NOISY)
+        await cycles(10)
+    assert len(holders.order) == FEW + 10
+    await holders.close()
