@@ -32,7 +32,7 @@ bench *arguments:
 
 # Kill processes and servers while contacts write, and count what was lost
 chaos *arguments:
-    uv run python -m bench.chaos {{arguments}}
+    uv run --group chaos python -m bench.chaos {{arguments}}
 
 # LangGraph Studio's server: a graph for each published tenant, on its conversations
 studio *arguments:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from typing import LiteralString, NamedTuple
 
@@ -13,6 +14,7 @@ from app.supervisor import Child
 from bench.chaos import outages
 from bench.chaos.fault_record import FaultRecord
 from bench.chaos.process_restarter import ProcessRestarter, process_kind
+from bench.simulator_control import SimulatorControl
 from bench.stack import BenchStack
 from bench.storage import HALF_OF_CONNECTIONS, LOCK_CONNECTIONS, BenchStorage
 from devkit.embedded import EmbeddedError
@@ -21,7 +23,8 @@ from devkit.simulators.lossy_proxy import LossyProxy
 
 KILL_WEIGHTS = {"worker": 6, "api": 3, "scheduler": 1}
 KILLS_PER_POSTGRES_KILL, KILLS_PER_VALKEY_KILL, KILLS_PER_REDIS_FLUSH, KILLS_PER_TERMINATION = 30, 25, 12, 2
-KILLS_PER_OUTAGE, KILLS_PER_LOST_ANSWER, KILLS_PER_BROKEN_CHECKPOINT = 30, 4, 10
+KILLS_PER_OUTAGE, KILLS_PER_LOST_ANSWER, KILLS_PER_BROKEN_CHECKPOINT, KILLS_PER_CLOCK_STEP = 30, 4, 10, 5
+REVOKED = "revoked"
 LOST_ANSWER_SIZES = (0, 200, 1000)
 """The least bytes of a statement whose answer is lost: of any, of a claim, and of a commit."""
 INJECTED_SHARE = 0.4
@@ -46,6 +49,7 @@ class FaultInjector:
         storage: BenchStorage,
         restarter: ProcessRestarter,
         proxy: LossyProxy,
+        twilio: SimulatorControl,
         record: FaultRecord,
         kills: int,
         seed: int,
@@ -55,6 +59,7 @@ class FaultInjector:
         self._storage = storage
         self._restarter = restarter
         self._proxy = proxy
+        self._twilio = twilio
         self._record = record
         self._kills = kills
         self._progress = progress
@@ -115,6 +120,8 @@ class FaultInjector:
         ]
         faults += [self._lose_answer] * max(2, self._kills // KILLS_PER_LOST_ANSWER)
         faults += [self._break_checkpoint] * max(2, self._kills // KILLS_PER_BROKEN_CHECKPOINT)
+        faults += [self._step_clock] * max(2, self._kills // KILLS_PER_CLOCK_STEP)
+        faults += [self._revoke_token] * max(1, self._kills // KILLS_PER_OUTAGE)
         for name, outage in self._outages().items():
             faults += [partial(self._run_outage, name, outage)] * max(1, self._kills // KILLS_PER_OUTAGE)
         if self._stack.servers.valkey:
@@ -137,6 +144,7 @@ class FaultInjector:
             "Postgres is read-only for new sessions": partial(outages.read_only_database, owner),
             "Postgres is read-only for all sessions": partial(outages.read_only_server, owner),
             "the disk of Postgres is full": partial(outages.full_disk, owner),
+            "the schema is older than the code": partial(outages.older_schema, owner),
             **{f"{name} hangs": partial(_hang, server) for name, server in hanging.items() if server is not None},
         }
 
@@ -151,6 +159,28 @@ class FaultInjector:
         self._record.log(f"{name} for {seconds:.1f} s")
         await asyncio.wrap_future(self._server_thread.submit(begin_wait_end))
         self._record.log(f"no longer: {name}")
+
+    async def _revoke_token(self) -> None:
+        """Let Twilio refuse our token for some seconds."""
+        seconds = self._rng.uniform(*OUTAGE_SECONDS)
+        self._record.outages["Twilio refuses the token"] += 1
+        self._record.log(f"Twilio refuses the token for {seconds:.1f} s")
+        try:
+            await self._set_token(REVOKED)
+            await asyncio.sleep(seconds)
+        finally:
+            await self._set_token(None)
+        self._record.log("Twilio takes the token again")
+
+    async def _set_token(self, token: str | None) -> None:
+        """Replace the token of our numbers at Twilio. None restores it."""
+        for number in (self._stack.number, self._stack.debounced_number):
+            replaced = number if token is None else replace(number, auth_token=token)
+            await self._twilio.post("numbers", replaced.as_simulated(self._stack.addresses["api"]))
+
+    async def _step_clock(self) -> None:
+        self._record.clock_steps += 1
+        self._restarter.step_clock(self._rng.choice(self._restarter.process_names()))
 
     async def _lose_answer(self) -> None:
         self._record.lost_answers = self._proxy.lost

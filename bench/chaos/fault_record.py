@@ -11,8 +11,10 @@ class FaultRecord:
 
     `self_kills` counts by milestone: processes that killed themselves there.
     `kills` counts by name: processes and servers that the fault injector killed.
-    `outages` counts servers that hung, or took no writes. `lost_answers` counts statements that Postgres ran, and whose
-    answer never arrived. `broken_checkpoints` counts those that were overwritten.
+    `outages` counts the times in which a server hung, took no writes or refused our token, or the schema was older.
+    `lost_answers` counts statements that Postgres ran, and whose answer never arrived. `broken_checkpoints` counts
+    those that were overwritten. `clock_steps` counts steps of a process's clock, and `failing_logs` processes whose
+    logs could not be written after some seconds.
     `terminated_connections` counts by group, and `failed_starts` by kind of process.
     """
 
@@ -21,6 +23,8 @@ class FaultRecord:
     outages: Counter[str] = field(default_factory=Counter)
     lost_answers: int = 0
     broken_checkpoints: int = 0
+    clock_steps: int = 0
+    failing_logs: int = 0
     redis_flushes: int = 0
     terminated_connections: Counter[str] = field(default_factory=Counter)
     failed_starts: Counter[str] = field(default_factory=Counter)

@@ -13,6 +13,8 @@ TOKEN = re.compile(r"\bc\d+-\d+\b")
 BURST_PROBABILITY, BURST_LENGTHS = 0.12, (2, 5)
 BURST_DELAY = (0.0, 0.02)
 BOOKING_PROBABILITY = 0.08
+LOOK_UP_PROBABILITY = 0.03
+"""Of a message whose answer asks a server whose name cannot be looked up."""
 DUPLICATE_PROBABILITY = 0.10
 
 Duplicates = Literal["together", "later"]
@@ -62,6 +64,8 @@ def _plan_message(
         booking = f"r{contact}-{number}"
         day = today + timedelta(days=next(days))
         text = f"{token} reserve {booking} dia {day}"
+    elif rng.random() < LOOK_UP_PROBABILITY:
+        text = f"{token} consulte"
     when: tuple[Duplicates, ...] = ("together", "later")
     duplicates = rng.choice(when) if rng.random() < DUPLICATE_PROBABILITY else None
     return PlannedMessage(contact, token, text, delay, booking, duplicates)

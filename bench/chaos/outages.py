@@ -61,6 +61,22 @@ def full_disk(owner_url: str, tables: Iterable[str] = ROAD) -> Iterator[None]:
 
 
 @contextmanager
+def older_schema(owner_url: str) -> Iterator[None]:
+    """Let the newest migration be missing, as for processes of a release that came before its migration."""
+    with _writing(owner_url) as connection:
+        missing = connection.execute(
+            "delete from schema_migrations where name = (select max(name) from schema_migrations) returning *"
+        ).fetchone()
+        try:
+            yield
+        finally:
+            assert missing is not None, "the tables are migrated"
+            connection.execute(
+                f"insert into schema_migrations values ({', '.join(['%s'] * len(missing))})".encode(), missing
+            )
+
+
+@contextmanager
 def hung(pids: Iterable[int]) -> Iterator[None]:
     """Stop processes with their children. They keep their connections, and answer nothing."""
     processes = [each for pid in pids for each in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))]

@@ -1,11 +1,14 @@
 """Recado's processes in a chaos run: they kill themselves at milestones, and are started again when they end."""
 
 import asyncio
+import random
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 
 from app.telemetry import Milestone
+from bench.chaos.bad_machine import write_clock
 from bench.chaos.fault_record import FaultRecord
 from bench.chaos.self_killing_process import KILL_LOG_PREFIX
 from bench.stack import BenchStack
@@ -27,6 +30,12 @@ DEFAULT_KILL_PROBABILITY = 0.04
 PROBABILITY_ELSEWHERE = 0.001
 """The probability at the milestones that a process does not have as its own."""
 
+BAD_MACHINE = "bench.chaos.bad_machine"
+CLOCK_ERROR = 90.0
+"""Seconds by which a process's clock is wrong at most."""
+LOGS_FAIL, LOGS_FAIL_AFTER = 0.25, (3.0, 20.0)
+"""The share of the processes whose logs fail, and the seconds until then."""
+
 POLL = 0.05
 FAILED_START_DELAY = 1.0
 """Seconds before a process is started again that ended without a kill, for example because Postgres was down."""
@@ -43,6 +52,7 @@ class ProcessRestarter:
     def __init__(self, stack: BenchStack, seed: int, record: FaultRecord) -> None:
         self._stack = stack
         self._seed = seed
+        self._rng = random.Random(f"{seed}/machines")
         self._record = record
         self._self_kills_enabled = True
         self._killed: set[str] = set()
@@ -114,18 +124,38 @@ class ProcessRestarter:
         self._milestones.pop(name, None)
         return exit_code == -signal.SIGKILL
 
+    def step_clock(self, name: str) -> None:
+        """Let a process's clock be wrong by another time."""
+        error = self._rng.uniform(-CLOCK_ERROR, CLOCK_ERROR)
+        write_clock(self._clock_of(name), error)
+        self._record.log(f"the clock of {name} is {error:+.1f} s wrong")
+
+    def _clock_of(self, name: str) -> Path:
+        return self._stack.folder / f"{name}.clock"
+
+    def _on_a_bad_machine(self, name: str) -> list[str]:
+        """Return the command that runs a module on a machine whose clock is wrong, and whose logs may fail."""
+        self.step_clock(name)
+        options = [f"--clock={self._clock_of(name)}"]
+        if self._rng.random() < LOGS_FAIL:
+            self._record.failing_logs += 1
+            options.append(f"--logs-fail-after={self._rng.uniform(*LOGS_FAIL_AFTER):.1f}")
+        return options
+
     def _start_process(self, name: str) -> None:
         kind = process_kind(name)
         self._starts[name] += 1
+        machine = self._on_a_bad_machine(name)
         address = listen_options(self._stack.addresses["api"]) if kind == "api" else ()
         if self._self_kills_enabled and kind in SELF_KILLING_KINDS:
             milestone = self._milestones[name] = self._next_milestone(kind)
             probability = KILL_PROBABILITIES.get(milestone, DEFAULT_KILL_PROBABILITY)
             options = [f"--kill-at={milestone}:{probability}", f"--elsewhere={PROBABILITY_ELSEWHERE}"]
             seed = f"{self._seed}/{name}/{self._starts[name]}"
-            self._stack.add(name, "bench.chaos.self_killing_process", kind, *address, *options, f"--seed={seed}")
+            program = ["bench.chaos.self_killing_process", kind, *address, *options, f"--seed={seed}"]
         else:
-            self._stack.add(name, "cli", kind, *address)
+            program = ["cli", kind, *address]
+        self._stack.add(name, BAD_MACHINE, *machine, *program)
         self._stack.children[name].start()
         self._record.log(f"{name} started, pid {self._stack.children[name].pid}")
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.chaos import oracle
+from bench.chaos.process_restarter import CLOCK_ERROR
 from bench.chaos.run import IDLE_TIMEOUT, ChaosResult
 from bench.chaos.simulator_faults import TWILIO_FAULTS
 from bench.report import format_table
@@ -45,6 +46,8 @@ def _fault_rows(result: ChaosResult) -> list[tuple[str, str]]:
         *((f"  at milestone: {name}", f"{count}") for name, count in faults.self_kills.most_common()),
         *((f"outage: {name}", f"{count}") for name, count in sorted(faults.outages.items())),
         ("answers of Postgres lost", f"{faults.lost_answers}"),
+        ("clocks stepped", f"{faults.clock_steps}, of processes whose clocks are up to {CLOCK_ERROR:.0f} s apart"),
+        ("processes whose logs failed", f"{faults.failing_logs}"),
         ("checkpoints broken", f"{faults.broken_checkpoints}"),
         ("Redis flushed", f"{faults.redis_flushes}"),
         *(

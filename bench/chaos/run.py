@@ -12,6 +12,7 @@ from typing import Any
 
 from bench import cleanup
 from bench.chaos import oracle
+from bench.chaos.bad_machine import DEAD_NAMES
 from bench.chaos.database_findings import DatabaseFindings, read_findings, read_rows_of_contacts
 from bench.chaos.fault_injector import FaultInjector
 from bench.chaos.fault_record import FaultRecord
@@ -44,7 +45,19 @@ RECADO_SETTINGS = {
     "RECADO_UNKNOWN_WINDOW": "60",
     "RECADO_TURN_TIMEOUT": "30",
 }
-TENANT_EDITS = {"timeout: 20s": "timeout: 4s"}
+TENANT_EDITS = {
+    "timeout: 20s": "timeout: 4s",
+    "tools: [find_slots, book_slot]": "tools: [find_slots, book_slot, look_up]",
+    "memory: {window: 20}": f"""memory: {{window: 20}}
+
+tools:
+  look_up:
+    description: Busca um item no estoque.
+    parameters: {{type: object, properties: {{}}, additionalProperties: false}}
+    http: {{url: "http://estoque{DEAD_NAMES}/itens"}}
+    timeout: 2s""",
+}
+"""The tool's host is never found. Its tenant's other turns, and other tenants' turns, go on meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +124,7 @@ class ChaosRun:
         self.faults = FaultRecord()
         self._restarter = ProcessRestarter(stack, options.seed, self.faults)
         self._injector = FaultInjector(
-            stack, storage, self._restarter, proxy, self.faults, options.kills, options.seed, self._progress
+            stack, storage, self._restarter, proxy, twilio, self.faults, options.kills, options.seed, self._progress
         )
 
     async def execute(self, plan: Sequence[Sequence[PlannedMessage]]) -> ChaosResult:

@@ -24,10 +24,12 @@ class KillAtMilestone:
     def __init__(self, probabilities: Mapping[Milestone, float], seed: str) -> None:
         self._probabilities = probabilities
         self._rng = random.Random(seed)
+        # On a bad machine, nothing can be written to stderr some seconds later.
+        self._log = os.dup(sys.stderr.fileno())
 
     def __call__(self, milestone: Milestone) -> None:
         if self._rng.random() < self._probabilities.get(milestone, 0.0):
-            os.write(2, f"\n{KILL_LOG_PREFIX}{milestone}\n".encode())
+            os.write(self._log, f"\n{KILL_LOG_PREFIX}{milestone}\n".encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
 
