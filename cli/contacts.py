@@ -11,7 +11,9 @@ from app.retention.queries import Erased
 from cli import environment
 
 OF_TENANT = click.option("--tenant", required=True, help="The tenant's slug.")
-AT_ADDRESS = click.option("--address", required=True, help="The contact's address, such as whatsapp:+5511990000001.")
+AT_ADDRESS = click.option(
+    "--address", required=True, help="The contact's number, in any form, such as +55 11 99000-0001."
+)
 
 
 @click.group()

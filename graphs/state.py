@@ -39,6 +39,17 @@ class Reply(TypedDict):
     body: str
 
 
+class Attachment(TypedDict):
+    """What a contact's message has besides text.
+
+    `kind` is image, audio, video, sticker, file, contact or location. A location has `latitude`, `longitude`, and
+    perhaps `label` and `address`; the others have `url` and `content_type`.
+    """
+
+    kind: str
+    content: dict[str, str]
+
+
 class FlowState(TypedDict):
     """The position of a flow: the step that waits, the fields so far, and the invalid answers to the step."""
 
@@ -58,7 +69,8 @@ class Approval(TypedDict):
 class TurnState(TypedDict):
     """The state of one turn. The turn's input creates it; it is durable so that another worker can continue the turn.
 
-    `said` and `button` are the contact's input. `handoff` is the reason for a handoff. `approval` is an operator's
+    `said` is what the contact wrote, without words for what is no text. `button` is the pressed button's id, and
+    `attachments` are media and places. `handoff` is the reason for a handoff. `approval` is an operator's
     decision in this turn, and `heard` what was said before it. `goes_on` is the successor of a flow: an agent, the
     close, or CALL. `rating` is the contact's rating.
     """
@@ -76,6 +88,7 @@ class TurnState(TypedDict):
     goes_on: str | None
     closed: bool
     rating: NotRequired[int | None]
+    attachments: NotRequired[list[Attachment]]
 
 
 class State(TypedDict):
@@ -101,9 +114,11 @@ class Update(TypedDict, total=False):
     turn: TurnState
 
 
-def new_turn(event: Event = "message", said: str = "", button: str | None = None) -> TurnState:
+def new_turn(
+    event: Event = "message", said: str = "", button: str | None = None, attachments: Sequence[Attachment] = ()
+) -> TurnState:
     """Return the state of a turn that starts."""
-    return TurnState(
+    turn = TurnState(
         event=event,
         said=said,
         button=button,
@@ -117,6 +132,8 @@ def new_turn(event: Event = "message", said: str = "", button: str | None = None
         goes_on=None,
         closed=False,
     )
+    # Most messages have none, and what a turn holds is written with each checkpoint.
+    return {**turn, "attachments": list(attachments)} if attachments else turn
 
 
 def replace_turn(turn: TurnState, **changes: Any) -> TurnState:

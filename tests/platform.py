@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import aiohttp
 from yarl import URL
@@ -149,6 +150,15 @@ class Platform:
         signature = {"X-Twilio-Signature": sign(url, parameters, token)}
         request = URL((at or self.settings.public_url) + path, encoded=True)
         async with self.http.post(request, data=parameters, headers={**signature, **(headers or {})}) as answer:
+            return answer.status, await answer.text()
+
+    async def post_form(self, body: bytes) -> tuple[int, str]:
+        """Post the bytes of a form, signed over what they stand for, and return status and body of the answer."""
+        url = f"{self.settings.public_url}/api/v1/twilio/webhook"
+        parts = (part.replace(b"+", b" ").partition(b"=") for part in body.split(b"&"))
+        pairs = [(unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in parts]
+        headers = {"X-Twilio-Signature": sign(url, pairs, TOKEN), "Content-Type": "application/x-www-form-urlencoded"}
+        async with self.http.post(url, data=body, headers=headers) as answer:
             return answer.status, await answer.text()
 
     async def say(self, body: str, *, contact: str = CONTACT, **fields: str) -> None:

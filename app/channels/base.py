@@ -11,7 +11,11 @@ MAX_BODY = 1600
 
 @dataclass(frozen=True)
 class InboundMessage:
-    """A contact's message as the provider delivered it. All text is untrusted."""
+    """A contact's message as the provider delivered it. All text is untrusted.
+
+    `wa_id` is the contact's number at WhatsApp, without a plus sign, which may be another than `sender`. It may be "".
+    `body` is what the contact has written, and `payload` what else the message has: see message_parts.
+    """
 
     account_sid: str
     provider_sid: str
@@ -20,6 +24,7 @@ class InboundMessage:
     body: str
     profile_name: str | None
     payload: Mapping[str, Any]
+    wa_id: str = ""
 
 
 @dataclass(frozen=True)

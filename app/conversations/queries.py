@@ -1,6 +1,6 @@
 """SQL of conversations and their interrupts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -53,9 +53,9 @@ async def pending_interrupt(tx: Transaction, interrupt_id: str) -> PendingInterr
 
 
 async def tag_contact(
-    tx: Transaction, tenant_id: UUID, address: str, add: list[str], remove: list[str]
+    tx: Transaction, tenant_id: UUID, addresses: Sequence[str], add: list[str], remove: list[str]
 ) -> list[str] | None:
-    """Change a contact's tags on every number of the tenant, and return them. None for an unknown address."""
+    """Change a contact's tags on every number of the tenant, and return them. None for unknown addresses."""
     row = await tx.one(
         dict,
         """with changed as (
@@ -63,33 +63,33 @@ async def tag_contact(
                    select distinct tag from unnest(tags || %(add)s::text[]) tag
                    where not (tag = any(%(remove)s::text[])) order by tag
                )
-               where tenant_id = %(tenant_id)s and address = %(address)s
+               where tenant_id = %(tenant_id)s and address = any(%(addresses)s)
                returning tags
            )
            select tags from changed limit 1""",
-        {"tenant_id": tenant_id, "address": address, "add": add, "remove": remove},
+        {"tenant_id": tenant_id, "addresses": list(addresses), "add": add, "remove": remove},
     )
     return list(row["tags"]) if row else None
 
 
-async def facts_of(tx: Transaction, tenant_id: UUID, address: str) -> list[str] | None:
-    """Return the facts of a contact on all numbers of the tenant. None for an unknown address."""
+async def facts_of(tx: Transaction, tenant_id: UUID, addresses: Sequence[str]) -> list[str] | None:
+    """Return the facts of a contact on all numbers of the tenant. None for unknown addresses."""
     row = await tx.one(
         dict,
         """select array_agg(fact) filter (where fact is not null) as facts, count(*) as contacts
            from contacts left join unnest(facts) fact on true
-           where tenant_id = %(tenant_id)s and address = %(address)s""",
-        {"tenant_id": tenant_id, "address": address},
+           where tenant_id = %(tenant_id)s and address = any(%(addresses)s)""",
+        {"tenant_id": tenant_id, "addresses": list(addresses)},
     )
     assert row is not None
     return list(row["facts"] or ()) if row["contacts"] else None
 
 
-async def forget_facts(tx: Transaction, tenant_id: UUID, address: str) -> None:
+async def forget_facts(tx: Transaction, tenant_id: UUID, addresses: Sequence[str]) -> None:
     """Delete the facts of a contact on all numbers of the tenant."""
     await tx.run(
-        "update contacts set facts = '{}' where tenant_id = %(tenant_id)s and address = %(address)s",
-        {"tenant_id": tenant_id, "address": address},
+        "update contacts set facts = '{}' where tenant_id = %(tenant_id)s and address = any(%(addresses)s)",
+        {"tenant_id": tenant_id, "addresses": list(addresses)},
     )
 
 

@@ -4,6 +4,7 @@ from app.conversations import queries
 from app.conversations.queries import PendingInterrupt
 from app.db import Database
 from app.errors import NotFoundError
+from app.identity import contacts
 from app.identity import service as identity
 
 
@@ -24,22 +25,22 @@ async def pending_interrupt(system: Database, interrupt_id: str) -> PendingInter
 
 
 async def tag_contact(system: Database, tenant: str, address: str, add: list[str], remove: list[str]) -> list[str]:
-    """Add and remove tags of a contact, and return its tags. Raises NotFoundError."""
-    tenant_id = (await identity.tenant(system, tenant)).id
+    """Add and remove tags of a contact, and return its tags. `address` is in any form. Raises NotFoundError."""
+    contact = await contacts.find_contact(system, tenant, address)
     async with system.statement() as tx:
-        tags = await queries.tag_contact(tx, tenant_id, address, add, remove)
+        tags = await queries.tag_contact(tx, contact.tenant_id, contact.addresses, add, remove)
     if tags is None:
-        raise NotFoundError(f"nobody has written to {tenant} from {address}")
+        raise contact.unknown
     return tags
 
 
 async def facts_of(system: Database, tenant: str, address: str, *, forget: bool = False) -> list[str]:
     """Return the facts of a contact, after deleting them if `forget`. Raises NotFoundError."""
-    tenant_id = (await identity.tenant(system, tenant)).id
+    contact = await contacts.find_contact(system, tenant, address)
     async with system.transaction() as tx:
         if forget:
-            await queries.forget_facts(tx, tenant_id, address)
-        found = await queries.facts_of(tx, tenant_id, address)
+            await queries.forget_facts(tx, contact.tenant_id, contact.addresses)
+        found = await queries.facts_of(tx, contact.tenant_id, contact.addresses)
     if found is None:
-        raise NotFoundError(f"nobody has written to {tenant} from {address}")
+        raise contact.unknown
     return found

@@ -89,6 +89,14 @@ async def upsert_channel(
     return None if row is None else row["id"]
 
 
+async def own_addresses(tx: Transaction, tenant_id: UUID) -> list[str]:
+    """Return the addresses of the tenant's channels."""
+    rows = await tx.all(
+        dict, "select address from channels where tenant_id = %(tenant_id)s order by address", {"tenant_id": tenant_id}
+    )
+    return [str(row["address"]) for row in rows]
+
+
 async def list_channels(tx: Transaction) -> list[dict[str, object]]:
     """Return every channel with its tenant's slug and its suspension, without tokens."""
     return await tx.all(

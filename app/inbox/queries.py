@@ -7,6 +7,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from app.channels.addresses import same_person
 from app.channels.base import InboundMessage
 from app.db import Transaction
 
@@ -19,9 +20,15 @@ with fresh as (
         select from inbox where account_sid = %(account_sid)s and provider_sid = %(provider_sid)s
     )
 ),
+known as (
+    -- A person is one contact, under the address that was first seen.
+    select address from contacts where channel_id = %(channel_id)s and address = any(%(senders)s)
+    order by last_inbound_at desc nulls last limit 1
+),
 contact as (
     insert into contacts as c (tenant_id, channel_id, address, profile_name, last_inbound_at)
-    select %(tenant_id)s, %(channel_id)s, %(sender)s, %(profile_name)s, %(now)s from fresh
+    select %(tenant_id)s, %(channel_id)s, coalesce((select address from known), %(sender)s), %(profile_name)s, %(now)s
+    from fresh
     on conflict (channel_id, address) do update
         set profile_name = coalesce(excluded.profile_name, c.profile_name), last_inbound_at = excluded.last_inbound_at
     returning c.id
@@ -81,6 +88,7 @@ async def receive(
             "account_sid": message.account_sid,
             "provider_sid": message.provider_sid,
             "sender": message.sender,
+            "senders": same_person(message.sender, message.wa_id),
             "profile_name": message.profile_name,
             "body": message.body,
             "payload": Jsonb(message.payload),

@@ -1,5 +1,6 @@
 """SQL that erases what is not needed any more, in small batches, and everything of one contact."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
@@ -99,18 +100,18 @@ returning t.number
 # The locks of an erasure, one after another: each statement sees what those wrote that held its lock before. A message
 # that arrives, and a callback, take them in the same order.
 LOCK_CONTACT: tuple[LiteralString, ...] = (
-    "select id from contacts where tenant_id = %(tenant_id)s and address = %(address)s for update",
+    "select id from contacts where tenant_id = %(tenant_id)s and address = any(%(addresses)s) for update",
     """select c.id from conversations c join contacts k on k.id = c.contact_id
-       where k.tenant_id = %(tenant_id)s and k.address = %(address)s order by c.id for update of c""",
+       where k.tenant_id = %(tenant_id)s and k.address = any(%(addresses)s) order by c.id for update of c""",
     """select o.id from outbox o
        join conversations c on c.id = o.conversation_id join contacts k on k.id = c.contact_id
-       where k.tenant_id = %(tenant_id)s and k.address = %(address)s order by o.id for update of o""",
+       where k.tenant_id = %(tenant_id)s and k.address = any(%(addresses)s) order by o.id for update of o""",
 )
 
 # A worker that runs a turn of the contact finds no conversation to commit to.
 ERASE_CONTACT: LiteralString = f"""
 with known as materialized (
-    select id from contacts where tenant_id = %(tenant_id)s and address = %(address)s for update
+    select id from contacts where tenant_id = %(tenant_id)s and address = any(%(addresses)s) for update
 ),
 gone as materialized (
     select c.id, c.epoch, gen_random_uuid() as nobody from conversations c
@@ -138,12 +139,12 @@ async def erase_old(tx: Transaction, statement: LiteralString, kind: str, days: 
     return len(await tx.all(dict, statement, {"kind": kind, "days": days, "now": now, "limit": limit}))
 
 
-async def erase_contact(tx: Transaction, tenant_id: UUID, address: str) -> Erased:
+async def erase_contact(tx: Transaction, tenant_id: UUID, addresses: Sequence[str]) -> Erased:
     """Erase everything of a contact on all numbers of the tenant. What the tenant has used stays, without its name.
 
     Needs a transaction of several statements.
     """
-    parameters = {"tenant_id": tenant_id, "address": address}
+    parameters = {"tenant_id": tenant_id, "addresses": list(addresses)}
     for statement in LOCK_CONTACT:
         await tx.run(statement, parameters)
     row = await tx.one(Erased, ERASE_CONTACT, parameters)

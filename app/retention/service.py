@@ -9,6 +9,7 @@ import structlog
 
 from app.db import Database
 from app.errors import NotFoundError
+from app.identity import contacts
 from app.identity import service as identity
 from app.retention import queries
 from app.retention.queries import Erased
@@ -74,10 +75,10 @@ async def set_retention(system: Database, slug: str, kind: str, days: int) -> No
 
 
 async def erase_contact(system: Database, slug: str, address: str) -> Erased:
-    """Erase everything of a contact on all numbers of the tenant, now. Raises NotFoundError."""
-    tenant = await identity.tenant(system, slug)
+    """Erase everything of a contact on all numbers of the tenant, now. `address` has any form. Raises NotFoundError."""
+    contact = await contacts.find_contact(system, slug, address)
     async with system.transaction() as tx:
-        erased = await queries.erase_contact(tx, tenant.id, address)
+        erased = await queries.erase_contact(tx, contact.tenant_id, contact.addresses)
     if not erased.contacts:
-        raise NotFoundError(f"nobody has written to {slug} from {address}")
+        raise contact.unknown
     return erased

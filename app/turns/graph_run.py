@@ -18,11 +18,12 @@ from app.db import DatabaseUnavailable
 from app.telemetry import Milestone
 from app.turns.claim import Claim
 from app.turns.commit import Interrupt, commit_leg
-from app.turns.graph_input import GraphInput, messages_input, resume_input, timer_input
+from app.turns.graph_input import GraphInput, messages_input, quoted_sids, resume_input, timer_input
 from app.turns.hand_over import hand_over_input, parked_reason, set_checkpoint_aside, transcript
 from app.turns.limits import LimitTracker
 from app.turns.outcome import Fenced
 from app.turns.plan import Action, TurnPlan
+from app.turns.quotes import quoted_texts
 from app.turns.resume import resume_value
 from app.turns.saver import BufferingSaver
 from app.turns.tool_runner import JournalingToolRunner, ToolDependencies
@@ -212,7 +213,7 @@ class GraphRunner:
     async def _input(self, claim: Claim, plan: TurnPlan, assistant: Assistant) -> GraphInput:
         match plan.action:
             case Action.ANSWER:
-                return messages_input(plan.messages)
+                return messages_input(plan.messages, await self._quoted(claim, plan))
             case Action.CLOSE:
                 return timer_input("idle")
             case Action.REMIND:
@@ -222,6 +223,12 @@ class GraphRunner:
                     return resume_input(await resume_value(tx, claim, plan.decision, assistant))
             case _:
                 return None
+
+    async def _quoted(self, claim: Claim, plan: TurnPlan) -> Mapping[str, str]:
+        if not (sids := quoted_sids(plan.messages)):
+            return {}
+        async with self._db.statement(claim.tenant_id) as tx:
+            return await quoted_texts(tx, claim.id, claim.contact_id, sids)
 
 
 async def _run_legs(

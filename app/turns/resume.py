@@ -8,6 +8,7 @@ from uuid import UUID
 from app.db import Transaction
 from app.turns.claim import Claim, InboxItem
 from app.turns.graph_input import message_text
+from app.turns.quotes import quoted_texts
 from graphs.config import Assistant
 from graphs.nodes.handoff import ResumeValue, Said
 
@@ -50,14 +51,10 @@ async def utterances_since_interrupt(tx: Transaction, conversation_id: UUID, bef
 
 async def resume_value(tx: Transaction, claim: Claim, item: InboxItem, assistant: Assistant) -> ResumeValue:
     """Return the resume value for a decision row, or for the timer that fired instead of one."""
-    said = [
-        Said(
-            id=utterance.id,
-            author="operator" if utterance.author == "operator" else "contact",
-            body=message_text(utterance.body, utterance.payload) if utterance.author == "contact" else utterance.body,
-        )
-        for utterance in await utterances_since_interrupt(tx, claim.id, item.id)
-    ]
+    utterances = await utterances_since_interrupt(tx, claim.id, item.id)
+    sids = [str(utterance.payload["quoted"]) for utterance in utterances if "quoted" in utterance.payload]
+    quoted = await quoted_texts(tx, claim.id, claim.contact_id, sids)
+    said = [_said(utterance, quoted) for utterance in utterances]
     if item.kind == "timer":
         return ResumeValue(action=assistant.handoff.on_timeout, said=said, unattended=True)
     return ResumeValue(
@@ -67,3 +64,10 @@ async def resume_value(tx: Transaction, claim: Claim, item: InboxItem, assistant
         reason=item.payload.get("reason"),
         said=said,
     )
+
+
+def _said(utterance: Utterance, quoted: Mapping[str, str]) -> Said:
+    if utterance.author != "contact":
+        return Said(id=utterance.id, author="operator", body=utterance.body)
+    text = message_text(utterance.body, utterance.payload, quoted)
+    return Said(id=utterance.id, author="contact", body=text, written=utterance.body.strip())

@@ -42,16 +42,16 @@ class TwilioWebhooks:
         return f"{self._public_url}{path}?{query}" if query else self._public_url + path
 
     async def verified_channel(
-        self, request: AnyRequest, account_sid: str, address: str, parameters: inbound.Parameters
+        self, request: AnyRequest, account_sid: str, address: str, form: inbound.Form
     ) -> Channel:
         """Return the channel. Raises WebhookRefused: 404 for an unknown number, 403 for a wrong owner or signature."""
         url, signature = self.called_url(request), request.headers.get("X-Twilio-Signature")
         channel = self._owned(await self._channels_of(address), account_sid)
-        if channel and inbound.signature_is_valid(channel.auth_tokens, url, parameters, signature):
+        if channel and inbound.signature_is_valid(channel.auth_tokens, url, form, signature):
             return channel
         if self._channels.age(address) > ASK_AGAIN_AFTER:
             channel = self._owned(await self._channels_of(address, fresh=True), account_sid)
-            if channel and inbound.signature_is_valid(channel.auth_tokens, url, parameters, signature):
+            if channel and inbound.signature_is_valid(channel.auth_tokens, url, form, signature):
                 return channel
         if channel is None:
             raise WebhookRefused(403, "the account does not own this number")
@@ -78,7 +78,7 @@ class WebhookDependencies:
     status_callbacks: StatusCallbacks
 
 
-async def _parameters(request: AnyRequest) -> inbound.Parameters:
+async def _form(request: AnyRequest) -> inbound.Form:
     return inbound.parse_form(request.headers.get("content-type", ""), await request.body())
 
 
@@ -88,11 +88,11 @@ async def receive_message(
     dependencies: NamedDependency[WebhookDependencies],
 ) -> Response[bytes]:
     """Store a contact's message."""
-    parameters = await _parameters(request)
-    account_sid, address = inbound.addressed_to(parameters)
+    form = await _form(request)
+    account_sid, address = inbound.addressed_to(form.fields)
     async with asyncio.timeout(ANSWER_WITHIN):
-        channel = await dependencies.twilio.verified_channel(request, account_sid, address, parameters)
-        message = inbound.parse_message(parameters)
+        channel = await dependencies.twilio.verified_channel(request, account_sid, address, form)
+        message = inbound.parse_message(form)
         if not await dependencies.inbox.receive(channel.tenant_id, channel.id, message):
             log.info("duplicate message", provider_sid=message.provider_sid)
     return Response(EMPTY_TWIML, media_type="text/xml")
@@ -104,10 +104,11 @@ async def receive_status(
     dependencies: NamedDependency[WebhookDependencies],
 ) -> Response[bytes]:
     """Apply the status of an outgoing message."""
-    parameters = await _parameters(request)
-    account_sid, address = inbound.sent_from(parameters)
+    form = await _form(request)
+    account_sid, address = inbound.sent_from(form.fields)
     outbox_id = parse_qs(request.scope["query_string"].decode("latin-1")).get("o", [None])[-1]
     async with asyncio.timeout(ANSWER_WITHIN):
-        channel = await dependencies.twilio.verified_channel(request, account_sid, address, parameters)
-        await dependencies.status_callbacks.apply(channel.tenant_id, inbound.parse_status(outbox_id, parameters))
+        channel = await dependencies.twilio.verified_channel(request, account_sid, address, form)
+        if (update := inbound.parse_status(outbox_id, form)) is not None:
+            await dependencies.status_callbacks.apply(channel.tenant_id, update)
     return Response(EMPTY_TWIML, media_type="text/xml")

@@ -14,11 +14,15 @@ Next = Command[Literal["route", "close", "__end__"]]
 
 
 class Said(TypedDict):
-    """A message of the time when a human had the conversation."""
+    """A message of the time when a human had the conversation.
+
+    `body` is what models read. `written` is what a contact wrote, without words for what is no text.
+    """
 
     id: str
     author: Literal["contact", "operator"]
     body: str
+    written: NotRequired[str]
 
 
 class ResumeValue(TypedDict):
@@ -66,7 +70,8 @@ def make_handoff(assistant: Assistant) -> Node[Next]:
             messages.append(AIMessage(f"[operator] {reply}"))
         unanswered = _unanswered(decision)
         if unanswered and decision["action"] == "return":
-            update = {"messages": messages, "flow": None, "turn": new_turn(said="\n".join(unanswered))}
+            said = "\n".join(filter(None, unanswered))
+            update = {"messages": messages, "flow": None, "turn": new_turn(said=said)}
             return Command(goto="route", update=update)
         # The flow ends, so that the next message is not taken as an answer to its question.
         update = {"messages": messages, "flow": None, "turn": turn}
@@ -78,7 +83,7 @@ def make_handoff(assistant: Assistant) -> Node[Next]:
 def _unanswered(decision: ResumeValue) -> list[str]:
     """Return the contact's messages that no operator answered."""
     said = decision.get("said", ()) if decision.get("unattended") else ()
-    return [line["body"] for line in said if line["author"] == "contact"]
+    return [line.get("written", line["body"]) for line in said if line["author"] == "contact"]
 
 
 def _superseded(messages: Sequence[BaseMessage]) -> list[BaseMessage]:

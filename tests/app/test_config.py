@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from app.asgi import REQUIRED_ENV
-from app.channels.whatsapp.inbound import signature_is_valid
+from app.channels.whatsapp.inbound import Form, signature_is_valid
 from app.config import HELP, NUMBERS, Settings
 from app.errors import ConfigurationError
 from devkit.simulators.twilio.signing import sign
@@ -101,8 +101,8 @@ def test_a_public_url_that_twilio_could_not_call_is_named(url: str) -> None:
 def test_a_public_url_that_is_taken_is_one_that_signatures_match(url: str) -> None:
     called = settings(RECADO_PUBLIC_URL=url).public_url + "/api/v1/twilio/webhook?a=1"
     assert called.startswith(url.rstrip("/"))
-    parameters = [("Body", "oi")]
-    assert signature_is_valid(["token"], called, parameters, sign(called, parameters, "token"))
+    form = Form([(b"Body", b"oi")])
+    assert signature_is_valid(["token"], called, form, sign(called, form.pairs, "token"))
 
 
 def test_no_secret_is_shown() -> None:

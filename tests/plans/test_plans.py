@@ -37,6 +37,7 @@ from app.turns.commit import Interrupt, Settlement, Timer, TurnRecord, commit, c
 from app.turns.hand_over import set_checkpoint_aside, transcript
 from app.turns.journal import CallKey
 from app.turns.limits import count_contact_turns, count_usage
+from app.turns.quotes import quoted_texts
 from app.turns.resume import utterances_since_interrupt
 from app.turns.saver import BufferingSaver
 from app.turns.sweep import SweepLimits, find_due
@@ -137,6 +138,7 @@ class TestRoad:
             assert result is not None
             assert result.head_id is not None
             await utterances_since_interrupt(tx, claim.id, 10**9)
+            await quoted_texts(tx, claim.id, claim.contact_id, ["SMo6", "SM9"])
             await inbox.add_decision(tx, "new", {"action": "return"}, now())
         assert_few_read(tx.plans, FEW)
 
@@ -244,7 +246,7 @@ class TestSweeps:
 
     async def test_a_contact_is_erased(self, explain: Explain) -> None:
         async with explain(Role.SYSTEM) as tx:
-            assert (await erase_contact(tx, TENANT_ID, CONTACT)).conversations == 1
+            assert (await erase_contact(tx, TENANT_ID, [CONTACT])).conversations == 1
             await settings(tx, TENANT_ID)
             await set_days(tx, TENANT_ID, "usage", 10)
         assert_few_read(tx.plans, FEW)
@@ -274,9 +276,9 @@ class TestCountsAndLists:
 
     async def test_a_contact_by_address(self, explain: Explain) -> None:
         async with explain(Role.SYSTEM) as tx:
-            await conversations.tag_contact(tx, TENANT_ID, CONTACT, ["vip"], [])
-            assert await conversations.facts_of(tx, TENANT_ID, CONTACT) == []
-            await conversations.forget_facts(tx, TENANT_ID, CONTACT)
+            await conversations.tag_contact(tx, TENANT_ID, [CONTACT], ["vip"], [])
+            assert await conversations.facts_of(tx, TENANT_ID, [CONTACT]) == []
+            await conversations.forget_facts(tx, TENANT_ID, [CONTACT])
         assert_few_read(tx.plans, FEW)
 
     async def test_versions_count_open_conversations(self, explain: Explain) -> None:
@@ -293,6 +295,7 @@ class TestCountsAndLists:
     async def test_channels(self, explain: Explain) -> None:
         async with explain(Role.SYSTEM) as tx:
             await identity.list_channels(tx)
+            await identity.own_addresses(tx, TENANT_ID)
             await identity.channels_of_address(tx, "whatsapp:t1")
             await identity.channel(tx, CHANNEL_ID)
         assert_few_read(tx.plans, FEW)

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from urllib.parse import urlencode
 
 import pytest
 
@@ -98,9 +99,68 @@ async def test_a_button_and_a_location_arrive_with_their_payload(platform: Platf
     await platform.say("Confirmar", contact=contact, MessageType="button", ButtonPayload="confirm_1")
     await platform.say("", contact=contact, MessageType="location", Latitude="-23.5", Longitude="-46.6")
     assert [row["payload"] for row in await inbox(platform, contact)] == [
-        {"button": "confirm_1"},
-        {"location": {"latitude": "-23.5", "longitude": "-46.6"}},
+        {"button": "confirm_1", "kind": "button"},
+        {"location": {"latitude": "-23.5", "longitude": "-46.6"}, "kind": "location"},
     ]
+
+
+NOT_STORABLE = [
+    (b"Body=meu email\x00 e ana%00exemplo.com", "meu email e anaexemplo.com"),
+    (b"Body=oi%ED%A0%BD", "oi"),
+    (b"Body=ol%E1", "olá"),
+    (b"Body=oi&ProfileName=Ana%00&Bra%00nd%ED%A0%80=%FF", "oi"),
+    (b"Body=foto%00&NumMedia=1&MediaUrl0=https://a%00/x&MediaContentType0=image/jpeg%ED%B8%80", "foto"),
+    (b"Body=oi&Latitude=1%00&Longitude=%ED%A0%BD2&Label=%E1", "oi"),
+    (b"Body=oi&InteractiveData=%7B%22a%22%3A%22%5Cu0000%22%7D&ButtonPayload=%00", "oi"),
+]
+
+
+@pytest.mark.parametrize(("text", "stored"), NOT_STORABLE)
+async def test_what_is_signed_is_stored_without_what_cannot_be(
+    platform: Platform, contact: str, text: bytes, stored: str
+) -> None:
+    rest = [(name, value) for name, value in platform.webhook("", contact=contact) if name != "Body"]
+    for _ in range(2):
+        assert await platform.post_form(urlencode(rest).encode() + b"&" + text) == (200, ACK)
+    (row,) = await inbox(platform, contact)
+    assert row["body"] == stored
+
+
+async def test_a_message_without_an_id_is_stored_once(platform: Platform, contact: str) -> None:
+    rest = [(name, value) for name, value in platform.webhook("oi", contact=contact) if "Sid" not in name]
+    for _ in range(2):
+        assert await platform.post([*rest, ("AccountSid", ACCOUNT_SID)]) == (200, ACK)
+    assert len(await inbox(platform, contact)) == 1
+
+
+async def test_a_text_longer_than_any_is_cut(platform: Platform, contact: str) -> None:
+    await platform.say("x" * 100_000, contact=contact)
+    (row,) = await inbox(platform, contact)
+    assert row["body"] == "x" * 32_000
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("+551187654321", "+5511987654321"),
+        ("+5511987654321", "+551187654321"),
+        ("+541155551234", "+5491155551234"),
+        ("+5215512345678", "+525512345678"),
+    ],
+)
+async def test_a_number_with_and_without_a_digit_is_one_contact(platform: Platform, first: str, then: str) -> None:
+    last = f"{uuid.uuid4().int % 10**6:06}"
+    first, then = first[:-6] + last, then[:-6] + last
+    await platform.say("oi", contact=f"whatsapp:{first}")
+    await platform.say("de novo", contact=f"whatsapp:{then}")
+    assert [row["body"] for row in await inbox(platform, f"whatsapp:{first}")] == ["oi", "de novo"]
+    assert await inbox(platform, f"whatsapp:{then}") == []
+
+
+async def test_a_sender_is_known_by_the_number_that_whatsapp_gives(platform: Platform) -> None:
+    await platform.say("oi", contact="whatsapp:+551187654399")
+    await platform.say("de novo", contact="whatsapp:BR.A1b2c3", WaId="5511987654399")
+    assert [row["body"] for row in await inbox(platform, "whatsapp:+551187654399")] == ["oi", "de novo"]
 
 
 @pytest.mark.parametrize("sender", ["whatsapp:US.ABC123xyz", "whatsapp:BR." + "Z9" * 64, "whatsapp:US.ENT.77aB"])

@@ -180,8 +180,8 @@ class TestBody:
     async def test_nothing_at_all(self, platform: Platform, log: Log) -> None:
         check(log, *await raw(platform, b""), (400, "AccountSid is missing or malformed"))
 
-    @pytest.mark.parametrize("text", ["x" * 65_536, "x" * 66_000, "👋" * 16_384, "x" * 1_000_000])
-    async def test_64_kb_of_text(self, platform: Platform, log: Log, text: str) -> None:
+    @pytest.mark.parametrize("text", ["x" * 262_144, "👋" * 65_536, "x" * 1_000_000])
+    async def test_256_kb_of_text(self, platform: Platform, log: Log, text: str) -> None:
         status, answer = await platform.post(platform.webhook(BODY + text))
         assert status == 413
         check(log, status, answer, (413, "Request Entity Too Large"))
@@ -189,7 +189,7 @@ class TestBody:
     async def test_a_large_body_whose_length_is_not_said(self, platform: Platform, log: Log) -> None:
         async def pieces() -> AsyncIterator[bytes]:
             yield f"Body={BODY}".encode()
-            for _ in range(80):
+            for _ in range(300):
                 yield b"x" * 1024
 
         url, headers = platform.settings.public_url + WEBHOOK, {"Content-Type": FORM}
@@ -197,50 +197,21 @@ class TestBody:
             status, text = answer.status, await answer.text()
         check(log, status, text, (413, "Request Entity Too Large"))
 
-    async def test_200_parameters(self, platform: Platform, log: Log) -> None:
-        parameters = [*message(platform), *((f"P{i}", BODY) for i in range(200))]
-        check(log, *await platform.post(parameters), (400, "more than 150 parameters"))
+    async def test_3000_parameters(self, platform: Platform, log: Log) -> None:
+        parameters = [*message(platform), *((f"P{i}", BODY) for i in range(3_000))]
+        check(log, *await platform.post(parameters), (400, "more than 2000 parameters"))
 
-    @pytest.mark.parametrize("text", [b"%ED%A0%80", b"%ED%B0%80", b"%FF%FE", b"\xc3\xa7", b"\xff"])
-    async def test_lone_surrogates_and_other_bytes_that_are_no_text(
-        self, platform: Platform, log: Log, text: bytes
-    ) -> None:
+    @pytest.mark.parametrize("text", [b"%ED%A0%80", b"%FF%FE", b"\xc3\xa7", b"\xff", b"%00"])
+    async def test_no_text_without_a_signature(self, platform: Platform, log: Log, text: bytes) -> None:
         body = urlencode(message(platform)).encode() + b"&Extra=" + text
-        check(log, *await raw(platform, body), (400, "the body is not percent-encoded UTF-8"))
+        check(log, *await raw(platform, body), NO_SIGNATURE)
 
-    @pytest.mark.parametrize("name", ["Body", "ProfileName", "ButtonPayload"])
-    async def test_a_nul_byte(self, platform: Platform, log: Log, name: str) -> None:
-        parameters = message(platform, **{name: f"{BODY}\x00"})
-        check(log, *await platform.post(parameters), (400, "a parameter holds a NUL character"))
-
-    @pytest.mark.parametrize("name", ["AccountSid", "To", "From", "MessageSid"])
+    @pytest.mark.parametrize("name", ["AccountSid", "To", "From"])
     @pytest.mark.parametrize("value", [None, "", f"{BODY}\r\n", "'; drop table inbox; --\x00"])
-    async def test_ids_that_are_none(self, platform: Platform, log: Log, name: str, value: str | None) -> None:
+    async def test_parties_that_are_none(self, platform: Platform, log: Log, name: str, value: str | None) -> None:
         rest = without(message(platform), name)
         parameters = rest if value is None else [*rest, (name, value)]
-        status, text = await platform.post(parameters)
-        nul = name in ("From", "MessageSid") and value is not None and "\x00" in value
-        check(
-            log, status, text, (400, "a parameter holds a NUL character" if nul else f"{name} is missing or malformed")
-        )
-
-    @pytest.mark.parametrize("query", ["", "?o=", "?o=x", "?o=-1", "?o=9999999999999999999", "?o=1%00", "?p=1"])
-    async def test_a_callback_without_our_id(self, platform: Platform, log: Log, query: str) -> None:
-        answer = await platform.post(callback(MessageStatus="sent"), path=STATUS + query)
-        check(log, *answer, (400, "the query parameter o is missing or not a number"))
-
-    async def test_a_callback_with_a_status_that_is_none(self, platform: Platform, log: Log) -> None:
-        answer = await platform.post(callback(MessageStatus=BODY), path=f"{STATUS}?o=1")
-        check(log, *answer, (400, "MessageStatus is missing or unknown"))
-
-    async def test_a_callback_without_a_message(self, platform: Platform, log: Log) -> None:
-        answer = await platform.post(callback(MessageStatus="sent", MessageSid="SM1"), path=f"{STATUS}?o=1")
-        check(log, *answer, (400, "MessageSid is missing or malformed"))
-
-
-def callback(**fields: str) -> list[tuple[str, str]]:
-    plain = {"AccountSid": ACCOUNT_SID, "From": NUMBER, "MessageSid": "SM" + "c" * 32}
-    return list((plain | fields).items())
+        check(log, *await platform.post(parameters), (400, f"{name} is missing or malformed"))
 
 
 async def spoken(platform: Platform, request: bytes) -> tuple[int, str]:

@@ -59,7 +59,9 @@ GUARDS: dict[str, tuple[GuardRemoval, ...]] = {
     ),
     "omni-225-only-the-last-message": (
         GuardRemoval(
-            "app/turns/graph_input.py", "messages = human_messages(items)", "messages = human_messages(items)[-1:]"
+            "app/turns/graph_input.py",
+            '"messages": human_messages(items, quoted)',
+            '"messages": human_messages(items)[-1:]',
         ),
     ),
     "dies-after-booking": (
