@@ -33,10 +33,19 @@ HALF_OF_CONNECTIONS: LiteralString = "random() < 0.5"
 
 BREAK_CHECKPOINT: LiteralString = """
     update checkpoint_blobs b set type = 'msgpack', blob = '\\xc1'
-    from (select thread_id from checkpoint_blobs where channel = 'messages' order by random() limit 1) chosen
+    from (
+        select c.id::text as thread_id from conversations c join checkpoint_blobs on thread_id = c.id::text
+        where channel = 'messages' and not exists (
+            select from inbox where conversation_id = c.id and turn is not null and disposition is null
+        )
+        order by random() limit 1
+    ) chosen
     where b.thread_id = chosen.thread_id and b.channel = 'messages' returning b.thread_id
 """
-"""Overwrites the messages of a random conversation with what is no MessagePack."""
+"""Overwrites the messages of a random conversation with what is no MessagePack.
+
+Not within a turn that has committed a leg: the results of its tools are lost with it, so it goes to an operator.
+"""
 
 UNFINISHED_WORK = """
     select (select count(*) from conversations where pending > 0 or owner is not null)

@@ -10,6 +10,7 @@ import click
 from app import broker, db
 from app.assistants.service import Assistants
 from app.broker import Nudger
+from app.channels.base import FREE_FORM_FOR, free_form_allowed
 from app.config import Settings
 from app.conversations import service as conversations
 from app.conversations.queries import PendingInterrupt
@@ -46,9 +47,17 @@ async def _list(settings: Settings, tenant: str | None) -> None:
             f"{interrupt.id}  {interrupt.kind}  {state} since {interrupt.created_at:%Y-%m-%d %H:%M}  "
             f"{interrupt.tenant}  {interrupt.contact!r}  {reason!r}{_due(interrupt, now)}"
         )
-        click.echo(f"    conversation {interrupt.conversation_id}")
+        click.echo(f"    conversation {interrupt.conversation_id}{_window(interrupt, now)}")
         for call in interrupt.payload.get("calls", ()):
             click.echo(f"    {call['id']}  {call['tool']} {json.dumps(call['arguments'], ensure_ascii=False)}")
+
+
+def _window(interrupt: PendingInterrupt, now: datetime) -> str:
+    """Return until when WhatsApp takes free text for the contact."""
+    wrote = interrupt.contact_wrote_at
+    if wrote is None or not free_form_allowed(wrote, now):
+        return ", which takes NO TEXT NOW: the contact has not written for 24 hours"
+    return f", which takes text until {wrote + FREE_FORM_FOR:%Y-%m-%d %H:%M}"
 
 
 def _due(interrupt: PendingInterrupt, now: datetime) -> str:

@@ -1,11 +1,14 @@
 """Parse a contact's answers to the questions of flows. Flows store values as texts."""
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from graphs.config import language_code
 from graphs.patterns import plain
 from graphs.sections import Ask
+from graphs.state import Attachment
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]{2,}")
 NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)
@@ -20,6 +23,21 @@ RATING = re.compile(
     r"(?: estrelas?| estrellas?| stars?)?(?: (?:muito |muchas )?(?:obrigad[oa]|valeu|gracias|thanks|thank you))? ?"
 )
 """A number, with the words around it that do not change its meaning."""
+
+
+SENT: Mapping[str, frozenset[str]] = {
+    "image": frozenset({"image"}),
+    "audio": frozenset({"audio"}),
+    "location": frozenset({"location"}),
+    "file": frozenset({"file", "image", "audio", "video", "contact"}),
+}
+"""The kinds of attachments that answer a question for what is no text."""
+
+
+def attached_answer(ask: Ask, attachments: Sequence[Attachment]) -> dict[str, str] | None:
+    """Return the newest attachment that the question asks for, or None."""
+    wanted = SENT[ask.expect]
+    return next((dict(each["content"]) for each in reversed(attachments) if each["kind"] in wanted), None)
 
 
 def parse_answer(ask: Ask, said: str, language: str) -> str | None:
@@ -42,10 +60,14 @@ def parse_answer(ask: Ask, said: str, language: str) -> str | None:
             return _cpf(text)
         case "choice":
             return _choice(text, ask.choices)
+        case _:
+            return None
 
 
-def format_answer(ask: Ask, kept: str, language: str) -> str:
+def format_answer(ask: Ask, kept: Any, language: str) -> Any:
     """Return a stored answer as it is written in the language."""
+    if isinstance(kept, Mapping):
+        return format_attachment(kept)
     match ask.expect:
         case "number":
             return kept if language_code(language) in POINT else kept.replace(".", ",")
@@ -57,6 +79,14 @@ def format_answer(ask: Ask, kept: str, language: str) -> str:
             return f"{kept[:3]}.{kept[3:6]}.{kept[6:9]}-{kept[9:]}"
         case _:
             return kept
+
+
+def format_attachment(kept: Mapping[str, str]) -> str:
+    """Return a stored attachment in words: a place by its name, or else its coordinates; media by their type."""
+    if "latitude" not in kept:
+        return kept.get("content_type", "")
+    place = ", ".join(kept[part] for part in ("label", "address") if part in kept)
+    return place or f"{kept['latitude']}, {kept.get('longitude', '')}"
 
 
 def rating_in(said: str) -> tuple[int | None, bool]:

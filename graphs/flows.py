@@ -9,9 +9,10 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
-from graphs.answers import format_answer, is_question, parse_answer
+from graphs.answers import SENT, attached_answer, format_answer, is_question, parse_answer
 from graphs.config import HANDOFF, REFERENCE, Assign, Assistant, Branch, End, Flow, FlowStep, Say
 from graphs.context import Context
+from graphs.default_texts import NOT_TEXT, SEND, in_language
 from graphs.nodes.base import Node
 from graphs.rules import RuleInput
 from graphs.sections import Ask, Call
@@ -56,7 +57,7 @@ def render(flow: Flow, template: str, fields: Mapping[str, Any]) -> str:
     """Return the text for the contact, with values formatted in the flow's language."""
     asks = {step.does.field: step.does for step in flow.steps if isinstance(step.does, Ask)}
     values = {
-        name: format_answer(asks[name], value, flow.language) if name in asks and isinstance(value, str) else value
+        name: format_answer(asks[name], value, flow.language) if name in asks else value
         for name, value in fields.items()
     }
     return fill(template, values)
@@ -111,7 +112,7 @@ def _ask_or_accept(flow: Flow, ask: Ask, at: FlowState, turn: TurnState, followi
     if flow.cancel is not None and flow.cancel.applies(RuleInput(turn["said"])):
         return _continue_at(flow, END, at, turn, render(flow, flow.cancelled, at["fields"]))
     asks_back = flow.questions is not None and is_question(turn["said"])
-    answer = None if asks_back and ask.expect == "text" else parse_answer(ask, turn["said"], flow.language)
+    answer = _answer(ask, turn, flow.language, asks_back=asks_back)
     if answer is not None:
         # The next question waits for a new message.
         fields = {**at["fields"], ask.field: answer}
@@ -123,8 +124,21 @@ def _ask_or_accept(flow: Flow, ask: Ask, at: FlowState, turn: TurnState, followi
     if at["tries"] + 1 >= ask.tries:
         reason = f"flow {flow.name}: no answer that fits {ask.field!r} after {ask.tries} tries"
         return _hand_over(reason, turn)
-    text = f"{render(flow, ask.error, at['fields'])}\n{question}" if ask.error else question
-    return _wait_for_answer({**at, "tries": at["tries"] + 1}, turn, text)
+    error = render(flow, ask.error, at["fields"]) if ask.error else _error(ask, turn, flow.language)
+    return _wait_for_answer({**at, "tries": at["tries"] + 1}, turn, f"{error}\n{question}" if error else question)
+
+
+def _answer(ask: Ask, turn: TurnState, language: str, *, asks_back: bool) -> Any:
+    if ask.expect in SENT:
+        return attached_answer(ask, turn.get("attachments", ()))
+    return None if asks_back and ask.expect == "text" else parse_answer(ask, turn["said"], language)
+
+
+def _error(ask: Ask, turn: TurnState, language: str) -> str | None:
+    """Return what is wrong with an answer, in the language, where the manifest does not say it."""
+    if ask.expect in SENT:
+        return in_language(SEND[ask.expect], language)
+    return in_language(NOT_TEXT, language) if not turn["said"] and turn.get("attachments") else None
 
 
 def _look_up(path: str, fields: Mapping[str, Any]) -> Any:

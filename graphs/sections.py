@@ -27,7 +27,7 @@ class Price(Section):
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code.")] = "USD"
 
 
-Expected = Literal["text", "number", "date", "email", "phone", "cpf", "choice"]
+Expected = Literal["text", "number", "date", "email", "phone", "cpf", "choice", "image", "audio", "file", "location"]
 
 
 class Ask(Section):
@@ -39,7 +39,9 @@ class Ask(Section):
         Expected,
         Field(
             description="What the answer must be. A date is day, month and year, such as 31/12/2026, or 2026-12-31, "
-            "and is kept as the latter; a number such as 1.500,25 is kept as 1500.25."
+            "and is kept as the latter; a number such as 1.500,25 is kept as 1500.25. `image`, `audio` and `file` (any "
+            "media) keep `url` and `content_type`; `location` keeps `latitude`, `longitude`, and perhaps `label` and "
+            "`address`. A voice note, a photo or a place answers none of the others."
         ),
     ] = "text"
     choices: Annotated[

@@ -14,6 +14,7 @@ from manifest.compile import compile_assistant, resolve_tools, tools_of
 from manifest.schema import Manifest
 from manifest.stored_form import StoredForm, assistant_of
 from manifest.validate import problems_between_sections
+from manifest.warnings import warnings_of
 from manifest.yaml_source import LARGEST_FILE, InvalidFiles, Location, Problem, YamlDocument
 from tools.registry import BUILTIN
 
@@ -55,10 +56,14 @@ class CompiledAssistant:
 
 @dataclass(frozen=True)
 class LoadedAssistant:
-    """A valid assistant and its files. `content_hash` identifies the files."""
+    """A valid assistant and its files. `content_hash` identifies the files.
+
+    `warnings` name what the manifest asks for and what will not happen.
+    """
 
     assistant: Assistant
     files: Files
+    warnings: tuple[Problem, ...] = field(default=(), compare=False, repr=False, kw_only=True)
     _form: StoredForm | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -109,7 +114,8 @@ def load(files: Files) -> LoadedAssistant:
     assistant = compile_assistant(manifest, files, tools)
     used = {MAIN, *openapi, *(agent.prompt for agent in manifest.agents.values()), *assistant.knowledge}
     form = StoredForm.of(values, manifest, files, resolved, assistant)
-    return LoadedAssistant(assistant, {name: files[name] for name in sorted(used)}, form)
+    warnings = tuple(source.problem(where, f"warning: {message}") for where, message in warnings_of(manifest))
+    return LoadedAssistant(assistant, {name: files[name] for name in sorted(used)}, form, warnings=warnings)
 
 
 def _further_problems(values: Any, details: Sequence[Any], files: Files) -> list[tuple[Location, str]]:

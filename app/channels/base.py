@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
+
+FREE_FORM_FOR = timedelta(hours=24) - timedelta(minutes=2)
+"""How long after a contact's message WhatsApp takes free text: 24 hours. A message may take some time to reach us."""
 
 MAX_BODY = 1600
 """The length limit of an outgoing message, in UTF-16 code units."""
@@ -134,6 +137,11 @@ class Gateway(Protocol):
     def clock_skew(self) -> timedelta | None:
         """The provider's time minus ours, as its latest answer showed. None before the first answer."""
         ...
+
+
+def free_form_allowed(contact_wrote_at: datetime | None, now: datetime) -> bool:
+    """Return whether WhatsApp takes free text for a contact that wrote last at this time. None: it never wrote."""
+    return contact_wrote_at is not None and now - contact_wrote_at < FREE_FORM_FOR
 
 
 def split_body(text: str, limit: int = MAX_BODY) -> list[str]:

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from app.channels.base import split_body
+from app.channels.base import FREE_FORM_FOR, split_body
 from app.clock import Clock
+from app.conversations.queries import reply_target
 from app.conversations.shared_ctes import ASKED, RESOLVED, SPOKEN
 from app.db import Database
 from app.errors import ConflictError
@@ -97,7 +98,9 @@ select id from fenced
 
 REPLY: LiteralString = f"""
 with fenced as (
-    select id, tenant_id, contact_id, turn from conversations where id = %(conversation_id)s and status = 'human'
+    select c.id, c.tenant_id, c.contact_id, c.turn
+    from conversations c join contacts k on k.id = c.contact_id
+    where c.id = %(conversation_id)s and c.status = 'human' and k.last_inbound_at > %(contact_wrote_after)s
 ),
 {SPOKEN}
 select id from fenced
@@ -142,7 +145,10 @@ async def close(system: Database, conversation_id: UUID, clock: Clock) -> None:
 
 
 async def reply(system: Database, conversation_id: UUID, text: str, clock: Clock) -> None:
-    """Send an operator's text to the contact. Raises ConflictError when no human has the conversation."""
+    """Send an operator's text to the contact.
+
+    Raises ConflictError when no human has the conversation, or WhatsApp takes no free text for the contact any more.
+    """
     now, parts = clock(), split_body(text)
     parameters = {
         "authors": ["operator"] * len(parts),
@@ -150,9 +156,23 @@ async def reply(system: Database, conversation_id: UUID, text: str, clock: Clock
         "owner": None,
         "owner_check": now,
         "head_check": now,
+        "contact_wrote_after": now - FREE_FORM_FOR,
     }
     if not await _run(system, REPLY, conversation_id, now, parameters):
+        async with system.statement() as tx:
+            target = await reply_target(tx, conversation_id)
+        if target is not None and target.status == "human":
+            raise window_closed(target.contact_wrote_at)
         raise ConflictError(f"no human has conversation {conversation_id}: take it over first")
+
+
+def window_closed(contact_wrote_at: datetime | None) -> ConflictError:
+    """Return the error that WhatsApp takes no free text for a contact."""
+    when = "never" if contact_wrote_at is None else f"at {contact_wrote_at:%Y-%m-%d %H:%M} UTC"
+    return ConflictError(
+        f"the contact wrote last {when}, and WhatsApp takes free text only for 24 hours after that: "
+        "it can be answered when it writes again"
+    )
 
 
 async def _run(

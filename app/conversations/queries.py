@@ -11,7 +11,7 @@ from app.db import Transaction
 
 @dataclass(frozen=True)
 class PendingInterrupt:
-    """An interrupt that waits for an operator."""
+    """An interrupt that waits for an operator. `contact_wrote_at` is when the contact wrote last."""
 
     id: str
     tenant_id: UUID
@@ -24,12 +24,13 @@ class PendingInterrupt:
     decided: bool
     due_at: datetime | None
     version_id: int | None
+    contact_wrote_at: datetime | None
 
 
 PENDING = """
     select i.id, i.tenant_id, t.slug as tenant, i.conversation_id, i.kind, i.payload, i.created_at,
         coalesce(k.profile_name, k.address) as contact, i.decision is not null as decided,
-        i.due_at, c.version_id
+        i.due_at, c.version_id, k.last_inbound_at as contact_wrote_at
     from interrupts i
     join tenants t on t.id = i.tenant_id
     join conversations c on c.id = i.conversation_id
@@ -106,5 +107,51 @@ async def version_of(tx: Transaction, conversation_id: UUID) -> VersionOfConvers
     return await tx.one(
         VersionOfConversation,
         "select tenant_id, version_id from conversations where id = %(id)s",
+        {"id": conversation_id},
+    )
+
+
+@dataclass(frozen=True)
+class Undelivered:
+    """A message that the contact did not get. `parked`: it may have it, and nobody could find out."""
+
+    tenant: str
+    contact: str
+    conversation_id: UUID
+    author: str
+    body: str
+    error_code: str | None
+    created_at: datetime
+    parked: bool
+
+
+async def undelivered(tx: Transaction, tenant_id: UUID, since: datetime, limit: int) -> list[Undelivered]:
+    """Return the tenant's newest messages that were not delivered, newest first."""
+    return await tx.all(
+        Undelivered,
+        """select t.slug as tenant, coalesce(k.profile_name, k.address) as contact, o.conversation_id, o.author, o.body,
+               o.error_code, o.created_at, o.parked_at is not null as parked
+           from outbox o join tenants t on t.id = o.tenant_id join contacts k on k.id = o.contact_id
+           where o.tenant_id = %(tenant_id)s and o.error_code is not null
+               and (o.status = 'failed' or o.parked_at is not null) and o.created_at > %(since)s
+           order by o.id desc limit %(limit)s""",
+        {"tenant_id": tenant_id, "since": since, "limit": limit},
+    )
+
+
+@dataclass(frozen=True)
+class ReplyTarget:
+    """A conversation that an operator would write to."""
+
+    status: str
+    contact_wrote_at: datetime | None
+
+
+async def reply_target(tx: Transaction, conversation_id: UUID) -> ReplyTarget | None:
+    """Return the conversation, or None."""
+    return await tx.one(
+        ReplyTarget,
+        """select c.status, k.last_inbound_at as contact_wrote_at
+           from conversations c join contacts k on k.id = c.contact_id where c.id = %(id)s""",
         {"id": conversation_id},
     )

@@ -1,11 +1,16 @@
 """Conversations as operators see them."""
 
+from datetime import datetime, timedelta
+
 from app.conversations import queries
-from app.conversations.queries import PendingInterrupt
+from app.conversations.queries import PendingInterrupt, Undelivered
 from app.db import Database
 from app.errors import NotFoundError
 from app.identity import contacts
 from app.identity import service as identity
+
+UNDELIVERED_SINCE = timedelta(days=7)
+MOST_UNDELIVERED = 100
 
 
 async def pending_interrupts(system: Database, tenant: str | None) -> list[PendingInterrupt]:
@@ -13,6 +18,16 @@ async def pending_interrupts(system: Database, tenant: str | None) -> list[Pendi
     tenant_id = None if tenant is None else (await identity.tenant(system, tenant)).id
     async with system.statement() as tx:
         return await queries.pending_interrupts(tx, tenant_id)
+
+
+async def undelivered(system: Database, tenant: str, now: datetime) -> list[Undelivered]:
+    """Return the messages of the last days that the tenant's contacts did not get, newest first.
+
+    Raises NotFoundError.
+    """
+    tenant_id = (await identity.tenant(system, tenant)).id
+    async with system.statement() as tx:
+        return await queries.undelivered(tx, tenant_id, now - UNDELIVERED_SINCE, MOST_UNDELIVERED)
 
 
 async def pending_interrupt(system: Database, interrupt_id: str) -> PendingInterrupt:

@@ -6,7 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from app.assistants.service import Assistants
+from app.channels.base import free_form_allowed
 from app.conversations import service as conversations
+from app.conversations.commands import window_closed
 from app.conversations.queries import PendingInterrupt
 from app.db import Database
 from app.errors import ConflictError
@@ -44,6 +46,8 @@ async def decide(
     for name in ("reply", "arguments", "reason"):
         if getattr(decision, name) and name not in allowed[decision.action]:
             raise ConflictError(f"`{decision.action}` takes no {name}: it would not be used")
+    if decision.reply and not free_form_allowed(interrupt.contact_wrote_at, inbox.clock()):
+        raise window_closed(interrupt.contact_wrote_at)
     if decision.arguments:
         await _check(assistants, interrupt, decision.arguments)
     payload = {name: value for name, value in vars(decision).items() if value}

@@ -25,12 +25,12 @@ TIMERS_AT_ONCE = 200
 
 
 class Inbox:
-    """The entry of messages and decisions."""
+    """The entry of messages and decisions. `clock` decides what is due."""
 
     def __init__(self, db: Database, nudger: Nudger, clock: Clock, on_milestone: MilestoneHook = no_hook) -> None:
         self._db = db
         self._nudger = nudger
-        self._clock = clock
+        self.clock = clock
         self._on_milestone = on_milestone
 
     async def receive(self, tenant_id: UUID, channel_id: UUID, message: InboundMessage) -> bool:
@@ -43,7 +43,7 @@ class Inbox:
         async def store() -> Received | None:
             try:
                 async with self._db.statement(tenant_id) as tx:
-                    return await queries.receive(tx, tenant_id, channel_id, message, self._clock())
+                    return await queries.receive(tx, tenant_id, channel_id, message, self.clock())
             except psycopg.errors.UniqueViolation:
                 return None
 
@@ -56,7 +56,7 @@ class Inbox:
     async def decide(self, tenant_id: UUID, interrupt_id: str, decision: dict[str, Any]) -> UUID:
         """Store an operator's decision for the conversation that waits for it. Raises ConflictError."""
         async with self._db.statement(tenant_id) as tx:
-            received = await queries.add_decision(tx, interrupt_id, decision, self._clock())
+            received = await queries.add_decision(tx, interrupt_id, decision, self.clock())
         if received is None:
             raise ConflictError(
                 f"interrupt {interrupt_id} is not pending: `recado interrupts list` shows those that are"

@@ -19,7 +19,8 @@ HEAD_CHECK_AFTER = timedelta(seconds=5)
 class OutboxRow:
     """The first open row of a contact, claimed by this worker: `sending` to be posted, `unknown` to be looked up.
 
-    `abandoned_at` is when the POST of an unknown row was over, although nobody got its answer.
+    `contact_wrote_at` is when the contact wrote last. `abandoned_at` is when the POST of an unknown row was over,
+    although nobody got its answer.
     """
 
     id: int
@@ -31,6 +32,7 @@ class OutboxRow:
     attempted_at: datetime
     created_at: datetime
     status: str
+    contact_wrote_at: datetime | None
     abandoned_at: datetime | None = None
 
 
@@ -80,7 +82,7 @@ claimed as (
 """
 
 _CLAIMED: LiteralString = """
-select claimed.*, contacts.channel_id, contacts.address as recipient
+select claimed.*, contacts.channel_id, contacts.address as recipient, contacts.last_inbound_at as contact_wrote_at
 from claimed
 join contacts on contacts.id = claimed.contact_id
 """

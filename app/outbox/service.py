@@ -27,6 +27,7 @@ from app.channels.base import (
     SendResult,
     Unauthorized,
     Unknown,
+    free_form_allowed,
 )
 from app.clock import Clock
 from app.config import Settings
@@ -36,6 +37,7 @@ from app.fair_slots import FairSlots
 from app.identity.service import Channel
 from app.outbox import queries
 from app.outbox.channel_breaker import ChannelBreaker
+from app.outbox.delivery_errors import WINDOW_CLOSED
 from app.outbox.lookup import match_listed
 from app.outbox.metrics import record_clock_skew
 from app.outbox.queries import Claimer, InHand, OutboxRow, SendOutcome
@@ -44,7 +46,7 @@ from app.telemetry import Milestone, MilestoneHook
 log = structlog.get_logger()
 
 GIVE_UP_AFTER = timedelta(hours=24)
-"""WhatsApp allows a free-form reply for 24 hours after the contact's last message."""
+"""The age of a reply that nobody expects any more."""
 
 BACKOFF = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Seconds between tries."""
@@ -226,6 +228,8 @@ class Sender:
         """Return the outcome. None: another worker has taken the row."""
         if row.status == "sending" and self._clock() - row.created_at > GIVE_UP_AFTER:
             return SendOutcome("failed", error_code="too old to be sent")
+        if row.status == "sending" and not free_form_allowed(row.contact_wrote_at, self._clock()):
+            return SendOutcome("failed", error_code=WINDOW_CLOSED)
         if channel.suspended:
             return self._breaker.hold(channel, _open_status(row), "channel suspended")
         message = OutgoingMessage(row.id, channel.credentials, channel.address, row.recipient, row.body)

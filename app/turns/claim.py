@@ -58,6 +58,7 @@ class Claim:
     checkpoints: Sequence[Mapping[str, Any]]
     contact_tags: Sequence[str] = ()
     contact_facts: Sequence[str] = ()
+    contact_wrote_at: datetime | None = None
     wake_for: str | None = None
     pending_since: datetime | None = None
     last_error: str | None = None
@@ -155,7 +156,7 @@ select c.id, c.tenant_id, c.channel_id, c.contact_id, c.version_id, c.status, c.
     c.pending, c.pending_since, c.last_error, c.due_at, c.wake_for, c.folds, c.folded_usage,
     c.owner is not null as owned, {_SUSPECT} as suspect, mine.claimed,
     contacts.address as contact_address, contacts.profile_name as contact_name,
-    contacts.tags as contact_tags, contacts.facts as contact_facts,
+    contacts.tags as contact_tags, contacts.facts as contact_facts, contacts.last_inbound_at as contact_wrote_at,
     (
         select coalesce(jsonb_agg(to_jsonb(i) order by i.id), '[]')
         from (
@@ -211,6 +212,7 @@ async def claim_conversation(tx: Transaction, request: ClaimRequest, *, tried: i
         checkpoints=[saved for saved in rows if saved["checkpoint_id"] is not None],
         contact_tags=row["contact_tags"],
         contact_facts=row["contact_facts"],
+        contact_wrote_at=row["contact_wrote_at"],
         wake_for=row["wake_for"],
         pending_since=row["pending_since"],
         last_error=row["last_error"],

@@ -231,4 +231,5 @@ def _head(claim: Claim, settlement: Settlement, result: CommitResult, now: datet
         attempted_at=now,
         created_at=now,
         status="sending",
+        contact_wrote_at=claim.contact_wrote_at,
     )

@@ -97,10 +97,13 @@ def _slug(folder: Path) -> str:
 
 
 def _load(folder: Path) -> LoadedAssistant | None:
-    """Load the folder's assistant. Print the problems and return None when it is invalid."""
+    """Load the folder's assistant. Print the problems and return None when it is invalid. Print warnings, too."""
     try:
-        return load_folder(folder)
+        loaded = load_folder(folder)
     except InvalidFiles as error:
         for problem in error.problems:
             click.echo(f"{folder}/{problem}", err=True)
         return None
+    for warning in loaded.warnings:
+        click.echo(f"{folder}/{warning}", err=True)
+    return loaded

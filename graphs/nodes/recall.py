@@ -24,7 +24,7 @@ def make_recall(assistant: Assistant) -> Node[Update]:
             update["turn"] = new_turn(said="\n".join(message.text for message in just_said))
         elif state.get("csat") == "asked" and _says_something(state["turn"]):
             rating, more = rating_in(state["turn"]["said"])
-            if more:
+            if more or _shows_something(state["turn"]):
                 # The contact did not only rate. The rated case is over, so its history is removed.
                 gone = [RemoveMessage(id=str(message.id)) for message in messages[: _just_said(messages)]]
                 turn = replace_turn(state["turn"], rating=rating)
@@ -39,6 +39,11 @@ def make_recall(assistant: Assistant) -> Node[Update]:
 def _says_something(turn: TurnState) -> bool:
     """Return whether the turn answers a message of the contact. One that starts as a handoff does not."""
     return turn["event"] == "message" and turn["handoff"] is None
+
+
+def _shows_something(turn: TurnState) -> bool:
+    """Return whether the contact sent what may begin a new case. A sticker is a mere thanks."""
+    return any(attachment["kind"] != "sticker" for attachment in turn.get("attachments", ()))
 
 
 def history_changes(messages: Sequence[BaseMessage], window: int) -> list[BaseMessage]:

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+from app.channels.base import FREE_FORM_FOR
 from tests.app.queue_consumer import fed_by_the_queue
 from tests.app.turns.drivers import drain, pending_interrupt, replies_to
 from tests.cli.shell import Done, recado
@@ -36,11 +37,13 @@ async def test_an_interrupt_is_listed_and_resolved_once(platform: Platform) -> N
     assert (await interrupts(platform, "list")).out == NOTHING
     await replies_to(platform, "socorro")
     waiting = await pending_interrupt(platform)
+    wrote = await platform.row("select last_inbound_at from contacts")
     listed = await interrupts(platform, "list", "--tenant", TENANT)
     assert (listed.code, listed.err) == (0, "")
     assert listed.out == (
         f"{waiting['id']}  handoff  waits since {waiting['created_at']:%Y-%m-%d %H:%M}  "
-        f"{TENANT}  'Ana Pérez'  'pediu socorro'\n    conversation {waiting['conversation_id']}\n"
+        f"{TENANT}  'Ana Pérez'  'pediu socorro'\n    conversation {waiting['conversation_id']}, "
+        f"which takes text until {wrote['last_inbound_at'] + FREE_FORM_FOR:%Y-%m-%d %H:%M}\n"
     )
     # From here on nobody takes the decision, until the test has looked at it.
     assert platform.engine is not None

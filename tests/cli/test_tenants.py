@@ -17,7 +17,7 @@ NAME = "Clínica de Testes"
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
     """A tenant with a slip of the pen."""
-    return folder(tmp_path / "broken", changed("idle: 24h", "idel: 24h"))
+    return folder(tmp_path / "broken", changed("idle: 23h", "idel: 24h"))
 
 
 def folder(path: Path, text: str) -> Path:
@@ -29,7 +29,7 @@ def folder(path: Path, text: str) -> Path:
 
 def slip(broken: Path) -> str:
     """What is said about the slip of the pen."""
-    where = place(changed("idle: 24h", "idel: 24h"), "idel")
+    where = place(changed("idle: 23h", "idel: 24h"), "idel")
     return f"{broken}/{where}: unknown key `idel`: did you mean `idle`?"
 
 

@@ -59,7 +59,7 @@ def test_the_yaml_is_what_the_assistant_says() -> None:
     assert assistant.handoff == Handoff.model_validate(
         {"queue": "recepcao", "message": "Vou chamar uma pessoa.", "timeout": "2h"}
     )
-    assert assistant.lifecycle == Lifecycle(idle=86_400.0, goodbye="Até logo!")
+    assert assistant.lifecycle == Lifecycle(idle=82_800.0, goodbye="Até logo!")
     assert assistant.calendars == (Calendar("sala", tuple(range(7)), time(8), time(20), 3600.0),)
 
 
@@ -89,7 +89,7 @@ apology: Perdón.
     ],
 )
 def test_the_longest_wait_is_no_shorter_than_the_wait(lifecycle: str, debounce: float, cap: float) -> None:
-    text = changed("lifecycle:\n  idle: 24h\n  goodbye: Até logo!\n", f"lifecycle: {{{lifecycle}}}\n")
+    text = changed("lifecycle:\n  idle: 23h\n  goodbye: Até logo!\n", f"lifecycle: {{{lifecycle}}}\n")
     found = load({MAIN: text, **PROMPTS}).assistant.lifecycle
     assert (found.debounce, found.debounce_cap) == (debounce, cap)
 

@@ -8,7 +8,7 @@ from tests.manifest.files import PROMPTS, changed, place, problems
 ONE_PROBLEM = [
     # Keys.
     ("handoff:\n", "handof:\n", "handof:", "unknown key `handof`: did you mean `handoff`?"),
-    ("  idle: 24h", "  idel: 24h", "idel:", "unknown key `idel`: did you mean `idle`?"),
+    ("  idle: 23h", "  idel: 24h", "idel:", "unknown key `idel`: did you mean `idle`?"),
     ("timeout: 5s}", "timout: 5s}", "timout: 5s", "unknown key `timout`: did you mean `timeout`?"),
     ("slot: 1h}", "slots: 1h}", "slots: 1h", "unknown key `slots`: did you mean `slot`?"),
     ('{button: "agenda_*", to: agenda}', "{buton: x, match: [y], to: agenda}", "buton", "did you mean `button`?"),
@@ -28,9 +28,9 @@ ONE_PROBLEM = [
     ("provider: openai", "provider: opanai", "opanai", "models.default.provider"),
     ("timeout: 5s}", "timeout: 5}", "5}", "expected a duration such as 500ms, 2s"),
     ("timeout: 5s}", "timeout: 2m}", "2m}", "models.default.timeout"),
-    ("idle: 24h", "idle: 24 h", "24 h", "lifecycle.idle: expected a duration"),
-    ("idle: 24h", "idle: -24h", "-24h", "lifecycle.idle: expected a duration"),
-    ("idle: 24h", "idle: 0s", "0s", "lifecycle.idle: "),
+    ("idle: 23h", "idle: 23 h", "23 h", "lifecycle.idle: expected a duration"),
+    ("idle: 23h", "idle: -24h", "-24h", "lifecycle.idle: expected a duration"),
+    ("idle: 23h", "idle: 0s", "0s", "lifecycle.idle: "),
     ("days: mon-sun", "days: mon-sunday", "mon-sunday", "expected days such as mon-fri"),
     ("days: mon-sun", "days: [mon]", "[mon]", "expected days such as mon-fri"),
     ('hours: "08:00-20:00"', 'hours: "08:00-24:00"', '"08:00-24:00"', 'expected hours such as "08:00-18:00"'),
@@ -66,11 +66,11 @@ ONE_PROBLEM = [
     ("provider: openai", "provider: opnai", "opnai", "did you mean `openai`?"),
     ("  sala: {", "  Sala: {", "Sala:", "expected a name of small letters without accents"),
     # Values that need, or exclude, each other.
-    ("idle: 24h", "idle_message: Oi?", "Oi?", "it is said after `idle`, which is not set"),
-    ("idle: 24h", "idle: 24h\n  csat: true", "true", "say what contacts are asked: `csat_question`"),
-    ("idle: 24h", "idle: 24h\n  csat_question: Oi?", "Oi?", "nobody is asked without `csat: true`"),
-    ("idle: 24h", "idle: 24h\n  expire: 24h", "24h\n  goodbye", "`expire` must be longer than `lifecycle.idle`"),
-    ("idle: 24h", "expire: 90m", "90m", "`expire` must be longer than `handoff.timeout`"),
+    ("idle: 23h", "idle_message: Oi?", "Oi?", "it is said after `idle`, which is not set"),
+    ("idle: 23h", "idle: 23h\n  csat: true", "true", "say what contacts are asked: `csat_question`"),
+    ("idle: 23h", "idle: 23h\n  csat_question: Oi?", "Oi?", "nobody is asked without `csat: true`"),
+    ("idle: 23h", "idle: 23h\n  expire: 20h", "20h\n  goodbye", "`expire` must be longer than `lifecycle.idle`"),
+    ("idle: 23h", "expire: 90m", "90m", "`expire` must be longer than `handoff.timeout`"),
     # What is no YAML.
     ("name: Clínica de Testes", "name: [a", None, "expected"),
     ("name: Clínica de Testes", "name: 'Clínica", None, "unexpected end"),
@@ -91,7 +91,7 @@ def test_one_mistake_is_one_problem_at_its_place(old: str, new: str, where: str 
 
 
 def test_all_schema_problems_are_reported_in_order() -> None:
-    text = changed("language: pt-BR", "lang: pt-BR").replace("window: 12", "window: 1").replace("idle: 24h", "idle: x")
+    text = changed("language: pt-BR", "lang: pt-BR").replace("window: 12", "window: 1").replace("idle: 23h", "idle: x")
     assert [problem.partition(": ")[0] for problem in problems(text)] == [
         "assistant.yaml:1:1",  # no `language`
         place(text, "lang:"),
@@ -178,7 +178,7 @@ def test_a_key_that_is_no_word_is_a_problem_and_no_crash(key: str) -> None:
 
 @pytest.mark.parametrize("merged", ["{bogus: 1}", "{idle: 5}", "*nothing", "5", "[1]"])
 def test_a_merged_mapping_is_checked_like_one_written_there(merged: str) -> None:
-    text = changed("lifecycle:\n", f"lifecycle:\n  <<: {merged}\n").replace("  idle: 24h\n", "")
+    text = changed("lifecycle:\n", f"lifecycle:\n  <<: {merged}\n").replace("  idle: 23h\n", "")
     (problem,) = problems(text)
     assert problem.startswith("assistant.yaml:")
 

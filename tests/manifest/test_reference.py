@@ -71,9 +71,9 @@ def test_editors_are_content_with_what_is_valid(path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("idle: 24h", "idel: 24h"),
-        ("idle: 24h", "idle: 24"),
-        ("idle: 24h", "idle: 24 hours"),
+        ("idle: 23h", "idel: 24h"),
+        ("idle: 23h", "idle: 24"),
+        ("idle: 23h", "idle: 24 hours"),
         ("days: mon-sun", "days: daily"),
         ("days: mon-sun", "days: [0, 1]"),
         ("08:00-20:00", "8-20"),

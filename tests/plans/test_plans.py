@@ -272,6 +272,8 @@ class TestCountsAndLists:
             waiting = await conversations.pending_interrupts(tx, None)
             assert len(await conversations.pending_interrupts(tx, TENANT_ID)) == len(waiting) == 45
             await conversations.pending_interrupt(tx, waiting[0].id)
+            await conversations.undelivered(tx, TENANT_ID, now() - timedelta(days=7), 100)
+            await conversations.reply_target(tx, waiting[0].conversation_id)
         assert_few_read(tx.plans, 4 * len(waiting))
 
     async def test_a_contact_by_address(self, explain: Explain) -> None:

@@ -80,8 +80,8 @@ def lines(old: str, new: str) -> list[str]:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("idle: 24h", "idle: 12h", ["~ lifecycle.idle: 24h → 12h"]),
-        ("  idle: 24h\n", "", ["- lifecycle.idle: 24h"]),
+        ("idle: 23h", "idle: 12h", ["~ lifecycle.idle: 23h → 12h"]),
+        ("  idle: 23h\n", "", ["- lifecycle.idle: 23h"]),
         ("model: test-model", "model: other", ["~ models.default.model: test-model → other"]),
         ("[request_human]", "[request_human, find_slots]", ["+ agents.duvidas.tools: find_slots"]),
         (
@@ -269,7 +269,7 @@ async def test_a_new_tenant_can_get_its_missing_secrets_first(platform: Platform
 
 
 async def test_each_rollback_goes_back_one_version(platform: Platform) -> None:
-    first, second, third = V1.content_hash, variant(*GOODBYE), variant("idle: 24h", "idle: 12h")
+    first, second, third = V1.content_hash, variant(*GOODBYE), variant("idle: 23h", "idle: 12h")
     await publish(platform, second)
     await publish(platform, third)
     assert [await rollback(platform), await rollback(platform)] == [second.content_hash, first]
@@ -283,7 +283,7 @@ async def test_each_rollback_goes_back_one_version(platform: Platform) -> None:
 async def test_a_version_is_named_by_its_hash_prefix(platform: Platform) -> None:
     second = variant(*GOODBYE)
     await publish(platform, second)
-    await publish(platform, variant("idle: 24h", "idle: 12h"))
+    await publish(platform, variant("idle: 23h", "idle: 12h"))
     assert await rollback(platform, V1.content_hash[:8]) == V1.content_hash
     assert await rollback(platform, second.content_hash[:8].upper()) == second.content_hash
     assert await replies_to(platform, "tchau") == ["Tchau da versão dois!"]
@@ -293,7 +293,7 @@ async def test_a_version_is_named_by_its_hash_prefix(platform: Platform) -> None
 async def test_republishing_after_a_rollback_extends_the_history(
     platform: Platform,
 ) -> None:
-    second, third = variant(*GOODBYE), variant("idle: 24h", "idle: 12h")
+    second, third = variant(*GOODBYE), variant("idle: 23h", "idle: 12h")
     await publish(platform, second)
     await rollback(platform)
     await publish(platform, third)
@@ -348,7 +348,7 @@ async def test_diff_compares_current_with_previous_by_default(platform: Platform
     with pytest.raises(NotFoundError, match="no version before"):
         await planning.difference(platform.system, TENANT)
     second = await publish(platform, variant(*GOODBYE))
-    third = await publish(platform, variant("idle: 24h", "idle: 12h"))
+    third = await publish(platform, variant("idle: 23h", "idle: 12h"))
     found = await planning.difference(platform.system, TENANT)
     assert (found.old, found.new) == (second, third)
     named = await planning.difference(platform.system, TENANT, V1.content_hash[:9], second[:9])
@@ -356,11 +356,11 @@ async def test_diff_compares_current_with_previous_by_default(platform: Platform
         "~ lifecycle.goodbye: Até logo! → Tchau da versão dois!",
     ]
     since = await planning.difference(platform.system, TENANT, V1.content_hash[:9])
-    assert [str(change) for change in since.changes] == ["~ lifecycle.idle: 24h → 12h"]
+    assert [str(change) for change in since.changes] == ["~ lifecycle.idle: 23h → 12h"]
 
 
 async def test_simultaneous_publishes_are_serialized(platform: Platform) -> None:
-    several = [variant("idle: 24h", f"idle: {hours}h") for hours in range(1, 9)]
+    several = [variant("idle: 23h", f"idle: {hours}h") for hours in range(1, 9)]
     await asyncio.gather(*(publish(platform, loaded) for loaded in several))
     rows = await platform.rows(
         """select p.id, p.before_id, v.content_hash as hash

@@ -137,7 +137,7 @@ async def test_a_turn_resolves_only_what_it_has_read(platform: Platform) -> None
 
 async def test_a_conversation_that_was_taken_over_expires(platform: Platform) -> None:
     """Its idle timer is for the assistant. The time after which everything ends is for operators, too."""
-    await platform.republish("idle: 24h", "idle: 24h\n  expire: 72h")
+    await platform.republish("idle: 23h", "idle: 23h\n  expire: 72h")
     await ask(platform, "oi")
     found = await conversation_id(platform)
     await take_over_conversation(platform.system, Assistants(platform.system), found, "ana", platform.clock)

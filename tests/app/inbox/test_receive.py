@@ -12,7 +12,7 @@ from tests.platform import ACCOUNT_SID, CONTACT, TENANT, Log, Platform
 
 OTHER_ACCOUNT, OTHER_NUMBER, OTHER_TOKEN = "AC" + "9" * 32, "whatsapp:+551140000009", "the-other-token"
 ACK = (200, '<?xml version="1.0" encoding="UTF-8"?><Response/>')
-WAITS = "lifecycle:\n  debounce: 30s\n  idle: 24h"
+WAITS = "lifecycle:\n  debounce: 30s\n  idle: 23h"
 """Nothing is due before a test moves the clock, so what is pending stands still."""
 
 
@@ -38,7 +38,7 @@ async def contact_row(platform: Platform, contact: str = CONTACT) -> dict[str, A
 
 
 async def test_twenty_copies_at_once_are_one_message(platform: Platform) -> None:
-    await platform.republish("lifecycle:\n  idle: 24h", WAITS)
+    await platform.republish("lifecycle:\n  idle: 23h", WAITS)
     first, second = platform.webhook("oi"), platform.webhook("tudo bem?")
     for expected, copies in enumerate((first, second), 1):
         # The first time the contact and the conversation are new, too.
@@ -70,7 +70,7 @@ async def test_a_copy_that_comes_later_changes_nothing(platform: Platform, log: 
 
 
 async def test_a_copy_moves_neither_the_window_nor_the_debounce(platform: Platform) -> None:
-    await platform.republish("lifecycle:\n  idle: 24h", WAITS)
+    await platform.republish("lifecycle:\n  idle: 23h", WAITS)
     message = platform.webhook("oi")
     await platform.post(message)
     seen, due = (
@@ -88,7 +88,7 @@ async def test_a_copy_moves_neither_the_window_nor_the_debounce(platform: Platfo
 
 async def test_a_known_sid_with_another_text_or_sender_is_a_copy(platform: Platform) -> None:
     """Nobody but Twilio signs, yet a captured request must not become a second message."""
-    await platform.republish("lifecycle:\n  idle: 24h", WAITS)
+    await platform.republish("lifecycle:\n  idle: 23h", WAITS)
     known = sid()
     await platform.say("oi", MessageSid=known)
     await platform.say("outra coisa", MessageSid=known)
@@ -99,7 +99,7 @@ async def test_a_known_sid_with_another_text_or_sender_is_a_copy(platform: Platf
 
 
 async def test_the_same_sid_in_two_accounts_is_two_messages(platform: Platform) -> None:
-    await platform.republish("lifecycle:\n  idle: 24h", WAITS)
+    await platform.republish("lifecycle:\n  idle: 23h", WAITS)
     await platform.add_channel(TENANT, OTHER_NUMBER, OTHER_ACCOUNT, OTHER_TOKEN)
     known = sid()
     await platform.say("uma", MessageSid=known)
@@ -114,7 +114,7 @@ async def test_the_same_sid_in_two_accounts_is_two_messages(platform: Platform) 
 
 
 async def test_a_storm_of_copies_and_contacts_is_counted_right(platform: Platform) -> None:
-    await platform.republish("lifecycle:\n  idle: 24h", WAITS)
+    await platform.republish("lifecycle:\n  idle: 23h", WAITS)
     contacts = [f"whatsapp:+551199000{n:04}" for n in range(4)]
     messages = [platform.webhook(f"{n}", contact=contact) for contact in contacts for n in range(6)]
     storm = [message for message in messages for _ in range(4)]

@@ -171,7 +171,7 @@ async def states(platform: Platform) -> int:
 @pytest.mark.parametrize("expires", [False, True])
 async def test_the_checkpoint_goes_with_the_close(platform: Platform, expires: bool) -> None:
     if expires:
-        await platform.republish("idle: 24h", "expire: 24h")
+        await platform.republish("idle: 23h", "expire: 24h")
     await ask(platform, "oi")
     assert await states(platform) > 0
     if expires:

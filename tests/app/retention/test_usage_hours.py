@@ -30,7 +30,7 @@ ADD = """
 @pytest.fixture
 async def began(platform: Platform) -> datetime:
     """The beginning of three days of calls, which nobody has summed. It is a full hour."""
-    await platform.republish("idle: 24h", "idle: 24h", slug="vizinha")
+    await platform.republish("idle: 23h", "idle: 23h", slug="vizinha")
     since = platform.clock().replace(minute=0, second=0, microsecond=0) - timedelta(days=3)
     await platform.rows(ADD, since=since)
     with psycopg.connect(platform.urls.owner) as owner:

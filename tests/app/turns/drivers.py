@@ -96,7 +96,8 @@ async def models_asked(platform: Platform) -> int:
 # Operators and timers.
 
 
-def _inbox(platform: Platform) -> Inbox:
+def inbox_of(platform: Platform) -> Inbox:
+    """Return an inbox for operators' decisions and contacts' messages."""
     # No worker consumes these nudges: the tests nudge the engine directly.
     nudger = Nudger(broker.make_broker(platform.settings.redis_url))
     return Inbox(platform.system, nudger, platform.clock)
@@ -110,7 +111,7 @@ async def pending_interrupt(platform: Platform) -> dict[str, Any]:
 async def decide(platform: Platform, action: str, reply: str | None = None) -> None:
     """Resolve the only open interrupt as an operator."""
     waiting = await pending_interrupt(platform)
-    await _inbox(platform).decide(waiting["tenant_id"], waiting["id"], {"action": action, "reply": reply})
+    await inbox_of(platform).decide(waiting["tenant_id"], waiting["id"], {"action": action, "reply": reply})
 
 
 async def fire_timers(platform: Platform) -> int:

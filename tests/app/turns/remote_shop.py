@@ -77,7 +77,7 @@ flows:
 approvals: {{queue: financeiro, message: Vou confirmar., timeout: 10m}}
 apology: Desculpe, tive um problema.
 handoff: {{message: Vou chamar uma pessoa., timeout: 2h}}
-lifecycle: {{idle: 24h, while_running: {while_running}}}
+lifecycle: {{idle: 23h, while_running: {while_running}}}
 """
 
 SCRIPT = """

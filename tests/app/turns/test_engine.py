@@ -52,7 +52,7 @@ async def test_what_is_fresh_is_left_to_its_nudge(platform: Platform) -> None:
 
 async def test_a_nudge_that_comes_early_waits_for_its_time(platform: Platform) -> None:
     assert platform.engine is not None
-    await platform.republish("idle: 24h", "idle: 24h\n  debounce: 300ms")
+    await platform.republish("idle: 23h", "idle: 23h\n  debounce: 300ms")
     await platform.say("oi")
     due = (await platform.row("select due_at from conversations"))["due_at"]
     await platform.nudge()
@@ -65,7 +65,7 @@ async def test_a_claim_that_comes_a_hair_early_is_repeated(platform: Platform) -
     """The row becomes due between the claim and the look at the clock: no sweep is needed."""
     assert platform.engine is not None
     await platform.engine.close()
-    await platform.republish("idle: 24h", "idle: 24h\n  debounce: 10s")
+    await platform.republish("idle: 23h", "idle: 23h\n  debounce: 10s")
     await platform.say("oi")
     due: datetime = (await platform.row("select due_at from conversations"))["due_at"]
     first = iter([due - timedelta(milliseconds=1)])

@@ -29,7 +29,7 @@ LIFECYCLE = f"""  idle: 2h
 @pytest.fixture
 async def platform(platform: Platform) -> Platform:
     """Publish a tenant with a lifecycle, and handoffs without a timeout."""
-    await platform.republish("  idle: 24h\n", LIFECYCLE)
+    await platform.republish("  idle: 23h\n", LIFECYCLE)
     row = await platform.row("select files from assistant_versions order by id desc limit 1")
     text = row["files"]["assistant.yaml"].replace("  timeout: 2h\n  on_timeout: return\n", "  sla: 5m\n")
     assert "sla" in text

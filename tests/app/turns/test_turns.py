@@ -131,7 +131,7 @@ async def failed_once(platform: Platform) -> bool:
 
 
 async def test_a_burst_within_the_debounce_is_one_turn(platform: Platform) -> None:
-    await platform.republish("idle: 24h", "idle: 24h\n  debounce: 2s")
+    await platform.republish("idle: 23h", "idle: 23h\n  debounce: 2s")
     for text in "abcde":
         await platform.say(text)
         await platform.nudge()
@@ -143,7 +143,7 @@ async def test_a_burst_within_the_debounce_is_one_turn(platform: Platform) -> No
 
 
 async def test_a_contact_who_keeps_writing_is_answered_at_the_cap(platform: Platform) -> None:
-    await platform.republish("idle: 24h", "idle: 24h\n  debounce: 10s\n  debounce_cap: 25s")
+    await platform.republish("idle: 23h", "idle: 23h\n  debounce: 10s\n  debounce_cap: 25s")
     for text in "abc":
         await platform.say(text)
         platform.clock.advance(9)
@@ -153,7 +153,7 @@ async def test_a_contact_who_keeps_writing_is_answered_at_the_cap(platform: Plat
 
 async def test_a_new_burst_waits_its_own_time(platform: Platform) -> None:
     """The cap starts with the first waiting message, not with one that a turn has taken."""
-    await platform.republish("idle: 24h", "idle: 24h\n  debounce: 10s\n  debounce_cap: 25s")
+    await platform.republish("idle: 23h", "idle: 23h\n  debounce: 10s\n  debounce_cap: 25s")
 
     def later() -> None:
         platform.clock.advance(30)
@@ -171,7 +171,7 @@ async def test_a_new_burst_waits_its_own_time(platform: Platform) -> None:
 
 
 async def test_more_messages_than_one_turn_takes_are_all_answered(platform: Platform) -> None:
-    await platform.republish("idle: 24h", "idle: 24h\n  debounce: 60s")
+    await platform.republish("idle: 23h", "idle: 23h\n  debounce: 60s")
     texts = [f"m{number:02}" for number in range(60)]
     for text in texts:
         await platform.say(text)
@@ -218,7 +218,7 @@ async def test_a_message_during_the_goodbye_is_answered(platform: Platform) -> N
 
 async def test_a_quiet_contact_is_bid_goodbye(platform: Platform) -> None:
     await ask(platform, "oi")
-    platform.clock.advance(24 * 3600 - 60)
+    platform.clock.advance(23 * 3600 - 60)
     assert await fire_timers(platform) == 0
     platform.clock.advance(120)
     assert await fire_timers(platform) == 1
@@ -239,7 +239,7 @@ async def test_every_turn_starts_the_idle_time_anew(platform: Platform) -> None:
 
 async def test_who_writes_just_when_the_idle_time_ends_stays(platform: Platform) -> None:
     await ask(platform, "oi")
-    platform.clock.advance(24 * 3600 + 60)
+    platform.clock.advance(23 * 3600 + 60)
     await platform.say("voltei")
     assert await fire_timers(platform) == 0
     await drain(platform)
@@ -250,7 +250,7 @@ async def test_who_writes_just_when_the_idle_time_ends_stays(platform: Platform)
 @pytest.mark.parametrize("point", [Milestone.TURN_CLAIMED, Milestone.TURN_RUN])
 async def test_an_idle_timer_during_a_turn_does_nothing(platform: Platform, point: Milestone) -> None:
     await ask(platform, "oi")
-    platform.clock.advance(24 * 3600 + 60)
+    platform.clock.advance(23 * 3600 + 60)
 
     async def fire() -> None:
         assert await fire_timers_from_other_process(platform) == 0
@@ -265,7 +265,7 @@ async def test_an_idle_timer_during_a_turn_does_nothing(platform: Platform, poin
 
 async def test_an_idle_timer_during_the_goodbye_does_nothing(platform: Platform) -> None:
     await ask(platform, "oi")
-    platform.clock.advance(24 * 3600 + 60)
+    platform.clock.advance(23 * 3600 + 60)
 
     async def fire() -> None:
         assert await fire_timers_from_other_process(platform) == 0

@@ -21,7 +21,7 @@ GUARDS: dict[str, tuple[GuardRemoval, ...]] = {
         ),
     ),
     "cw-15068-handed-over-for-ever": (
-        GuardRemoval("graphs/nodes/recall.py", "            if more:", "            if False:"),
+        GuardRemoval("graphs/nodes/recall.py", "            if more or ", "            if False and "),
     ),
     "says-goodbye": (GuardRemoval("app/turns/settle.py", 'else "closed" if turn["closed"] else "bot"', 'else "bot"'),),
     "cw-15901-stale-run-goes-in-circles": (
