@@ -54,6 +54,13 @@ class Branch:
 
 
 @dataclass(frozen=True)
+class Verify:
+    """Keeps texts for the rest of the conversation, for tools: no model can set them."""
+
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Say:
     """A text, in which `{field}` is replaced by the field's value."""
 
@@ -72,7 +79,7 @@ class FlowStep:
     """A step of a flow. Its name is unique in the flow."""
 
     name: str
-    does: Ask | Assign | Call | Branch | Say | End
+    does: Ask | Assign | Call | Branch | Verify | Say | End
 
 
 @dataclass(frozen=True)

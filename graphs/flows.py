@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from langchain_core.messages import AIMessage
 from langgraph.graph import END, START, StateGraph
@@ -10,7 +11,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
 from graphs.answers import SENT, attached_answer, format_answer, is_question, parse_answer
-from graphs.config import HANDOFF, REFERENCE, Assign, Assistant, Branch, End, Flow, FlowStep, Say
+from graphs.config import HANDOFF, REFERENCE, Assign, Assistant, Branch, End, Flow, FlowStep, Say, Verify
 from graphs.context import Context
 from graphs.default_texts import NOT_TEXT, SEND, in_language
 from graphs.nodes.base import Node
@@ -90,6 +91,11 @@ def make_step(flow: Flow, step: FlowStep) -> Node[Command[str]]:
             case Assign(values):
                 fields = {name: fill(text, here["fields"]) for name, text in values.items()}
                 return _continue_at(flow, following, {**here, "fields": {**here["fields"], **fields}}, state["turn"])
+            case Verify(values):
+                kept = {name: fill(text, here["fields"]) for name, text in values.items()}
+                going_on = _continue_at(flow, following, here, state["turn"])
+                verified = {**(state.get("verified") or {}), **{name: text for name, text in kept.items() if text}}
+                return replace(going_on, update={**cast("Update", going_on.update), "verified": verified})
             case Branch(cases, otherwise):
                 taken = (to for name, value, to in cases if _text(here["fields"].get(name)) == value)
                 return _continue_at(flow, next(taken, otherwise or following), here, state["turn"])

@@ -94,13 +94,15 @@ class TurnState(TypedDict):
 class State(TypedDict):
     """The state of a conversation.
 
-    `csat`: the contact was asked for a rating, or declined it by writing something else.
+    `csat`: the contact was asked for a rating, or declined it by writing something else. `verified` are the values that
+    flows have kept for tools.
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
     agent: str | None
     flow: NotRequired[FlowState | None]
     csat: NotRequired[Literal["asked", "declined"] | None]
+    verified: NotRequired[dict[str, str]]
     turn: TurnState
 
 
@@ -111,6 +113,7 @@ class Update(TypedDict, total=False):
     agent: str | None
     flow: FlowState | None
     csat: Literal["asked", "declined"]
+    verified: dict[str, str]
     turn: TurnState
 
 

@@ -43,15 +43,24 @@ def fitting(tool: Tool, arguments: JSON) -> Any:
 
 
 async def perform(
-    tool: Tool, call_id: str, arguments: JSON, runner: ToolRunner, *, one_of_several: bool = False
+    tool: Tool,
+    call_id: str,
+    arguments: JSON,
+    runner: ToolRunner,
+    *,
+    one_of_several: bool = False,
+    verified: Mapping[str, str] | None = None,
 ) -> JSON:
-    """Return the tool's result. Raises CallFailed. `one_of_several`: the model's answer has more calls."""
+    """Return the tool's result. Raises CallFailed.
+
+    `one_of_several`: the model's answer has more calls. `verified` are the values that flows have kept.
+    """
     parsed = fitting(tool, arguments)
 
     async def effect(context: ToolContext) -> JSON:
         return await tool.run(replace(context, granted=tool.needs), parsed)
 
-    call = ToolCall(call_id, tool.name, arguments, tool.secrets, one_of_several)
+    call = ToolCall(call_id, tool.name, arguments, tool.secrets, one_of_several, tool.trusted, verified or {})
     try:
         if tool.remote and tool.effects == "write":
             return await runner.write_remote(call, effect, idempotent=tool.idempotent)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
-from graphs.config import Agent, Assign, Assistant, Branch, Calendar, Csat, End, Flow, FlowStep, Lifecycle, Say
+from graphs.config import Agent, Assign, Assistant, Branch, Calendar, Csat, End, Flow, FlowStep, Lifecycle, Say, Verify
 from graphs.rules import Rule
 from graphs.sections import Ask, Call, Hours, ModelSpec
 from manifest.compile_tools import ResolvedTool, ToolProblem, make_tool, mcp_server, resolve_tool
@@ -136,11 +136,13 @@ def step_name(step: StepSection, number: int) -> str:
     return step.name or (step.ask.field if step.ask else f"step{number}")
 
 
-def _action(step: StepSection) -> Ask | Assign | Call | Branch | Say | End:
+def _action(step: StepSection) -> Ask | Assign | Call | Branch | Verify | Say | End:
     if step.ask is not None:
         return step.ask
     if step.set_ is not None:
         return Assign(step.set_)
+    if step.verify is not None:
+        return Verify(step.verify)
     if step.call is not None:
         return step.call
     if step.branch is not None:

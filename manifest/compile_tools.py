@@ -84,7 +84,7 @@ def mcp_server(section: McpServerSection) -> McpServer:
     """Return the server of a section under `mcp`. Raises ToolProblem."""
     if section.url is not None:
         url = _templated(("url",), parse_url_template, section.url)
-        if url.arguments or url.secrets:
+        if url.arguments or url.secrets or url.trusted:
             raise ToolProblem(("url",), "a server's address has no holes: secrets go into `headers`")
     headers = _without_arguments(("headers",), _templated(("headers",), parse_header_templates, section.headers))
     texts = {key: _templated(("env", key), parse_template, value) for key, value in section.env.items()}
@@ -146,7 +146,7 @@ def _mcp_tool(
     policy = _policy(section, reads=False)
     run = mcp_runner(server, mcp.tool, policy)
     parse = arguments_parser(schema)
-    return _tool(name, section, section.description or "", schema, policy, run, parse, server.secrets)
+    return _tool(name, section, section.description or "", schema, policy, run, parse, server)
 
 
 def _python_tool(name: str, section: ToolSection, entry_point: str) -> Tool:
@@ -162,7 +162,7 @@ def _request_tool(
     name: str, section: ToolSection, description: str, schema: dict[str, Any], policy: HttpPolicy, maker: RequestMaker
 ) -> Tool:
     parse = request_parser(maker, arguments_parser(schema))
-    return _tool(name, section, description, schema, policy, request_runner(maker, policy), parse, maker.secrets)
+    return _tool(name, section, description, schema, policy, request_runner(maker, policy), parse, maker)
 
 
 def _tool(
@@ -173,7 +173,7 @@ def _tool(
     policy: HttpPolicy,
     run: Callable[[ToolContext, Any], Awaitable[JSON]],
     parse: Callable[[JSON], Any],
-    secrets: frozenset[str],
+    values: RequestMaker | McpServer,
 ) -> Tool:
     return Tool(
         name,
@@ -185,7 +185,8 @@ def _tool(
         remote=True,
         idempotent=section.idempotent,
         approval=section.approval == "required",
-        secrets=secrets,
+        secrets=values.secrets,
+        trusted=values.trusted,
     )
 
 
@@ -212,7 +213,8 @@ def _templated[T, V](where: Location, make: Callable[[V], T], value: V) -> T:
 def _without_arguments(where: Location, texts: dict[str, Template]) -> dict[str, Template]:
     for name, text in texts.items():
         if text.arguments:
-            raise ToolProblem((*where, name), f"only `${{secret:NAME}}` here, no `{{{min(text.arguments)}}}`")
+            allowed = "only `${secret:NAME}` and trusted values, such as `${contact.phone}`"
+            raise ToolProblem((*where, name), f"no `{{{min(text.arguments)}}}` here: {allowed}")
     return texts
 
 

@@ -19,11 +19,11 @@ class BranchSection(Section):
 MOST_STEPS = 40
 """The maximum number of steps in a flow, so that a turn through all of them keeps to the graph's number of steps."""
 
-STEPS = ("ask", "set", "call", "branch", "say", "end")
+STEPS = ("ask", "set", "call", "branch", "verify", "say", "end")
 
 
 class StepSection(Section):
-    """One step: exactly one of `ask`, `set`, `call`, `branch`, `say`, `end`."""
+    """One step: exactly one of `ask`, `set`, `call`, `branch`, `verify`, `say`, `end`."""
 
     name: Annotated[Name | None, Field(description="What other steps call it.")] = None
     ask: Ask | None = None
@@ -32,6 +32,13 @@ class StepSection(Section):
     ] = None
     call: Call | None = None
     branch: BranchSection | None = None
+    verify: Annotated[
+        dict[Name, Text] | None,
+        Field(
+            description="Values that tools send as `${verified.name}` for the rest of the conversation, such as "
+            '`{customer: "{account.id}"}` after a call that has checked who the contact is. No model can set them.'
+        ),
+    ] = None
     say: Annotated[Text | None, Field(description="A text; `{field}` is replaced.")] = None
     end: Annotated[
         Literal[True] | str | None, Field(description="`true`, or who goes on: an agent, `handoff` or `close`.")

@@ -9,6 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from manifest.schema import WEEKDAYS, Manifest
+from tools.kinds.trusted_values import TRUSTED
 from tools.registry import BUILTIN
 
 Node = dict[str, Any]
@@ -51,6 +52,10 @@ KINDS = {
 }
 EXAMPLES = {"_timezone": ["America/Sao_Paulo", "Europe/Lisbon", "UTC"]}
 UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+
+TRUSTED_INTRODUCTION = """In the addresses, headers and bodies of tools, beside `{parameter}` and `${secret:NAME}`.
+A model that is told who the contact is can be talked into naming somebody else; it cannot set these. Tools of Python
+packages find them in `context.trusted`."""
 
 INTRODUCTION = """# assistant.yaml
 
@@ -186,6 +191,15 @@ def _built_in() -> Iterator[str]:
     yield ""
 
 
+def _trusted() -> Iterator[str]:
+    yield from ("## Trusted values", "", TRUSTED_INTRODUCTION, "")
+    yield from ("| written as | what it is |", "|---|---|")
+    for name, meaning in TRUSTED.items():
+        yield f"| `${{{name}}}` | {meaning} |"
+    yield "| `${verified.NAME}` | What a flow's step `verify` has kept in this conversation. Calls fail without it. |"
+    yield ""
+
+
 class _Page:
     """The page. Each section appears once, where it is first used; later uses link to it."""
 
@@ -198,7 +212,7 @@ class _Page:
     def text(self) -> str:
         """Return the whole page."""
         sections = (line for path, node in self._sections for line in self._section(path, node))
-        return "\n".join([INTRODUCTION, *_built_in(), *sections])
+        return "\n".join([INTRODUCTION, *_built_in(), *_trusted(), *sections])
 
     def _visit(self, path: str, section: Node) -> None:
         for key, node in section.get("properties", {}).items():

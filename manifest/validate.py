@@ -240,8 +240,9 @@ def _texts(step: StepSection) -> Iterator[tuple[Location, str]]:
         yield ("ask", "error"), step.ask.error or ""
     if step.say is not None:
         yield ("say",), step.say
-    for name, text in (step.set_ or {}).items():
-        yield ("set", name), text
+    for section, values in (("set", step.set_), ("verify", step.verify)):
+        for name, text in (values or {}).items():
+            yield (section, name), text
     if step.call is not None:
         for name, value in step.call.arguments.items():
             yield from (((("call", "with", name)), text) for text in _strings(value))

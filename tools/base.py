@@ -25,7 +25,7 @@ class Tool:
     `remote`: the tool calls another system, so that its effects cannot be rolled back with a transaction.
     `idempotent`: a remote tool that has no further effect when it is called again with the same key.
     `parse` converts the model's arguments to what `run` takes. It raises InvalidArguments.
-    `secrets` names the secrets that the tool receives in its context.
+    `secrets` names the secrets that the tool receives in its context, and `trusted` the trusted values that it uses.
     `needs` names the parts of the manifest that the tool cannot work without. A manifest that names the tool and
     lacks such a part is refused. A remote tool can have no needs.
     """
@@ -40,6 +40,7 @@ class Tool:
     idempotent: bool = False
     approval: bool = False
     secrets: frozenset[str] = frozenset()
+    trusted: frozenset[str] = frozenset()
     needs: frozenset[Need] = frozenset()
 
     def __post_init__(self) -> None:

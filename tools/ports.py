@@ -125,7 +125,8 @@ class ToolContext:
     """The context of one tool call.
 
     `key` identifies the call for deduplication. `begun_before`: an earlier attempt may have been received.
-    `secrets` maps the names that the tool declares to their values.
+    `secrets` maps the names that the tool declares to their values. `trusted` has what Recado knows of the
+    conversation, such as `contact.phone`: no model can set it (tools/kinds/trusted_values.py lists the names).
     `granted` is set to the tool's needs before it runs, so that a tool cannot use a port without declaring it.
     """
 
@@ -136,6 +137,7 @@ class ToolContext:
     key: str = ""
     begun_before: bool = False
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    trusted: Mapping[str, Any] = field(default_factory=dict, repr=False)
     granted: frozenset[Need] = frozenset(Need)
 
     @property
@@ -165,7 +167,8 @@ class ToolContext:
 class ToolCall:
     """A tool call of a model, or of a flow's step.
 
-    `id` is committed before the tool runs, so that it can serve as idempotency key.
+    `id` is committed before the tool runs, so that it can serve as idempotency key. `trusted` are the names of the
+    trusted values that the tool uses, and `verified` those that flows have kept in this conversation.
 
     `one_of_several`: the model's answer has more calls. Results of reads are then kept, too, so that after a crash only
     the calls without a result run.
@@ -176,6 +179,8 @@ class ToolCall:
     arguments: JSON
     secrets: frozenset[str] = frozenset()
     one_of_several: bool = False
+    trusted: frozenset[str] = frozenset()
+    verified: Mapping[str, str] = field(default_factory=dict)
 
 
 Effect = Callable[[ToolContext], Awaitable[JSON]]

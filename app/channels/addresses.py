@@ -27,6 +27,12 @@ def same_person(address: str, wa_id: str = "") -> list[str]:
     return list(dict.fromkeys([address, *(PREFIX + number for number in found)]))
 
 
+def phone_of(address: str) -> str | None:
+    """Return the number of an address, such as +5511990000001. None: the address is an id."""
+    number = address.removeprefix(PREFIX)
+    return number if NUMBER.fullmatch(number) else None
+
+
 def _variants(number: str) -> list[str]:
     if not NUMBER.fullmatch(number):
         return []

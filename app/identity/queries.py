@@ -89,6 +89,13 @@ async def upsert_channel(
     return None if row is None else row["id"]
 
 
+async def channel_address(tx: Transaction, channel_id: UUID) -> str:
+    """Return a channel's address."""
+    row = await tx.one(dict, "select address from channels where id = %(id)s", {"id": channel_id})
+    assert row is not None, "channels are never deleted"
+    return str(row["address"])
+
+
 async def own_addresses(tx: Transaction, tenant_id: UUID) -> list[str]:
     """Return the addresses of the tenant's channels."""
     rows = await tx.all(

@@ -9,9 +9,11 @@ from typing import Any
 import structlog
 
 from app.appointments.service import Booker, TenantAppointments
+from app.channels.addresses import phone_of
 from app.conversations.facts import ContactFacts
 from app.db import Database, DatabaseUnavailable, Transaction
 from app.errors import ConfigurationError
+from app.identity.queries import channel_address
 from app.identity.secrets import Secrets
 from app.knowledge.service import VersionKnowledge
 from app.telemetry import Milestone, MilestoneHook
@@ -19,6 +21,8 @@ from app.turns import journal
 from app.turns.claim import Claim
 from app.turns.journal import CallKey
 from manifest.loader import CompiledAssistant
+from tools.kinds.trusted_values import VERIFIED
+from tools.net.headers import CONTROL_CHARACTER
 from tools.net.resolver import lookups_for
 from tools.ports import (
     JSON,
@@ -180,7 +184,27 @@ class JournalingToolRunner:
         if missing := sorted(call.secrets - secrets.keys()):
             log.error("secret not set", tenant_id=str(self._claim.tenant_id), names=missing)
             raise ToolFailed("a secret is not set")
-        return self._context(key=self._key(call).idempotency_key, secrets=secrets)
+        trusted = await self._trusted(call)
+        return self._context(key=self._key(call).idempotency_key, secrets=secrets, trusted=trusted)
+
+    async def _trusted(self, call: ToolCall) -> dict[str, Any]:
+        claim, name = self._claim, self._claim.contact_name
+        channel = await self._channel_address() if any(each.startswith("channel.") for each in call.trusted) else ""
+        known = {
+            "contact.phone": phone_of(claim.contact_address),
+            "contact.address": claim.contact_address,
+            "contact.name": " ".join(CONTROL_CHARACTER.sub(" ", name).split()) if name else None,
+            "contact.tags": list(claim.contact_tags) or None,
+            "conversation.id": str(claim.id),
+            "channel.phone": phone_of(channel),
+            "channel.address": channel,
+        }
+        verified = {f"{VERIFIED}{name}": value for name, value in call.verified.items()}
+        return {**{name: value for name, value in known.items() if value}, **verified}
+
+    async def _channel_address(self) -> str:
+        async with self._db.statement(self._claim.tenant_id) as tx:
+            return await channel_address(tx, self._claim.channel_id)
 
     def _context(self, **fields: Any) -> ToolContext:
         return ToolContext(self._now, self._loaded.assistant.timezone, self._dependencies.http_client, **fields)

@@ -12,9 +12,18 @@ from app.db import Database
 from app.identity.secrets import Secrets
 from app.knowledge.service import VersionKnowledge
 from manifest.loader import CompiledAssistant
+from tools.kinds.trusted_values import VERIFIED
 from tools.ports import JSON, Effect, HttpClient, LocalPorts, ToolCall, ToolContext, ToolFailed, Unreachable
 
 NO_ID = UUID(int=0)
+STUDIO = {
+    "contact.phone": "+10000000000",
+    "contact.address": "whatsapp:+10000000000",
+    "conversation.id": str(NO_ID),
+    "channel.phone": "+10000000001",
+    "channel.address": "whatsapp:+10000000001",
+}
+"""The trusted values in Studio, where there is no contact."""
 
 
 class ReadOnlyRunner:
@@ -50,7 +59,12 @@ class ReadOnlyRunner:
         if missing := sorted(call.secrets - secrets.keys()):
             raise ToolFailed("a secret is not set", model_message=f"not set here: {', '.join(missing)}")
         context = ToolContext(
-            utc_now(), self._assistant.timezone, self._http_client, key=f"studio:{call.id}", secrets=secrets
+            utc_now(),
+            self._assistant.timezone,
+            self._http_client,
+            key=f"studio:{call.id}",
+            secrets=secrets,
+            trusted=STUDIO | {f"{VERIFIED}{name}": value for name, value in call.verified.items()},
         )
         try:
             return await effect(context)

@@ -33,7 +33,7 @@ def make_call_step(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
         made = at["fields"].get(CALLS, 0)
         fields = {**at["fields"], CALLS: made + 1}
         try:
-            result = await _call_tool(assistant, call, f"{flow.name}-{at['step']}-{made}", at, runtime.context.tools)
+            result = await _call_tool(assistant, call, f"{flow.name}-{at['step']}-{made}", state, runtime.context.tools)
         except CallFailed as error:
             if call.on_error is None or error.unknown:
                 # The call may have succeeded; continuing could repeat it.
@@ -45,9 +45,11 @@ def make_call_step(assistant: Assistant) -> NodeWithRuntime[Command[str]]:
     return call_step
 
 
-async def _call_tool(assistant: Assistant, call: Call, call_id: str, at: FlowState, runner: ToolRunner) -> JSON:
-    tool = assistant.tools[call.tool]
-    result = await perform(tool, call_id, arguments_of(call, tool.parameters, at["fields"]), runner)
+async def _call_tool(assistant: Assistant, call: Call, call_id: str, state: State, runner: ToolRunner) -> JSON:
+    tool, at = assistant.tools[call.tool], state["flow"]
+    assert at is not None, "the edge into this node asks for a flow"
+    arguments = arguments_of(call, tool.parameters, at["fields"])
+    result = await perform(tool, call_id, arguments, runner, verified=state.get("verified"))
     if isinstance(result, Mapping) and (refused := result.get("error")) is not None:
         # A model can read a refusal as a result. In a flow nobody reads it, so it is a failure.
         raise CallFailed(str(refused))

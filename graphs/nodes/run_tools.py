@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +16,7 @@ from graphs.config import Agent, Assistant
 from graphs.context import Context
 from graphs.flows import initial_state
 from graphs.nodes.base import NodeWithRuntime
-from graphs.state import Route, State, TurnState, Update, add_reply, replace_turn
+from graphs.state import Route, State, Update, add_reply, replace_turn
 from graphs.tool_calls import CallFailed, fitting, perform
 from graphs.transfer import TRANSFER
 from tools.ports import JSON, ToolRunner
@@ -25,6 +26,10 @@ LONGEST_RESULT = 8_000
 
 READS_AT_ONCE = 4
 """The number of calls of one answer that run at the same time."""
+
+
+Run = Callable[[ModelToolCall, bool], Awaitable[JSON]]
+"""Runs a call. The flag says whether it is one of several of the answer."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,8 @@ def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
     async def run_tools(state: State, runtime: Runtime[Context]) -> Update:
         turn = state["turn"]
         agent = assistant.agents[str(state["agent"])]
-        outcomes = await _run_calls(assistant, agent, _calls(state), turn, runtime.context.tools)
+        run = partial(_run, assistant, agent, state, runtime.context.tools)
+        outcomes = await _run_calls(assistant, agent, _calls(state), run)
         failures = [f"{outcome.call['name']}: {outcome.failure}" for outcome in outcomes if outcome.failure is not None]
         turn = replace_turn(turn, tool_failures=turn["tool_failures"] + len(failures))
         for outcome in outcomes:
@@ -71,22 +77,20 @@ def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
     return run_tools
 
 
-async def _run_calls(
-    assistant: Assistant, agent: Agent, calls: Sequence[ModelToolCall], turn: TurnState, runner: ToolRunner
-) -> list[CallOutcome]:
+async def _run_calls(assistant: Assistant, agent: Agent, calls: Sequence[ModelToolCall], run: Run) -> list[CallOutcome]:
     """Return the outcomes, in the order of the calls. Reads that stand next to each other run at the same time.
 
     A write waits for the calls before it, because the model may have meant it so.
     """
     slots = asyncio.Semaphore(READS_AT_ONCE)
 
-    async def run(call: ModelToolCall) -> CallOutcome:
+    async def outcome(call: ModelToolCall) -> CallOutcome:
         try:
             if call["name"] == TRANSFER:
                 transfer = _transfer(agent, call)
                 return CallOutcome(call, {"status": f"{transfer['to']} goes on from here"}, transfer=transfer)
             async with slots:
-                return CallOutcome(call, await _run(assistant, agent, call, turn, runner, len(calls) > 1))
+                return CallOutcome(call, await run(call, len(calls) > 1))
         except CallFailed as error:
             return CallOutcome(call, failure=str(error))
 
@@ -97,9 +101,9 @@ async def _run_calls(
     outcomes: list[CallOutcome] = []
     for read, group in groupby(calls, reads):
         if read:
-            outcomes += await _gather([run(call) for call in group])
+            outcomes += await _gather([outcome(call) for call in group])
         else:
-            outcomes += [await run(call) for call in group]
+            outcomes += [await outcome(call) for call in group]
     return outcomes
 
 
@@ -138,21 +142,17 @@ def _transferred(assistant: Assistant, transfer: Route | None, update: Update) -
 
 
 async def _run(
-    assistant: Assistant,
-    agent: Agent,
-    call: ModelToolCall,
-    turn: TurnState,
-    runner: ToolRunner,
-    one_of_several: bool,
+    assistant: Assistant, agent: Agent, state: State, runner: ToolRunner, call: ModelToolCall, one_of_several: bool
 ) -> JSON:
     if call["name"] not in agent.tools:
         raise CallFailed(f"there is no tool {call['name']!r}; yours are: {', '.join(agent.tools) or 'none'}")
-    tool, call_id, approval = assistant.tools[call["name"]], str(call["id"]), turn["approval"]
+    tool, call_id, approval = assistant.tools[call["name"]], str(call["id"]), state["turn"]["approval"]
     if tool.approval and (approval is None or call_id not in approval["approved"]):
         fitting(tool, call["args"])
         reason = approval["refused"].get(call_id) if approval else None
         raise CallFailed(f"an operator did not approve it: {reason or 'no reason given'}")
-    return await perform(tool, call_id, call["args"], runner, one_of_several=one_of_several)
+    verified = state.get("verified")
+    return await perform(tool, call_id, call["args"], runner, one_of_several=one_of_several, verified=verified)
 
 
 def _message(call: ModelToolCall, text: str, status: str) -> ToolMessage:

@@ -298,6 +298,7 @@ class TestCountsAndLists:
         async with explain(Role.SYSTEM) as tx:
             await identity.list_channels(tx)
             await identity.own_addresses(tx, TENANT_ID)
+            await identity.channel_address(tx, CHANNEL_ID)
             await identity.channels_of_address(tx, "whatsapp:t1")
             await identity.channel(tx, CHANNEL_ID)
         assert_few_read(tx.plans, FEW)

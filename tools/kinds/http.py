@@ -20,6 +20,7 @@ from tools.kinds.templates import (
     fill_body,
     fill_headers,
 )
+from tools.kinds.trusted_values import trusted_arguments
 from tools.ports import JSON, HttpResponse, ToolContext, Unreachable
 
 RETRY_PAUSE = 0.2
@@ -70,6 +71,11 @@ class RequestMaker(Protocol):
         """The names of the secrets that the requests hold."""
         ...
 
+    @property
+    def trusted(self) -> frozenset[str]:
+        """The names of the trusted values that the requests hold. They are given with the arguments."""
+        ...
+
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Raise InvalidArguments if a request cannot hold the arguments."""
         ...
@@ -100,6 +106,11 @@ class HttpTemplate:
         """The names of the secrets that the template uses."""
         return self.url.secrets.union(*(text.secrets for text in [*self.headers.values(), *body_templates(self.body)]))
 
+    @property
+    def trusted(self) -> frozenset[str]:
+        """The names of the trusted values that the template uses."""
+        return self.url.trusted.union(*(text.trusted for text in [*self.headers.values(), *body_templates(self.body)]))
+
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Raise InvalidArguments if the address or a header cannot hold the arguments."""
         self.url.address(arguments)
@@ -129,7 +140,7 @@ def request_parser(
 
     def parse(arguments: JSON) -> dict[str, Any]:
         parsed = parse_by_schema(arguments)
-        maker.check(parsed)
+        maker.check({**parsed, **dict.fromkeys(maker.trusted, "given later")})
         return parsed
 
     return parse
@@ -139,7 +150,8 @@ def request_runner(maker: RequestMaker, policy: HttpPolicy) -> Callable[[ToolCon
     """Return the `run` of a tool that sends the maker's request."""
 
     async def run(context: ToolContext, arguments: Any) -> JSON:
-        return await send_request(context, maker.request(arguments, context.secrets), policy)
+        complete = {**arguments, **trusted_arguments(maker.trusted, context.trusted)}
+        return await send_request(context, maker.request(complete, context.secrets), policy)
 
     return run
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from tools.kinds.http import RETRY_PAUSE, HttpPolicy
 from tools.kinds.result_rendering import MAX_ERROR_LENGTH, redact, truncate
 from tools.kinds.templates import Template, fill_headers
+from tools.kinds.trusted_values import trusted_arguments
 from tools.ports import JSON, HttpClient, ToolContext, Unreachable
 
 _IMPORTER = ThreadPoolExecutor(1, "mcp-import")
@@ -41,6 +42,12 @@ class McpServer:
         """The names of the secrets that the server receives."""
         texts = [*self.headers.values(), *self.environment.values()]
         return frozenset().union(*(text.secrets for text in texts))
+
+    @property
+    def trusted(self) -> frozenset[str]:
+        """The names of the trusted values that the server receives."""
+        texts = [*self.headers.values(), *self.environment.values()]
+        return frozenset().union(*(text.trusted for text in texts))
 
 
 @dataclass(frozen=True)
@@ -91,8 +98,9 @@ async def call_tool(
 def _build_call(
     context: ToolContext, server: McpServer, tool: str, arguments: Mapping[str, Any], policy: HttpPolicy
 ) -> McpCall:
-    headers = fill_headers(server.headers, {}, context.secrets)
-    environment = fill_headers(server.environment, {}, context.secrets)
+    trusted = trusted_arguments(server.trusted, context.trusted)
+    headers = fill_headers(server.headers, trusted, context.secrets)
+    environment = fill_headers(server.environment, trusted, context.secrets)
     if any("${" in value for value in environment.values()):
         # The MCP client would replace `${NAME}` with variables of our process.
         raise Unreachable("a secret for the program's environment holds `${`", sent=False)

@@ -100,6 +100,11 @@ class Operation:
         """The names of the secrets that its headers use."""
         return frozenset().union(*(text.secrets for text in self.headers.values()))
 
+    @property
+    def trusted(self) -> frozenset[str]:
+        """The names of the trusted values that its headers use."""
+        return frozenset().union(*(text.trusted for text in self.headers.values()))
+
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Raise InvalidArguments if the address or a header cannot hold the arguments."""
         self._address(arguments)
@@ -112,7 +117,7 @@ class Operation:
         self.check(arguments)
         given = {p: arguments[p.argument] for p in self.parameters if arguments.get(p.argument) is not None}
         filled = {p.name: _serialize(p, value) for p, value in given.items() if p.place == "header"}
-        filled |= fill_headers(self.headers, {}, secrets)
+        filled |= fill_headers(self.headers, arguments, secrets)
         pairs = [pair for p, value in given.items() if p.place == "query" for pair in _query_pairs(p, value)]
         query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
         url = self._address(arguments) + (f"?{query}" if query else "")

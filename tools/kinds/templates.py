@@ -1,4 +1,7 @@
-"""Texts with placeholders: `{argument}` for an argument, `${secret:NAME}` for a secret, `{{` and `}}` for braces."""
+"""Texts with placeholders: `{argument}`, `${secret:NAME}`, `${contact.phone}`; `{{` and `}}` stand for braces.
+
+`${contact.phone}` and its like are trusted values: Recado knows them, and no model can set them.
+"""
 
 import json
 import re
@@ -8,10 +11,13 @@ from typing import Any
 from urllib.parse import quote
 
 from tools.base import InvalidArguments
+from tools.kinds.trusted_values import NAMES_OF_TRUSTED, is_trusted
 from tools.net.headers import CONTROL_CHARACTER, HEADER_NAME, RESERVED_HEADERS
 from tools.ports import Unreachable
 
-PLACEHOLDER = re.compile(r"\$\{secret:(?P<secret>[^{}]*)\}|\$\{|(?P<brace>\{\{|\}\})|\{(?P<argument>[^{}]*)\}|[{}]")
+PLACEHOLDER = re.compile(
+    r"\$\{secret:(?P<secret>[^{}]*)\}|\$\{(?P<trusted>[^{}]*)\}|\$\{|(?P<brace>\{\{|\}\})|\{(?P<argument>[^{}]*)\}|[{}]"
+)
 ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 SECRET = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 ADDRESS = re.compile(
@@ -35,6 +41,11 @@ class Argument:
 
 
 @dataclass(frozen=True)
+class Trusted(Argument):
+    """A placeholder for a trusted value, which is given like an argument. No argument of a model has such a name."""
+
+
+@dataclass(frozen=True)
 class Secret:
     """A placeholder for a secret."""
 
@@ -43,14 +54,19 @@ class Secret:
 
 @dataclass(frozen=True)
 class Template:
-    """The literal texts and placeholders of a template, in order."""
+    """The literal texts and placeholders of a template, in order. Trusted values are filled in from the arguments."""
 
     parts: tuple[str | Argument | Secret, ...]
 
     @property
     def arguments(self) -> frozenset[str]:
         """The names of the arguments that the template uses."""
-        return frozenset(part.name for part in self.parts if isinstance(part, Argument))
+        return frozenset(part.name for part in self.parts if type(part) is Argument)
+
+    @property
+    def trusted(self) -> frozenset[str]:
+        """The names of the trusted values that the template uses."""
+        return frozenset(part.name for part in self.parts if isinstance(part, Trusted))
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -64,7 +80,7 @@ class Template:
 
         `quote_value` is applied to each filled value. Raises Unreachable if a secret is not set.
         """
-        if any(arguments.get(name) is None for name in self.arguments):
+        if any(arguments.get(name) is None for name in self.arguments | self.trusted):
             return None
         return "".join(
             part
@@ -102,12 +118,16 @@ def _parse_placeholder(match: re.Match[str]) -> str | Argument | Secret:
         if SECRET.fullmatch(match["secret"]):
             return Secret(match["secret"])
         raise TemplateProblem(f"`{match[0]}`: secrets have names such as API_KEY")
+    if match["trusted"] is not None:
+        if is_trusted(match["trusted"]):
+            return Trusted(match["trusted"])
+        raise TemplateProblem(f"`{match[0]}` is none of `${{secret:NAME}}`, {NAMES_OF_TRUSTED}")
     if match["argument"] is not None:
         if ARGUMENT.fullmatch(match["argument"]):
             return Argument(match["argument"])
         raise TemplateProblem(f"`{match[0]}` is not the name of a parameter; braces are written {{{{ and }}}}")
     raise TemplateProblem(
-        "expected `${secret:NAME}`" if match[0] == "${" else "a brace without its pair; write {{ or }} for braces"
+        "`${` without its `}`" if match[0] == "${" else "a brace without its pair; write {{ or }} for braces"
     )
 
 
@@ -163,6 +183,11 @@ class UrlTemplate:
     def secrets(self) -> frozenset[str]:
         """The names of the secrets that the template uses."""
         return frozenset().union(*(value.secrets for _, value in self.query))
+
+    @property
+    def trusted(self) -> frozenset[str]:
+        """The names of the trusted values that the template uses."""
+        return frozenset().union(*(part.trusted for part in (*self.path, *(value for _, value in self.query))))
 
     def address(self, arguments: Mapping[str, Any]) -> str:
         """Return the address without the query. Raises InvalidArguments."""

@@ -113,7 +113,7 @@ rules:
 
 @dataclass
 class RemoteShop:
-    """The shop's requests: path, Idempotency-Key, Authorization and body.
+    """The shop's requests: path, Idempotency-Key, Authorization and body; and their queries.
 
     `hangs` are paths whose requests are recorded and never answered. `fails` is an HTTP status for all answers. `echo`
     is a text in the answers. `at_path` is called before the first answer to a path. `together` is the number of
@@ -122,6 +122,7 @@ class RemoteShop:
 
     url: str = ""
     requests: list[tuple[str, str | None, str | None, Any]] = field(default_factory=list)
+    queries: list[dict[str, str]] = field(default_factory=list)
     hangs: set[str] = field(default_factory=set)
     fails: int | None = None
     echo: str | None = None
@@ -135,6 +136,7 @@ class RemoteShop:
         """Record a request, and answer it."""
         body = await request.json() if request.can_read_body else None
         headers = request.headers
+        self.queries.append(dict(request.query))
         self.requests.append((request.path, headers.get("Idempotency-Key"), headers.get("Authorization"), body))
         if self.at_request is not None:
             act, self.at_request = self.at_request, None

@@ -79,7 +79,24 @@ def test_an_address_whose_host_could_change_is_refused(url: str) -> None:
         parse_url_template(url)
 
 
-@pytest.mark.parametrize("text", ["${secret:lower}", "${KEY}", "$${", "{", "}", "{a b}", "{}", "${secret:}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "${secret:lower}",
+        "${KEY}",
+        "${contact.email}",
+        "${verified.X}",
+        "${verified.}",
+        "${}",
+        "${x",
+        "$${",
+        "{",
+        "}",
+        "{a b}",
+        "{}",
+        "${secret:}",
+    ],
+)
 def test_an_invalid_placeholder_is_refused(text: str) -> None:
     with pytest.raises(TemplateProblem):
         parse_template(text)
