@@ -14,6 +14,13 @@ NOT_TEXT: Texts = {
 }
 """Said when a question for a text is answered with a voice note, a sticker, a photo or a place."""
 
+HANDED_OVER: Texts = {
+    "en": "Somebody from our team will go on from here.",
+    "es": "Una persona de nuestro equipo continúa por aquí.",
+    "pt": "Uma pessoa da nossa equipe continua por aqui.",
+}
+"""Said when a human takes over and nothing else was said."""
+
 SEND: Mapping[str, Texts] = {
     "image": {
         "en": "Please send a photo here.",

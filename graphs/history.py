@@ -9,6 +9,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
+from graphs.model_text import spoken_text
 from graphs.providers import PROVIDERS
 from graphs.sections import ModelSpec
 
@@ -60,7 +61,7 @@ def strip_metadata(message: AIMessage, spec: ModelSpec) -> AIMessage:
     """
     signatures = message.additional_kwargs.get(SIGNATURES)
     extras = {SIGNATURES: signatures} if signatures else {}
-    content = message.content if _signed(message.content) else str(message.text)[:LONGEST_TEXT]
+    content = message.content if _signed(message.content) else spoken_text(str(message.text))[:LONGEST_TEXT]
     stripped = AIMessage(
         content=_storable(content),
         tool_calls=_storable(message.tool_calls),

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, cast
 from weakref import WeakKeyDictionary
 
@@ -15,8 +16,9 @@ from langchain_core.runnables import Runnable
 
 from graphs.circuit_breaker import Breaker, LocalBreaker
 from graphs.history import adapt, name_of, strip_metadata
+from graphs.model_text import whole_sentences
 from graphs.providers import PROVIDERS
-from graphs.providers.errors import ModelFailure, failure, unusable
+from graphs.providers.errors import CUT, ModelFailure, failure, finish_of, unusable
 from graphs.sections import ModelSpec, Price
 from graphs.state import Usage
 from tools.lru import LruCache
@@ -62,13 +64,22 @@ class Toolbox:
     declarations: Sequence[dict[str, Any]] = ()
     forced: str | None = None
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the tools."""
+        return frozenset(declaration["function"]["name"] for declaration in self.declarations)
+
 
 @dataclass(frozen=True)
 class ModelAnswer:
-    """A model's message, reduced to what the next call needs, and its usage."""
+    """A model's message, reduced to what the next call needs, and its usage.
+
+    `cut`: the model reached its limit of tokens, and the text ends with the last full sentence.
+    """
 
     message: AIMessage
     usage: Usage
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,8 +217,8 @@ class Models:
                 message = await runnable.ainvoke(list(adapt(question.messages, spec)))
             usage = _usage(spec, message)
             question.record(usage)
-            problem = unusable(message)
-            answer = None if problem else ModelAnswer(strip_metadata(message, spec), usage)
+            problem = unusable(message, question.toolbox.names)
+            answer = None if problem else _answer(message, spec, usage)
         except Exception as error:
             # The providers' clients raise their own errors, those of three HTTP libraries, and errors of parsing. Each
             # means that there is no answer.
@@ -275,6 +286,14 @@ def _combined_failure(candidates: Sequence[_Candidate]) -> ModelFailure:
         retryable=any(failed.retryable for failed in failures),
         retry_after=min(waits, default=None),
     )
+
+
+def _answer(message: AIMessage, spec: ModelSpec, usage: Usage) -> ModelAnswer:
+    stripped = strip_metadata(message, spec)
+    if stripped.tool_calls or finish_of(message) not in CUT:
+        return ModelAnswer(stripped, usage)
+    kept = whole_sentences(str(stripped.text)) or ""
+    return ModelAnswer(stripped.model_copy(update={"content": kept}), usage, cut=True)
 
 
 def _usage(spec: ModelSpec, message: AIMessage) -> Usage:

@@ -72,7 +72,7 @@ class TurnState(TypedDict):
     `said` is what the contact wrote, without words for what is no text. `button` is the pressed button's id, and
     `attachments` are media and places. `handoff` is the reason for a handoff. `approval` is an operator's
     decision in this turn, and `heard` what was said before it. `goes_on` is the successor of a flow: an agent, the
-    close, or CALL. `rating` is the contact's rating.
+    close, or CALL. `rating` is the contact's rating. `problem` is what operators should know of the turn.
     """
 
     event: Event
@@ -88,6 +88,7 @@ class TurnState(TypedDict):
     goes_on: str | None
     closed: bool
     rating: NotRequired[int | None]
+    problem: NotRequired[str]
     attachments: NotRequired[list[Attachment]]
 
 

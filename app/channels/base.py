@@ -8,9 +8,6 @@ from typing import Any, Protocol
 FREE_FORM_FOR = timedelta(hours=24) - timedelta(minutes=2)
 """How long after a contact's message WhatsApp takes free text: 24 hours. A message may take some time to reach us."""
 
-MAX_BODY = 1600
-"""The length limit of an outgoing message, in UTF-16 code units."""
-
 
 @dataclass(frozen=True)
 class InboundMessage:
@@ -142,33 +139,3 @@ class Gateway(Protocol):
 def free_form_allowed(contact_wrote_at: datetime | None, now: datetime) -> bool:
     """Return whether WhatsApp takes free text for a contact that wrote last at this time. None: it never wrote."""
     return contact_wrote_at is not None and now - contact_wrote_at < FREE_FORM_FOR
-
-
-def split_body(text: str, limit: int = MAX_BODY) -> list[str]:
-    """Split a text into parts of at most `limit` UTF-16 code units, as Twilio counts.
-
-    Splits between paragraphs or lines where no short part results, else between words. Only a word longer than a
-    part is split.
-    """
-    parts: list[str] = []
-    rest = text.strip()
-    while len(rest) > (fits := _fitting(rest, limit)):
-        cut = _cut(rest, fits)
-        parts.append(rest[:cut].rstrip())
-        rest = rest[cut:].lstrip()
-    return [*parts, rest] if rest else parts
-
-
-def _fitting(text: str, limit: int) -> int:
-    """Return the number of characters that fit into `limit` UTF-16 code units."""
-    head = text[:limit]
-    while len(head) + (wide := sum(character > "\uffff" for character in head)) > limit:
-        head = head[: len(head) - max(1, (len(head) + wide - limit) // 2)]
-    return len(head)
-
-
-def _cut(text: str, fits: int) -> int:
-    for mark in ("\n\n", "\n"):
-        if (at := text.rfind(mark, fits // 2, fits + len(mark))) > 0:
-            return at
-    return max((at for mark in (" ", "\n") if (at := text.rfind(mark, 1, fits + 1)) > 0), default=fits)

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from app.channels.base import FREE_FORM_FOR, split_body
+from app.channels.base import FREE_FORM_FOR
+from app.channels.splitting import split_body
 from app.clock import Clock
 from app.conversations.queries import reply_target
 from app.conversations.shared_ctes import ASKED, RESOLVED, SPOKEN

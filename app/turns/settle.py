@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from app.channels.base import split_body
+from app.channels.splitting import split_body
 from app.turns.claim import Claim
 from app.turns.commit import Interrupt, Settlement, TurnRecord
 from app.turns.graph_run import GraphResult
@@ -85,7 +85,7 @@ def _settle_result(
             usage=turn["usage"],
             interrupts=[_with_due_time(interrupt, assistant, now) for interrupt in result.interrupts],
             rating=turn.get("rating"),
-            error=parked_reason(claim) if plan.action is Action.HAND_OVER else result.problem,
+            error=parked_reason(claim) if plan.action is Action.HAND_OVER else result.problem or turn.get("problem"),
         ),
     )
 

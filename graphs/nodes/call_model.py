@@ -11,7 +11,9 @@ from graphs.config import Agent, Assistant
 from graphs.context import Context
 from graphs.history import with_call_ids
 from graphs.llm_client import ModelFailure, Toolbox, priced
+from graphs.model_text import spoken_text
 from graphs.nodes.base import NodeWithRuntime
+from graphs.reply_text import for_whatsapp
 from graphs.state import State, Update, add_reply, replace_turn
 
 CALLS_PER_TURN = 10
@@ -36,7 +38,9 @@ def make_call_model(assistant: Assistant) -> NodeWithRuntime[Update]:
             return {"turn": replace_turn(add_reply(turn, assistant.apology), handoff=f"the model failed: {failure}")}
         turn = replace_turn(turn, usage=[*turn["usage"], priced(answer.usage, assistant.prices, agent.name)])
         if not answer.message.tool_calls:
-            turn = add_reply(turn, answer.message.text.strip())
+            turn = add_reply(turn, for_whatsapp(spoken_text(answer.message.text)))
+        if answer.cut:
+            turn = replace_turn(turn, problem="a model's answer reached its limit of tokens and was cut")
         return {"messages": [with_fresh_ids(answer.message, state["messages"])], "turn": turn}
 
     return call_model

@@ -7,6 +7,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langgraph.types import Command, interrupt
 
 from graphs.config import Assistant
+from graphs.default_texts import HANDED_OVER, in_language
 from graphs.nodes.base import Node
 from graphs.state import State, add_reply, new_turn
 
@@ -48,13 +49,14 @@ class HandoffRequest(TypedDict):
     message: str | None
 
 
-def handoff_request(assistant: Assistant, reason: str) -> HandoffRequest:
-    """Return what operators see of a handoff."""
+def handoff_request(assistant: Assistant, reason: str, *, silent: bool = False) -> HandoffRequest:
+    """Return what operators see of a handoff. `silent`: nothing was said to the contact in this turn."""
+    message = assistant.handoff.message or (in_language(HANDED_OVER, assistant.language) if silent else None)
     return HandoffRequest(
         kind="handoff",
         queue=assistant.handoff.queue,
         reason=reason,
-        message=assistant.handoff.message,
+        message=message,
     )
 
 
@@ -62,7 +64,9 @@ def make_handoff(assistant: Assistant) -> Node[Next]:
     """Return the node. It runs again from its start after the resume, so it does nothing before the interrupt."""
 
     async def handoff(state: State) -> Next:
-        decision: ResumeValue = interrupt(handoff_request(assistant, state["turn"]["handoff"] or ""))
+        decision: ResumeValue = interrupt(
+            handoff_request(assistant, state["turn"]["handoff"] or "", silent=not state["turn"]["replies"])
+        )
         reply = decision.get("reply")
         turn = add_reply(new_turn("idle" if decision.get("unattended") else "message"), reply, "operator")
         messages = [*_superseded(state["messages"]), *attributed(decision.get("said", ()))]

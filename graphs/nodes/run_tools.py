@@ -15,7 +15,9 @@ from langgraph.runtime import Runtime
 from graphs.config import Agent, Assistant
 from graphs.context import Context
 from graphs.flows import initial_state
+from graphs.model_text import spoken_text
 from graphs.nodes.base import NodeWithRuntime
+from graphs.reply_text import for_whatsapp
 from graphs.state import Route, State, Update, add_reply, replace_turn
 from graphs.tool_calls import CallFailed, fitting, perform
 from graphs.transfer import TRANSFER
@@ -63,7 +65,7 @@ def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
             tool = assistant.tools.get(outcome.call["name"])
             if outcome.failure is None and tool is not None and tool.effects == "handoff":
                 reason = str(outcome.call["args"].get("reason", "the agent asked for a human"))
-                turn = replace_turn(turn, handoff=reason)
+                turn = replace_turn(add_reply(turn, _words(state)), handoff=reason)
         if turn["handoff"] is None and turn["tool_failures"] >= assistant.handoff.triggers.tool_failures:
             last = failures[-1] if failures else ""
             turn = replace_turn(
@@ -116,6 +118,11 @@ async def _gather(runs: Sequence[Coroutine[Any, Any, CallOutcome]]) -> list[Call
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _words(state: State) -> str:
+    """Return what the model says beside its calls. Before a handoff nobody else says it."""
+    return for_whatsapp(spoken_text(state["messages"][-1].text))
 
 
 def _calls(state: State) -> list[ModelToolCall]:

@@ -6,13 +6,14 @@ provider's package is imported here: a process imports only those that it has ke
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from json import JSONDecodeError
 from typing import Any
 
 from langchain_core.exceptions import ModelAPIError, ModelConnectionError, ModelError, ModelTimeoutError
 from langchain_core.messages import AIMessage
 
+from graphs.model_text import is_call, spoken_text, whole_sentences
 from graphs.providers import PROVIDERS, FailureKind
 
 FINAL_STATUSES: Mapping[int, FailureKind] = {
@@ -92,21 +93,32 @@ def failure(error: Exception, provider: str) -> ModelFailure:
     )
 
 
-def unusable(message: AIMessage) -> ModelFailure | None:
-    """Return why the message cannot be used, or None if it can."""
-    calls = message.tool_calls
+def unusable(message: AIMessage, tools: Collection[str] = ()) -> ModelFailure | None:
+    """Return why the message cannot be used, or None if it can. `tools` are the names that the model was given."""
+    calls, spoken = message.tool_calls, spoken_text(message.text.strip(" \t\r\n\x00"))
     well_formed = all(
         call["name"] and call["id"] and isinstance(call["args"], dict) and _fits(call["args"]) for call in calls
     )
-    if well_formed and not message.invalid_tool_calls and (calls or message.text.strip(" \t\r\n\x00")):
+    finish = finish_of(message)
+    if well_formed and not message.invalid_tool_calls and calls:
         return None
-    metadata = message.response_metadata
-    finish = str(metadata.get("finish_reason", "")).lower()
-    if finish in BLOCKED or metadata.get("prompt_feedback") or message.additional_kwargs.get("refusal"):
+    if finish in BLOCKED:
+        return ModelFailure("the provider blocked the answer", retryable=False)
+    if spoken and not calls and not message.invalid_tool_calls:
+        if is_call(spoken, tools):
+            return ModelFailure("the answer is a tool call that is written as text", retryable=True)
+        if finish not in CUT or whole_sentences(spoken) is not None:
+            return None
+    if message.response_metadata.get("prompt_feedback") or message.additional_kwargs.get("refusal"):
         return ModelFailure("the provider blocked the answer", retryable=False)
     if finish in CUT:
-        return ModelFailure("the answer was cut before any text", retryable=False)
+        return ModelFailure(f"the answer was cut before {'a full sentence' if spoken else 'any text'}", retryable=False)
     return ModelFailure("the answer has neither text nor a well-formed tool call", retryable=True)
+
+
+def finish_of(message: AIMessage) -> str:
+    """Return why the model has ended its answer, in lower case, as its provider says it."""
+    return str(message.response_metadata.get("finish_reason", "")).lower()
 
 
 def _fits(arguments: Mapping[str, Any]) -> bool:

@@ -3,8 +3,9 @@
 import random
 
 import pytest
+import regex
 
-from app.channels.base import MAX_BODY, split_body
+from app.channels.splitting import MAX_BODY, split_body
 
 
 def twilio_length(text: str) -> int:
@@ -79,3 +80,67 @@ def test_emoji_count_as_twilio_counts_them(text: str) -> None:
     parts = split_body(text)
     assert max(map(twilio_length, parts)) <= MAX_BODY
     assert "".join("".join(parts).split()) == "".join(text.split())
+
+
+def graphemes(text: str) -> list[str]:
+    return regex.findall(r"\X", text)
+
+
+@pytest.mark.parametrize(
+    "character",
+    ["👨‍👩‍👧‍👦", "👍🏽", "🇧🇷", "ã", "e\u0301\u0323", "☎️", "क्षि", "1️⃣"],
+    ids=["family", "skin", "flag", "letter", "accents", "variant", "syllable", "keycap"],
+)
+def test_no_character_that_people_see_is_cut(character: str) -> None:
+    text = character * 2000
+    parts = split_body(text)
+    assert "".join(parts) == text
+    assert [each for part in parts for each in graphemes(part)] == graphemes(text)
+    assert all(twilio_length(part) <= MAX_BODY for part in parts)
+    assert not any(part.startswith("\u200d") or part.endswith("\u200d") for part in parts)
+
+
+def test_sentences_are_preferred_to_words() -> None:
+    sentence = "Uma frase com algumas palavras e um preço de R$ 1.500,00 no fim. "
+    first, *_ = split_body(sentence * 40)
+    assert first.endswith("no fim.")
+    assert first.count("Uma frase") == 24
+
+
+@pytest.mark.parametrize("mark", ["*", "_", "~"])
+def test_a_marked_span_stays_whole_or_marked(mark: str) -> None:
+    before = "palavra " * 190
+    span = f"{mark}{'importante ' * 8}sim{mark}"
+    for part in (parts := split_body(f"{before}{span} fim")):
+        assert part.count(mark) % 2 == 0
+    assert any(span in part for part in parts)
+    long = f"{mark}{'importante ' * 30}sim{mark} " * 8
+    for part in (parts := split_body(long)):
+        assert part.count(mark) % 2 == 0
+        assert twilio_length(part) <= MAX_BODY
+    assert " ".join(parts).replace(mark, "").split() == long.replace(mark, "").split()
+
+
+def test_code_keeps_its_fences() -> None:
+    code = "```\n" + "".join(f"linha {number} = {number}\n" for number in range(300)) + "```"
+    parts = split_body(f"Veja:\n{code}\nfim")
+    assert len(parts) > 2
+    for part in parts:
+        assert part.count("```") % 2 == 0
+        assert twilio_length(part) <= MAX_BODY
+    lines = [line for part in parts for line in part.splitlines() if line.startswith("linha")]
+    assert lines == [f"linha {number} = {number}" for number in range(300)]
+
+
+def test_a_link_at_a_cut_is_not_cut() -> None:
+    link = "https://exemplo.com/pedido?id=" + "a1" * 40
+    for spaces in range(0, 120, 7):
+        text = "x" * (1540 + spaces) + f" Pague em {link} até amanhã. " + "palavra " * 50
+        assert any(link in part.split() for part in split_body(text))
+
+
+@pytest.mark.parametrize("piece", ["*", "*a ", "_a", "```", "``` \n", ". ", "\n", "~~", "(*"])
+def test_any_text_is_split_within_the_limit(piece: str) -> None:
+    text = piece * (12_000 // len(piece))
+    parts = split_body(text)
+    assert all(0 < twilio_length(part) <= MAX_BODY for part in parts)
