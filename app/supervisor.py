@@ -164,12 +164,13 @@ class Supervisor:
         self._processes: list[subprocess.Popen[bytes] | None] = []
         self._stopping = threading.Event()
 
-    def run(self, ready: Callable[[], None]) -> None:
-        """Run until all processes have ended after SIGTERM or SIGINT."""
+    def run(self, started: Callable[[], None] | None = None) -> None:
+        """Run until all processes have ended after SIGTERM or SIGINT. `started` is called when all have begun."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
         self._processes = [self._start(command) for command in self._commands]
-        ready()
+        if started is not None:
+            started()
         while not self._stopping.wait(0.2):
             for position, process in enumerate(self._processes):
                 if process is None or process.poll() is not None:

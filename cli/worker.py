@@ -5,7 +5,7 @@ import sys
 import click
 import uvloop
 
-from app import telemetry, worker
+from app import worker
 from app.errors import ConfigurationError
 from app.health import Address
 from app.supervisor import Supervisor
@@ -28,4 +28,5 @@ def command(processes: int, child: bool, health_at: Address | None) -> None:
         return
     command = [sys.executable, "-m", "cli", "worker", "--child"]
     commands = [[*command, *environment.health_arguments(health_at, position)] for position in range(processes)]
-    Supervisor(commands).run(lambda: telemetry.announce(f"recado worker starts {processes} processes"))
+    # Each process says itself when it is ready.
+    Supervisor(commands).run()

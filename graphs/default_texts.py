@@ -21,6 +21,13 @@ HANDED_OVER: Texts = {
 }
 """Said when a human takes over and nothing else was said."""
 
+DONE: Texts = {
+    "en": "Done so far: {done}.",
+    "es": "Hecho hasta ahora: {done}.",
+    "pt": "Feito até agora: {done}.",
+}
+"""What was done in a turn that could not be finished."""
+
 SEND: Mapping[str, Texts] = {
     "image": {
         "en": "Please send a photo here.",

@@ -68,7 +68,8 @@ def is_call(text: str, tools: Collection[str]) -> bool:
     if inner[:1] in ("{", "["):
         return _is_json_call(inner, tools)
     spoken = SPOKEN_CALL.fullmatch(inner)
-    return spoken is not None and _plain_name(spoken[1]) in tools
+    # No word of a person looks like `find_slots(…)`.
+    return spoken is not None and (_plain_name(spoken[1]) in tools or "_" in spoken[1])
 
 
 def _is_json_call(text: str, tools: Collection[str]) -> bool:

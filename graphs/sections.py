@@ -117,6 +117,17 @@ class Limits(Section):
     model_tokens_per_month: (
         Annotated[Count, Field(ge=1, description="Tokens read and written, by all models.")] | None
     ) = None
+    model_calls_per_turn: Annotated[
+        int,
+        Field(
+            ge=2,
+            le=100,
+            description="Calls of models in one turn. What needs more goes to an operator, with what was done.",
+        ),
+    ] = 25
+    model_tokens_per_turn: (
+        Annotated[Count, Field(ge=1_000, description="Tokens read and written in one turn, likewise.")] | None
+    ) = None
     contact_turns_per_hour: Annotated[
         Count,
         Field(

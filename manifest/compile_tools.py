@@ -13,6 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from manifest.tool_sections import HttpSection, McpSection, McpServerSection, OpenApiSection, ToolSection
 from manifest.yaml_source import Location
 from tools.base import Tool
+from tools.builtin.request_human import handoff_tool
 from tools.kinds.http import WITH_BODY, HttpPolicy, HttpTemplate, RequestMaker, request_parser, request_runner
 from tools.kinds.json_schema import SchemaProblem, arguments_parser, plain_schema
 from tools.kinds.mcp import McpServer, mcp_runner
@@ -76,6 +77,8 @@ def make_tool(
         return _request_tool(name, section, description, operation.schema, policy, operation)
     if section.mcp is not None:
         return _mcp_tool(name, section, section.mcp, resolved.schema, mcp_servers)
+    if section.handoff is not None:
+        return handoff_tool(name, section.description or "", resolved.schema, arguments_parser(resolved.schema))
     assert section.http is not None
     return _http_tool(name, section, section.http, resolved.schema)
 

@@ -8,8 +8,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from graphs.fields import Duration, Name, Section
 from tools.kinds.result_rendering import SELECTION
 
-KINDS = ("http", "openapi", "mcp", "python")
+KINDS = ("http", "openapi", "mcp", "python", "handoff")
 OF_THE_PACKAGE = ("parameters", "effects", "timeout", "result", "retries", "idempotent")
+OF_REQUESTS = ("effects", "timeout", "result", "retries", "idempotent", "approval")
 
 Secrets = Annotated[dict[str, str], Field(max_length=40, description="Values may hold `${secret:NAME}`.")]
 
@@ -110,15 +111,21 @@ class ResultSection(Section):
 
 
 class ToolSection(Section):
-    """A tool: exactly one of `http`, `openapi`, `mcp`, `python`, and what the model is told of it."""
+    """A tool: exactly one of `http`, `openapi`, `mcp`, `python`, `handoff`, and what the model is told of it."""
 
     description: Annotated[
         str | None,
-        Field(min_length=1, max_length=1000, description="What the model is told; `http` and `mcp` cannot do without."),
+        Field(
+            min_length=1,
+            max_length=1000,
+            description="What the model is told: not optional for `http`, `mcp`, `handoff`.",
+        ),
     ] = None
     parameters: Annotated[
         dict[str, Any] | None,
-        Field(description="JSON Schema of type object, for `http` and `mcp`; the arguments are checked against it."),
+        Field(
+            description="JSON Schema of type object, for `http`, `mcp`, `handoff`: arguments are checked against it."
+        ),
     ] = None
     http: HttpSection | None = None
     openapi: Annotated[
@@ -129,6 +136,13 @@ class ToolSection(Section):
     mcp: McpSection | None = None
     python: Annotated[
         str | None, Field(min_length=1, max_length=100, description="An entry point of the group `recado.tools`.")
+    ] = None
+    handoff: Annotated[
+        Literal[True] | None,
+        Field(
+            description="The call hands the conversation to an operator, who sees its arguments: `request_human` with "
+            "a name, a description and `parameters` of your own."
+        ),
     ] = None
     effects: Annotated[
         Literal["read", "write"] | None,
@@ -164,9 +178,9 @@ class ToolSection(Section):
         kinds = [kind for kind in KINDS if getattr(self, kind) is not None]
         if len(kinds) != 1:
             raise ValueError(f"a tool has exactly one of {', '.join(f'`{kind}`' for kind in KINDS)}")
-        if self.description is None and kinds[0] in ("http", "mcp"):
+        if self.description is None and kinds[0] in ("http", "mcp", "handoff"):
             raise ValueError("`description` is missing: it tells the model when to use the tool")
-        needless = OF_THE_PACKAGE if kinds[0] == "python" else ("parameters",) if kinds[0] == "openapi" else ()
+        needless = {"python": OF_THE_PACKAGE, "openapi": ("parameters",), "handoff": OF_REQUESTS}.get(kinds[0], ())
         for key in needless:
             if key in self.model_fields_set:
                 raise ValueError(f"`{key}` is for other kinds of tools: `{kinds[0]}` brings its own")

@@ -167,6 +167,7 @@ def _flow_problems(document: Manifest, name: str, flow: FlowSection, tools: Mapp
         if field not in fields:
             yield (*where, "cancel", "say"), f"nothing in this flow sets the field `{field}`{nearest(field, fields)}"
     choices = _choices(flow)
+    may_be_set = _may_be_set(flow, names) if len(set(names)) == len(names) else {}
     for number, step in enumerate(flow.steps):
         place: Location = (*where, "steps", number)
         yield from _step_problems(document, place, step, names, tools)
@@ -177,8 +178,32 @@ def _flow_problems(document: Manifest, name: str, flow: FlowSection, tools: Mapp
             for field in _fields_in(text):
                 if field not in fields:
                     yield (*place, *text_at), f"nothing in this flow sets the field `{field}`{nearest(field, fields)}"
+                elif names[number] in may_be_set and field not in may_be_set[names[number]]:
+                    yield (*place, *text_at), f"no step before this one sets the field `{field}`"
     if not any(step in names[:number] for number, step in enumerate(names)):
         yield from _reachability(where, flow, names)
+
+
+def _may_be_set(flow: FlowSection, names: list[str]) -> dict[str, set[str]]:
+    """Return, for each step that can be reached, the fields that may be set when it begins."""
+    steps = dict(zip(names, flow.steps, strict=True))
+    known: dict[str, set[str]] = {names[0]: set()}
+    changed = [names[0]]
+    while changed:
+        name = changed.pop()
+        after = known[name] | _set_by(steps[name])
+        for following in _next(steps[name], name, names) & steps.keys():
+            if following not in known or not after <= known[following]:
+                known[following] = known.get(following, set()) | after
+                changed.append(following)
+    return known
+
+
+def _set_by(step: StepSection) -> set[str]:
+    """Return the fields that a step sets, or may set."""
+    asked = {step.ask.field} if step.ask is not None else set()
+    called = {field for field in (step.call.into, "error") if field} if step.call is not None else set()
+    return asked | called | set(step.set_ or {})
 
 
 def _choices(flow: FlowSection) -> dict[str, list[str]]:
@@ -202,8 +227,6 @@ def _step_problems(
         tool = tools.get(step.call.tool)
         if tool is None and step.call.tool not in document.tools:
             yield (*place, "call", "tool"), f"there is no tool `{step.call.tool}`{nearest(step.call.tool, tools)}"
-        elif tool is not None and tool.approval:
-            yield (*place, "call", "tool"), f"`{tool.name}` needs an approval, which a flow cannot wait for"
         elif tool is not None and tool.effects == "handoff":
             yield (*place, "call", "tool"), "end the flow with `end: handoff` instead"
         elif tool is not None:

@@ -47,7 +47,8 @@ class InvalidFiles(Exception):
     """The files do not hold what they should. `problems` lists every problem."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = sorted(problems, key=lambda p: (p.file, p.line, p.column))
+        # A value that several aliases name is wrong once.
+        self.problems = sorted(dict.fromkeys(problems), key=lambda p: (p.file, p.line, p.column))
         super().__init__("\n".join(map(str, self.problems)))
 
 

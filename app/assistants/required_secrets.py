@@ -1,5 +1,6 @@
 """Find the secrets that an assistant's tools need and that are not set. Reads names only."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -9,31 +10,35 @@ from app.errors import ConflictError
 from app.identity.queries import TenantRow
 from manifest.loader import LoadedAssistant
 
+NAMED = 3
+"""The tools that an error names."""
+
 
 @dataclass(frozen=True)
 class MissingSecret:
-    """A secret that a tool needs and that is not set."""
+    """A secret that tools need and that is not set."""
 
     slug: str
-    tool: str
     name: str
+    tools: tuple[str, ...]
 
     def __str__(self) -> str:
+        named = ", ".join(f"`{tool}`" for tool in self.tools[:NAMED])
+        more = f" and {len(self.tools) - NAMED} more" if len(self.tools) > NAMED else ""
+        who = f"the tools {named}{more} need" if len(self.tools) > 1 else f"the tool {named} needs"
         return (
-            f"the tool `{self.tool}` needs the secret {self.name}, which is not set: "
+            f"{who} the secret {self.name}, which is not set: "
             f"`recado secrets set --tenant {self.slug} {self.name}` sets it"
         )
 
 
 def missing_secrets(slug: str, loaded: LoadedAssistant, names: Collection[str]) -> list[MissingSecret]:
     """Return the secrets that the assistant's tools need beyond `known`, the names that are set."""
-    tools = loaded.assistant.tools
-    return [
-        MissingSecret(slug, tool, name)
-        for tool in sorted(tools)
-        for name in sorted(tools[tool].secrets)
-        if name not in names
-    ]
+    needing: defaultdict[str, list[str]] = defaultdict(list)
+    for tool in sorted(loaded.assistant.tools):
+        for name in loaded.assistant.tools[tool].secrets - set(names):
+            needing[name].append(tool)
+    return [MissingSecret(slug, name, tuple(needing[name])) for name in sorted(needing)]
 
 
 async def not_set(tx: Transaction, tenant: TenantRow, loaded: LoadedAssistant) -> list[MissingSecret]:

@@ -124,7 +124,8 @@ async def publish(system: Database, slug: str, loaded: LoadedAssistant, clock: C
     """
     require_slug(slug)
     lifecycle = loaded.assistant.lifecycle
-    await _register(system, slug, loaded.assistant.name)
+    # Kept even if the publish is refused: secrets are set for a tenant that exists.
+    await identity.create_tenant(system, slug, loaded.assistant.name)
     async with system.transaction() as tx:
         # This locks the tenant's row: those who publish at the same time come one after another.
         tenant = await identity_queries.upsert_tenant(tx, slug, loaded.assistant.name)
@@ -147,13 +148,6 @@ async def publish(system: Database, slug: str, loaded: LoadedAssistant, clock: C
         before_id = newest.id if newest else None
         await queries.make_current(tx, tenant_id=tenant.id, version_id=version_id, before_id=before_id, now=now)
         return True
-
-
-async def _register(system: Database, slug: str, name: str) -> None:
-    # Kept even if the publish is refused: secrets are set for a tenant that exists.
-    async with system.statement() as tx:
-        if await identity_queries.tenant_by_slug(tx, slug) is None:
-            await identity_queries.upsert_tenant(tx, slug, name)
 
 
 @dataclass(frozen=True)

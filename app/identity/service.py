@@ -112,12 +112,23 @@ async def ensure_tenant(system: Database, slug: str, name: str) -> TenantRow:
         return await queries.upsert_tenant(tx, slug, name)
 
 
+async def create_tenant(system: Database, slug: str, name: str) -> bool:
+    """Create a tenant. Return False if there is one of this slug."""
+    async with system.transaction() as tx:
+        if await queries.tenant_by_slug(tx, slug) is not None:
+            return False
+        await queries.upsert_tenant(tx, slug, name)
+        return True
+
+
 async def tenant(system: Database, slug: str) -> TenantRow:
     """Return the tenant of a slug. Raises NotFoundError."""
     async with system.statement() as tx:
         found = await queries.tenant_by_slug(tx, slug)
     if found is None:
-        raise NotFoundError(f"there is no tenant {slug!r}: publish it first with `recado tenants publish`")
+        raise NotFoundError(
+            f"there is no tenant {slug!r}: `recado tenants create {slug}` or `recado tenants publish` makes it"
+        )
     return found
 
 

@@ -3,6 +3,7 @@
 import click
 
 from cli.scenarios import command as test
+from cli.tenants.creating import create
 from cli.tenants.folders import check, plan, publish
 from cli.tenants.versions import diff, list_, rollback, versions
 from cli.tenants.writing import new, schema
@@ -13,5 +14,5 @@ def command() -> None:
     """Write, check, test, publish and compare the tenants' assistants."""
 
 
-for subcommand in (new, schema, check, test, plan, publish, list_, versions, diff, rollback):
+for subcommand in (new, create, schema, check, test, plan, publish, list_, versions, diff, rollback):
     command.add_command(subcommand)

@@ -17,17 +17,18 @@ from cli.tenants.printing import plan_lines, plan_summary
 from manifest.folder import load_folder
 from manifest.loader import InvalidFiles, LoadedAssistant
 
+SCENARIOS = "scenarios"
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=FOLDER)
 def check(folders: tuple[Path, ...]) -> None:
-    """Say what is wrong with assistants, by file, line and column. Needs no database."""
+    """Say what is wrong with assistants and their scenarios, by file, line and column. Needs no database."""
     broken = False
     for folder in folders:
         loaded = _load(folder)
-        if loaded is None:
+        if not _scenarios_are_valid(folder) or loaded is None:
             broken = True
         else:
             agents = ", ".join(loaded.assistant.agents)
@@ -89,6 +90,20 @@ async def _publish_one(system: Database, slug: str, loaded: LoadedAssistant) -> 
     # Apart from the result, which scripts read.
     for line in summary:
         click.echo(line, err=True)
+    return True
+
+
+def _scenarios_are_valid(folder: Path) -> bool:
+    """Return whether the folder's scenarios can be read, if it has any. Print the problems."""
+    if not (folder / SCENARIOS).is_dir():
+        return True
+    loader = environment.devkit_module("devkit.scenarios.loader")
+    try:
+        loader.load_folder(folder)
+    except InvalidFiles as error:
+        for problem in error.problems:
+            click.echo(f"{folder}/{problem}", err=True)
+        return False
     return True
 
 

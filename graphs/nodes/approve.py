@@ -41,13 +41,13 @@ def make_approve(assistant: Assistant) -> Node[Update]:
         assert isinstance(last, AIMessage), "the edge into this node asks for a model's message"
         own = assistant.agents[str(state["agent"])].tools
         waiting = [call for call in last.tool_calls if needs_approval(assistant.tools, own, call)]
-        decision: ResumeValue = interrupt(_approval_request(assistant, waiting))
-        edited = {str(call["id"]): _approved_arguments(assistant, call, decision) for call in waiting}
+        decision: ResumeValue = interrupt(approval_request(assistant, waiting))
+        edited = {str(call["id"]): approved_arguments(assistant, call, decision) for call in waiting}
         calls = [
             {**call, "args": arguments} if (arguments := edited.get(str(call["id"]))) is not None else call
             for call in last.tool_calls
         ]
-        reason = decision.get("reason") or ("no operator decided in time" if decision.get("unattended") else "refused")
+        reason = refusal_of(decision)
         approved = [name for name, arguments in edited.items() if arguments is not None]
         approval = Approval(approved=approved, refused={name: reason for name in edited if name not in approved})
         # The calls' results come next in the history, then the messages of the time of waiting. The replies and the
@@ -59,7 +59,8 @@ def make_approve(assistant: Assistant) -> Node[Update]:
     return approve
 
 
-def _approval_request(assistant: Assistant, calls: Sequence[ModelToolCall]) -> ApprovalRequest:
+def approval_request(assistant: Assistant, calls: Sequence[ModelToolCall]) -> ApprovalRequest:
+    """Return what operators see of calls that wait for an approval."""
     return ApprovalRequest(
         kind="approval",
         queue=assistant.approvals.queue,
@@ -69,7 +70,7 @@ def _approval_request(assistant: Assistant, calls: Sequence[ModelToolCall]) -> A
     )
 
 
-def _approved_arguments(assistant: Assistant, call: ModelToolCall, decision: ResumeValue) -> dict[str, Any] | None:
+def approved_arguments(assistant: Assistant, call: ModelToolCall, decision: ResumeValue) -> dict[str, Any] | None:
     """Return the arguments of an approved call. None when it is rejected, or edited into invalid arguments."""
     if decision["action"] != "approve":
         return None
@@ -80,3 +81,8 @@ def _approved_arguments(assistant: Assistant, call: ModelToolCall, decision: Res
         # The console and the API refuse such an edit before. The model's own arguments were not approved.
         return None
     return arguments
+
+
+def refusal_of(decision: ResumeValue) -> str:
+    """Return why calls were not approved."""
+    return decision.get("reason") or ("no operator decided in time" if decision.get("unattended") else "refused")

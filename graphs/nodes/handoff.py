@@ -69,7 +69,7 @@ def make_handoff(assistant: Assistant) -> Node[Next]:
         )
         reply = decision.get("reply")
         turn = add_reply(new_turn("idle" if decision.get("unattended") else "message"), reply, "operator")
-        messages = [*_superseded(state["messages"]), *attributed(decision.get("said", ()))]
+        messages = [*_superseded(assistant, state["messages"]), *attributed(decision.get("said", ()))]
         if reply:
             messages.append(AIMessage(f"[operator] {reply}"))
         unanswered = _unanswered(decision)
@@ -90,7 +90,7 @@ def _unanswered(decision: ResumeValue) -> list[str]:
     return [line.get("written", line["body"]) for line in said if line["author"] == "contact"]
 
 
-def _superseded(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+def _superseded(assistant: Assistant, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     # The result "an operator takes over" would keep the model silent, or make it hand over again.
     return [
         ToolMessage(
@@ -100,8 +100,13 @@ def _superseded(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
             id=message.id,
         )
         for message in messages
-        if isinstance(message, ToolMessage) and message.name == "request_human" and message.status == "success"
+        if isinstance(message, ToolMessage) and message.status == "success" and _hands_over(assistant, message.name)
     ]
+
+
+def _hands_over(assistant: Assistant, tool: str | None) -> bool:
+    found = assistant.tools.get(tool or "")
+    return found is not None and found.effects == "handoff"
 
 
 def attributed(said: Sequence[Said]) -> list[BaseMessage]:

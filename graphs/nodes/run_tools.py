@@ -26,6 +26,8 @@ from tools.ports import JSON, ToolRunner
 LONGEST_RESULT = 8_000
 """The number of characters of a tool's result that a model reads."""
 
+LONGEST_REASON = 500
+
 READS_AT_ONCE = 4
 """The number of calls of one answer that run at the same time."""
 
@@ -64,7 +66,7 @@ def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
         for outcome in outcomes:
             tool = assistant.tools.get(outcome.call["name"])
             if outcome.failure is None and tool is not None and tool.effects == "handoff":
-                reason = str(outcome.call["args"].get("reason", "the agent asked for a human"))
+                reason = _reason(outcome.call)
                 turn = replace_turn(add_reply(turn, _words(state)), handoff=reason)
         if turn["handoff"] is None and turn["tool_failures"] >= assistant.handoff.triggers.tool_failures:
             last = failures[-1] if failures else ""
@@ -118,6 +120,13 @@ async def _gather(runs: Sequence[Coroutine[Any, Any, CallOutcome]]) -> list[Call
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _reason(call: ModelToolCall) -> str:
+    """Return what operators see of a call that hands over: its reason, or else its arguments."""
+    arguments = call["args"]
+    named = "; ".join(f"{name}: {value}" for name, value in arguments.items())
+    return str(arguments.get("reason") or named or "the agent asked for a human")[:LONGEST_REASON]
 
 
 def _words(state: State) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from devkit.database_urls import DatabaseUrls
 from manifest.folder import load_folder
 from tests.cli.shell import recado
 from tests.manifest.files import changed, place
@@ -89,3 +90,35 @@ def test_a_folder_whose_name_is_no_slug_is_not_published(database_url: str, tmp_
     done = recado("tenants", "publish", str(shutil.copytree(GOOD, tmp_path / name)), SYSTEM_DATABASE_URL=database_url)
     assert (done.code, done.out) == (1, "")
     assert name in done.err
+
+
+def test_a_tenant_is_created_before_it_publishes(urls: DatabaseUrls) -> None:
+    environment = urls.processes
+    for said in ("created", "is there already"):
+        done = recado("tenants", "create", "minha-loja", **environment)
+        assert (done.code, done.out) == (0, f"minha-loja: {said}\n")
+    key = recado("check", "--new-secret-key").out.strip()
+    secret = {"RECADO_SECRET_VALUE": "x", "RECADO_SECRET_KEY": key}
+    done = recado("secrets", "set", "--tenant", "minha-loja", "LOJA_TOKEN", **environment, **secret)
+    assert (done.code, done.out) == (0, "minha-loja: LOJA_TOKEN is set\n")
+    unknown = recado("secrets", "set", "--tenant", "outra", "LOJA_TOKEN", **environment, **secret)
+    assert "`recado tenants create outra`" in unknown.err
+
+
+def test_check_reads_scenarios(tmp_path: Path) -> None:
+    tenant = folder(tmp_path / "outra", changed(f"name: {NAME}", "name: Outra"))
+    (tenant / "scenarios").mkdir()
+    (tenant / "scenarios" / "oi.yaml").write_text("name: oi\nstepz: []\n", encoding="utf-8")
+    done = recado("tenants", "check", str(tenant))
+    assert done.code == 1
+    assert f"{tenant}/scenarios/oi.yaml:2:1: " in done.err
+
+
+def test_check_says_once_what_several_aliases_name(tmp_path: Path) -> None:
+    tools = """tools:
+  um: {description: a, parameters: &p {type: objekt}, http: {url: "https://a.example/x"}}
+  dois: {description: b, parameters: *p, http: {url: "https://a.example/y"}}
+"""
+    tenant = folder(tmp_path / "outra", changed(f"name: {NAME}", "name: Outra") + tools)
+    done = recado("tenants", "check", str(tenant))
+    assert len(done.err.splitlines()) == 1, done.err

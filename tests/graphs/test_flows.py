@@ -373,3 +373,49 @@ async def test_a_word_like_it_is_an_answer(start: Start) -> None:
     name = FlowStep("nome", Ask(field="nome", question="Seu nome?"))
     out = {"pedido": replace(flow(name)["pedido"], steps=(name, FlowStep("fim", Say("{nome}!"))), cancel=CANCEL)}
     assert await said(talk_of(start, name, flows=out), "quero comprar", "Cancelario") == ["Cancelario!"]
+
+
+# Approvals within a flow.
+
+
+async def ask_for_approval(
+    start: Start, *steps: FlowStep, on_error: str | None = None
+) -> tuple[GraphConversation, ShopTools]:
+    """Bring a flow to a call that needs an approval."""
+    shop = ShopTools()
+    call = FlowStep("pedir", Call.model_validate({**CALL.model_dump(by_alias=True), "on_error": on_error}))
+    tools = {name: replace(tool, approval=name == "pedir") for name, tool in shop.tools().items()}
+    talk = start(tools=tools, rules=RULES, otherwise="duvidas", flows=flow(HOW_MANY, call, *steps))
+    await said(talk, "comprar")
+    state = await talk.say("3")
+    while not interrupts(state):
+        state = await talk.run(None)
+    (asked,) = interrupts(state)
+    assert (asked["kind"], asked["calls"][0]["tool"], asked["calls"][0]["arguments"]) == (
+        "approval",
+        "pedir",
+        {"quanto": 3},
+    )
+    assert shop.orders == []
+    return talk, shop
+
+
+async def test_a_call_waits_for_its_approval(start: Start) -> None:
+    talk, shop = await ask_for_approval(start, FlowStep("fim", Say("Pronto: {quanto}.")))
+    state = await talk.decide(ResumeValue(action="approve"))
+    assert shop.orders == [{"quanto": 3}]
+    assert replies(state)[-1] == ("assistant", "Pronto: 3.")
+
+
+async def test_an_operator_may_edit_the_arguments(start: Start) -> None:
+    talk, shop = await ask_for_approval(start, FlowStep("fim", Say("Pronto.")))
+    await talk.decide(ResumeValue(action="approve", arguments={"pedido-pedir-0": {"quanto": 2}}))
+    assert shop.orders == [{"quanto": 2}]
+
+
+async def test_a_refused_call_goes_on_as_one_that_failed(start: Start) -> None:
+    sorry = FlowStep("falha", Say("Não deu: {error}"))
+    talk, shop = await ask_for_approval(start, FlowStep("fim", End()), sorry, on_error="falha")
+    state = await talk.decide(ResumeValue(action="reject", reason="caro demais"))
+    assert shop.orders == []
+    assert replies(state)[-1] == ("assistant", "Não deu: an operator did not approve it: caro demais")

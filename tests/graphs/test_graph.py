@@ -11,14 +11,15 @@ from graphs.builder import LEG_ENDS_BEFORE, build
 from graphs.config import Lifecycle
 from graphs.edges import leg_ended
 from graphs.nodes import run_tools
-from graphs.nodes.call_model import CALLS_PER_TURN
 from graphs.rules import Rule
-from graphs.sections import Handoff, Triggers
+from graphs.sections import Handoff, Limits, Triggers
 from tests.graphs.conftest import Start
 from tests.graphs.conversation import GraphConversation, assistant, interrupts, replies
 from tools.ports import Slot
 
 APOLOGY = ("assistant", "Desculpe, tive um problema.")
+
+MOST_CALLS = 10
 
 
 def results(state: dict[str, Any]) -> list[ToolMessage]:
@@ -192,11 +193,11 @@ async def test_how_often_tools_may_fail_is_the_tenants_choice(start: Start) -> N
 
 
 async def test_an_agent_that_goes_round_in_circles_is_stopped(start: Start) -> None:
-    talk = start()
+    talk = start(limits=Limits(model_calls_per_turn=MOST_CALLS))
     state = await talk.say("marcar sem parar")
     assert replies(state) == [APOLOGY]
-    assert str(CALLS_PER_TURN) in interrupts(state)[0]["reason"]
-    assert len(await talk.asked()) == CALLS_PER_TURN
+    assert str(MOST_CALLS) in interrupts(state)[0]["reason"]
+    assert len(await talk.asked()) == MOST_CALLS
 
 
 async def test_a_human_request_leaves_no_call_unanswered(start: Start) -> None:

@@ -8,9 +8,8 @@ import pytest
 
 from graphs.config import Agent
 from graphs.language import Languages
-from graphs.nodes.call_model import CALLS_PER_TURN
 from graphs.rules import Rule
-from graphs.sections import Hours
+from graphs.sections import Hours, Limits
 from tests.graphs.conftest import Start
 from tests.graphs.conversation import GraphConversation, assistant, interrupts, replies
 
@@ -19,6 +18,8 @@ WEEK = Hours(
     days={day: ((time(9), time(12)), (time(13), time(18))) for day in range(5)},
     holidays=frozenset({date(2026, 12, 25)}),
 )
+
+MOST_CALLS = 10
 
 
 def agents(**transfers: tuple[str, ...]) -> dict[str, Agent]:
@@ -205,9 +206,10 @@ async def test_agents_that_send_a_contact_round_in_circles_are_stopped(start: St
     others = agents(duvidas=("agenda",), agenda=("duvidas",))
     others["agenda"] = replace(others["agenda"], prompt="Eu sou a agenda.")
     others["duvidas"] = replace(others["duvidas"], prompt="Eu sou o das dúvidas.")
-    talk = start(name="Roda", sticky=True, otherwise="duvidas", agents=others)
+    limits = Limits(model_calls_per_turn=MOST_CALLS)
+    talk = start(name="Roda", sticky=True, otherwise="duvidas", agents=others, limits=limits)
     async with talk.http.post(f"{talk.model}/control/scripts", data=CIRCLE.encode()) as answer:
         assert answer.status == 200, await answer.text()
     state = await talk.say("oi")
-    assert str(CALLS_PER_TURN) in interrupts(state)[0]["reason"]
-    assert len(await talk.asked()) == CALLS_PER_TURN
+    assert str(MOST_CALLS) in interrupts(state)[0]["reason"]
+    assert len(await talk.asked()) == MOST_CALLS

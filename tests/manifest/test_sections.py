@@ -119,7 +119,7 @@ ONE_PROBLEM = [
     # Names of other things.
     ("to: compra}", "to: compras}", "compras}", "there is no agent or flow `compras`: did you mean `compra`?"),
     ("call: {tool: pedir", "call: {tool: pedi", "pedi,", "there is no tool `pedi`: did you mean `pedir`?"),
-    ("call: {tool: pedir", "call: {tool: aprovado", "aprovado, with", "needs an approval"),
+    ('question: "Quantas?"', 'question: "{pedido}?"', '"{pedido}?"', "no step before this one sets the field `pedido`"),
     ("call: {tool: pedir", "call: {tool: request_human", "request_human, with", "end: handoff"),
     ("{não: quanto}", "{não: quantos}", "quantos}", "there is no step `quantos`: did you mean `quanto`?"),
     ("on_error: falha", "on_error: falhas", "falhas", "there is no step `falhas`: did you mean `falha`?"),

@@ -38,3 +38,18 @@ def test_a_human_who_may_come_too_late_is_warned_about(section: str) -> None:
     text = changed(IDLE, "idle: 2h").replace("timeout: 2h\n  on_timeout: return", section)
     (warning,) = warnings(text)
     assert "48 h after the contact's last message" in warning
+
+
+TOOL = """tools:
+  {name}:
+    description: chama
+    {kind}
+"""
+
+
+@pytest.mark.parametrize("name", ["transfer_to_human", "falar_com_atendente", "chamar_pessoa", "escalate"])
+def test_a_tool_that_seems_to_call_a_person_gets_a_hint(name: str) -> None:
+    text = changed(IDLE, "idle: 2h") + TOOL.format(name=name, kind="http: {url: https://a.example/x}")
+    (warning,) = warnings(text)
+    assert "write `handoff: true` in place of `http`" in warning
+    assert warnings(changed(IDLE, "idle: 2h") + TOOL.format(name=name, kind="handoff: true")) == []

@@ -11,6 +11,7 @@ from app.assistants import plan as planning
 from app.assistants import service as assistants
 from app.assistants.changes import changes, text_diff
 from app.assistants.plan import Lost, Moving, PublishPlan
+from app.assistants.required_secrets import MissingSecret
 from app.broker import Nudger
 from app.errors import ConflictError, NotFoundError, RecadoError
 from app.inbox.service import Inbox
@@ -247,6 +248,15 @@ async def test_a_version_whose_secrets_are_not_set_is_not_published(platform: Pl
         )
     assert (await plan(platform, new)).missing == []
     assert await publish(platform, new) == await current(platform)
+
+
+async def test_a_secret_that_many_tools_need_is_missing_once(platform: Platform) -> None:
+    missing = MissingSecret("loja", "TOKEN", ("a", "b", "c", "d", "e"))
+    assert str(missing).startswith("the tools `a`, `b`, `c` and 2 more need the secret TOKEN, which is not set: ")
+    one = needing("AGENDA")
+    tools = {**one.assistant.tools, "outra": replace(one.assistant.tools["consulta"], name="outra")}
+    both = replace(one, assistant=replace(one.assistant, tools=tools))
+    assert (await plan(platform, both)).missing == [MissingSecret(TENANT, "AGENDA", ("consulta", "outra"))]
 
 
 async def test_secrets_of_another_tenant_do_not_count(platform: Platform) -> None:
