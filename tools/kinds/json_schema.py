@@ -35,6 +35,12 @@ UNSUPPORTED_KEYWORDS = {
     "$dynamicRef": "use `$ref`",
     "$anchor": "use `$ref` with a path, such as `#/$defs/address`",
     "$id": "leave it out: schemas are not looked up",
+    "unevaluatedProperties": "use `additionalProperties`",
+    "unevaluatedItems": "use `items`",
+    "additionalItems": "use `prefixItems` and `items`",
+    "dependencies": "use `dependentRequired` or `dependentSchemas`",
+    "nullable": 'write the type as a list, such as `[string, "null"]`',
+    "discriminator": "use `const` in each alternative",
 }
 """Keywords that are refused, and what to write instead."""
 
@@ -94,6 +100,8 @@ class Inliner:
             return {str(key): self.copy(item, (*where, key), open_references) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self.copy(item, (*where, number), open_references) for number, item in enumerate(value)]
+        if isinstance(value, float) and not isfinite(value):
+            raise SchemaProblem(where, f"expected a number that JSON can say, not {value}")
         return value if value is None or isinstance(value, str | int | float) else str(value)
 
     def _resolve(
@@ -123,13 +131,45 @@ class Inliner:
 def plain_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Check the schema of a tool's parameters, and return it without references. Raises SchemaProblem."""
     plain: dict[str, Any] = Inliner(schema).copy(schema)
-    plain.pop("$defs", None)
-    plain.pop("definitions", None)
     if plain.get("type") != "object":
         raise SchemaProblem(("type",) if "type" in plain else (), "parameters must be of `type: object`")
     for where, node in iter_schemas(plain):
+        node.pop("$defs", None)
+        node.pop("definitions", None)
         _check(node, where)
+    _check_named(plain)
     return plain
+
+
+def _check_named(plain: Mapping[str, Any]) -> None:
+    """Check that all arguments are named under `properties`. Others would be refused when the tool is called."""
+    named = plain.get("properties", {})
+    if plain.get("additionalProperties", False) is not False:
+        return
+    for number, name in enumerate(plain.get("required", ())):
+        if name not in named:
+            raise SchemaProblem(("required", number), f"`{name}` is not among the properties{nearest(name, named)}")
+    for where, node in _applied(plain):
+        for name in node.get("properties", {}):
+            if name not in named:
+                raise SchemaProblem(
+                    (*where, "properties", name), f"arguments are read from the top: name `{name}` there too, as `{{}}`"
+                )
+
+
+def _applied(node: Mapping[str, Any], where: SchemaPath = ()) -> Iterator[tuple[SchemaPath, dict[str, Any]]]:
+    """Yield the schemas inside a schema that are about the same value."""
+    inside: list[tuple[SchemaPath, Any]] = [
+        ((keyword, number), item)
+        for keyword in ("allOf", "anyOf", "oneOf")
+        for number, item in enumerate(node.get(keyword, ()))
+    ]
+    inside += [((keyword,), node[keyword]) for keyword in ("if", "then", "else") if keyword in node]
+    inside += [(("dependentSchemas", name), item) for name, item in node.get("dependentSchemas", {}).items()]
+    for place, item in inside:
+        if isinstance(item, dict):
+            yield (*where, *place), item
+            yield from _applied(item, (*where, *place))
 
 
 def _check(node: dict[str, Any], where: SchemaPath) -> None:
