@@ -36,12 +36,14 @@ def adapt(messages: Sequence[BaseMessage], spec: ModelSpec) -> Sequence[BaseMess
     Every message is one that all providers accept, every call is followed by its only result, no two calls have the
     same id, no message carries another model's private data, and the order is valid for the provider.
     """
-    reader = name_of(spec)
+    gemini = PROVIDERS[spec.provider].dialect == "gemini"
+    # Only Gemini's messages carry data that their model reads again.
+    reader = name_of(spec) if gemini else None
     accepted: Sequence[BaseMessage] = [kept for message in messages if (kept := plain(message, reader)) is not None]
     if len(accepted) == len(messages) and all(new is old for new, old in zip(accepted, messages, strict=True)):
         accepted = messages
     whole = accepted if _paired(accepted) else _repaired(accepted)
-    if PROVIDERS[spec.provider].dialect == "gemini":
+    if gemini:
         # Gemini has no ids for calls, but rules for the order.
         return whole if _in_gemini_order(whole) else _ordered_for_gemini(whole)
     if not whole:

@@ -33,11 +33,11 @@ MOST_LEVELS = 40
 """The levels of a call's arguments that are sent. Gemini's messages have at most 100."""
 
 
-def plain(message: BaseMessage, reader: str) -> BaseMessage | None:
+def plain(message: BaseMessage, reader: str | None) -> BaseMessage | None:
     """Return the message as every provider accepts it, or None if there is nothing to send.
 
-    `reader` is the model that will read it. Private data of another model is removed. A message that is accepted as it
-    is, is returned itself.
+    `reader` is the model that will read it, if it reads private data of its own. That of other models is removed. A
+    message that is accepted as it is, is returned itself.
     """
     match message:
         case AIMessage():
@@ -67,11 +67,12 @@ def accepted_name(name: Any) -> str:
     return (mended if mended[0].isalpha() else f"_{mended}")[:64]
 
 
-def _plain_answer(message: AIMessage, reader: str) -> AIMessage | None:
+def _plain_answer(message: AIMessage, reader: str | None) -> AIMessage | None:
     calls = [_plain_call(call) for call in message.tool_calls]
-    own = message.response_metadata.get(WRITER) == reader
+    own = reader is not None and message.response_metadata.get(WRITER) == reader
     # Only its own model understands the parts of a list.
-    content = message.content if isinstance(message.content, str) or own else _text(message)
+    content = _own_parts(message.content) if own else message.content
+    content = content if own or isinstance(content, str) else _text(message)
     if not calls and not _text(message).strip():
         return None
     extras = (
@@ -92,6 +93,18 @@ def _plain_answer(message: AIMessage, reader: str) -> AIMessage | None:
     if not own and message.response_metadata:
         changes["response_metadata"] = {}
     return message.model_copy(update=changes) if changes else message
+
+
+def _own_parts(content: str | list[Any]) -> str | list[Any]:
+    """Return the texts and thoughts of a model. Its client would fetch the images that it names."""
+    if isinstance(content, str) or all(_is_said(part) for part in content):
+        return content
+    return [part for part in content if _is_said(part)]
+
+
+def _is_said(part: Any) -> bool:
+    kind = part.get("type") if isinstance(part, dict) else None
+    return kind in ("text", "thinking") and isinstance(part.get(kind), str)
 
 
 def _plain_call(call: ToolCall) -> ToolCall:
@@ -121,7 +134,7 @@ def _with_text(message: BaseMessage) -> BaseMessage:
     return message.model_copy(update={"content": content, "name": None})
 
 
-def _of_role(message: ChatMessage, reader: str) -> BaseMessage | None:
+def _of_role(message: ChatMessage, reader: str | None) -> BaseMessage | None:
     kinds: dict[str, type[BaseMessage]] = {"assistant": AIMessage, "system": SystemMessage, "developer": SystemMessage}
     return plain(kinds.get(message.role, HumanMessage)(_text(message)), reader)
 
