@@ -215,13 +215,13 @@ def _ordered_for_gemini(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
             continue
         if not ordered and isinstance(message, AIMessage):
             ordered.append(HumanMessage(BEFORE))
-        if ordered and _joins(ordered[-1], message):
-            ordered[-1] = _joined(ordered[-1], message)
-        elif isinstance(message, ToolMessage) and _misread(message):
+        if isinstance(message, ToolMessage) and _misread(message):
             output = json.dumps({"output": message.content}, ensure_ascii=False)
-            ordered.append(message.model_copy(update={"content": output}))
-        else:
-            ordered.append(message)
+            message = message.model_copy(update={"content": output})
+        # An operator may have written several messages before the call.
+        while ordered and _joins(ordered[-1], message):
+            message = _joined(ordered.pop(), message)
+        ordered.append(message)
     if not ordered or isinstance(ordered[-1], AIMessage):
         ordered.append(HumanMessage(GO_ON))
     return [*system, *ordered]

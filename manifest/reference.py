@@ -199,7 +199,7 @@ class _Page:
     def text(self) -> str:
         """Return the whole page."""
         sections = (line for path, node in self._sections for line in self._section(path, node))
-        return "\n".join([INTRODUCTION, *_built_in(), *sections, *keyword_table()])
+        return "\n".join([INTRODUCTION, *_built_in(), *keyword_table(), *sections])
 
     def _visit(self, path: str, section: Node) -> None:
         for key, node in section.get("properties", {}).items():
