@@ -10,7 +10,7 @@ from devkit.simulators.llm.openai_schemas import check_parameters
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 _SPEAKER = re.compile(r"[^\s<|\\/>]+")
-_ONE_TEMPERATURE = re.compile(r"o\d|gpt-5(?!.*chat)")
+_ONE_TEMPERATURE = re.compile(r"o\d|gpt-5(-mini|-nano)?(-\d|$)")
 """Models that take no temperature but the default."""
 _PARTS = {
     "user": ("text", "image_url", "input_audio", "file"),
