@@ -104,9 +104,9 @@ MESSAGES: st.SearchStrategy[BaseMessage] = st.one_of(
         IDS,
         NAMES | st.none(),
     ),
-    st.builds(lambda text: FunctionMessage(text, name="f"), WORDS),
+    st.builds(lambda text: FunctionMessage(content=text, name="f"), WORDS),
     st.builds(
-        lambda text, role: ChatMessage(text, role=role), WORDS, st.sampled_from(["user", "assistant", "system", "x"])
+        lambda text, role: ChatMessage(content=text, role=role), WORDS, st.sampled_from(["user", "assistant", "system", "x"])
     ),
 )
 
