@@ -14,6 +14,13 @@ from tools.kinds.json_schema import LISTED_SCHEMAS, NAMED_SCHEMAS, ONE_SCHEMA, I
 LONGEST_DESCRIPTION = 1024
 """The characters of a tool's description that OpenAI accepts."""
 
+SHAPES: Mapping[str, type] = {
+    **dict.fromkeys(LISTED_SCHEMAS, list),
+    **dict.fromkeys(NAMED_SCHEMAS, dict),
+    **dict.fromkeys(("required", "enum"), list),
+}
+"""The types of keywords' values. The schemas of packages are not checked before, as those of manifests are."""
+
 BESIDE_ALTERNATIVES = {"description", *ANNOTATIONS}
 """The keywords that may stand beside `anyOf` at Gemini. Others are moved into each alternative."""
 
@@ -40,7 +47,7 @@ def translated_parameters(schema: Mapping[str, Any], dialect: Dialect) -> dict[s
     except SchemaProblem:
         plain = dict(schema)
     translation = _Translation(dialect)
-    top = translation.joined({"type": "object", **plain})
+    top = translation.joined({"type": "object", **_shaped(plain)})
     told = {key: top.pop(key) for key in TOP_LEVEL if key in top}
     parameters = translation.node(top, [WORDS[key](value) for key, value in told.items()])
     return {**parameters, "type": "object", "properties": parameters.get("properties", {})}
@@ -64,7 +71,7 @@ class _Translation:
     def node(self, schema: Mapping[str, Any], words: Iterable[str] = ()) -> dict[str, Any]:
         """Return a schema with only the keywords that are sent. `words` are added to its description."""
         told = list(words)
-        source = self._for_gemini(dict(schema), told) if self._gemini else schema
+        source = self._for_gemini(_shaped(schema), told) if self._gemini else _shaped(schema)
         treated = {keyword: treatment(keyword, self._dialect) for keyword in source}
         sent = {keyword: self._value(keyword, source[keyword]) for keyword in source if treated[keyword] == "sent"}
         # In the order of the table, in which `then` follows `if`.
@@ -83,7 +90,7 @@ class _Translation:
         """Return the schema with those parts of `allOf` that it can say itself."""
         left: list[Any] = []
         for part in schema.pop("allOf", ()):
-            both = merged(schema, self.joined(dict(part))) if isinstance(part, dict) else None
+            both = merged(schema, self.joined(_shaped(part))) if isinstance(part, dict) else None
             if both is not None:
                 left += both.pop("allOf", [])
                 schema = both
@@ -167,6 +174,10 @@ def _kind(values: Iterable[Any]) -> str | None:
     if kinds and kinds <= {int, float}:
         return "integer" if kinds == {int} else "number"
     return None
+
+
+def _shaped(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in schema.items() if isinstance(value, SHAPES.get(key, object))}
 
 
 def _may_be(schema: Mapping[str, Any], kind: str) -> bool:

@@ -106,7 +106,9 @@ MESSAGES: st.SearchStrategy[BaseMessage] = st.one_of(
     ),
     st.builds(lambda text: FunctionMessage(content=text, name="f"), WORDS),
     st.builds(
-        lambda text, role: ChatMessage(content=text, role=role), WORDS, st.sampled_from(["user", "assistant", "system", "x"])
+        lambda text, role: ChatMessage(content=text, role=role),
+        WORDS,
+        st.sampled_from(["user", "assistant", "system", "x"]),
     ),
 )
 

@@ -179,6 +179,14 @@ def test_arguments_are_checked_by_the_whole_schema() -> None:
             tool.parse(good | wrong)
 
 
+def test_a_default_that_does_not_fit_is_not_added() -> None:
+    optional = {"note": {"type": "string", "default": None}, "limit": {"type": "integer", "default": 5}}
+    tool = tool_from_yaml(posting({"type": "object", "properties": optional}))
+    assert tool.parse({}) == {"limit": 5}
+    with pytest.raises(InvalidArguments, match="note: None is not of type 'string'"):
+        tool.parse({"note": None})
+
+
 def test_a_hostile_text_does_not_stall_a_pattern() -> None:
     tool = tool_from_yaml(posting(schema(a={"type": "string", "pattern": "^(a+)+$"})))
     with pytest.raises(InvalidArguments, match="does not match"):

@@ -215,7 +215,8 @@ def pattern_problem(pattern: Any) -> str | None:
 def arguments_parser(schema: Mapping[str, Any]) -> Callable[[JSON], dict[str, Any]]:
     """Return a function that checks a model's arguments and adds defaults. It raises InvalidArguments.
 
-    Arguments that the schema does not name are refused, unless it allows `additionalProperties`.
+    A default that its own schema does not accept is not added: documents say null for what may be left out. Arguments
+    that the schema does not name are refused, unless it allows `additionalProperties`.
     """
     closed = {**schema, "additionalProperties": schema.get("additionalProperties", False)}
     properties: Mapping[str, Any] = schema.get("properties", {})
@@ -229,7 +230,9 @@ def _parse(schema: Mapping[str, Any], defaults: Mapping[str, Any], arguments: JS
     # Made for each call: it takes memory, and most tools of most tenants are rarely called. With an empty registry it
     # never fetches a remote schema.
     validator = _Validator(schema, registry=Registry(), format_checker=_formats())
-    complete = {**defaults, **arguments}
+    absent = {name: value for name, value in defaults.items() if name not in arguments}
+    fitting = {name: value for name, value in absent.items() if _accepts(validator, name, value)}
+    complete = {**fitting, **arguments}
     for value in _scalars(complete):
         if isinstance(value, str) and UNSTORABLE.search(value):
             raise InvalidArguments("a text holds a NUL or an unpaired surrogate")
@@ -243,6 +246,11 @@ def _parse(schema: Mapping[str, Any], defaults: Mapping[str, Any], arguments: JS
     if errors:
         raise InvalidArguments("; ".join(errors))
     return complete
+
+
+def _accepts(validator: Any, name: str, value: Any) -> bool:
+    accepted: bool = validator.evolve(schema=validator.schema["properties"][name]).is_valid(value)
+    return accepted
 
 
 def _scalars(value: Any) -> Iterator[Any]:

@@ -117,6 +117,17 @@ def test_the_top_level_is_an_object_and_nothing_else(dialect: Any) -> None:
     assert translated_parameters({}, dialect) == {"type": "object", "properties": {}}
 
 
+def test_a_package_s_faulty_schema_is_sent_without_its_faults() -> None:
+    odd = {
+        "a": {"type": "string", "required": True, "enum": "x", "anyOf": {}},
+        "b": {"items": [{}]},
+        "c": {"properties": 1},
+    }
+    for dialect in DIALECTS:
+        sent = translated_parameters({"type": "object", "properties": odd, "allOf": "x"}, dialect)
+        assert sent["properties"] == {"a": {"type": "string"}, "b": {"items": {}}, "c": {}}
+
+
 def test_references_of_packages_are_replaced() -> None:
     schema = {
         "type": "object",
@@ -132,7 +143,7 @@ def test_references_of_packages_are_replaced() -> None:
     assert translated_parameters(loop, "openai")["properties"] == {"a": {"items": {}}}
 
 
-def test_a_description_that_is_too_long_goes_on_with_the_parameters() -> None:
+def test_a_description_that_is_too_long_goes_on_elsewhere() -> None:
     function = {"name": "f", "description": "a" * 1_500, "parameters": {"type": "object", "description": "b"}}
     sent = translated({"type": "function", "function": function}, "openai")["function"]
     assert len(sent["description"]) == LONGEST_DESCRIPTION
