@@ -17,8 +17,9 @@ from langchain_core.runnables import Runnable
 from graphs.circuit_breaker import Breaker, LocalBreaker
 from graphs.history import adapt, name_of, strip_metadata
 from graphs.model_text import whole_sentences
-from graphs.providers import PROVIDERS
+from graphs.providers import PROVIDERS, Dialect
 from graphs.providers.errors import CUT, ModelFailure, failure, finish_of, unusable
+from graphs.providers.schemas import translated
 from graphs.sections import ModelSpec, Price
 from graphs.state import Usage
 from tools.lru import LruCache
@@ -63,6 +64,13 @@ class Toolbox:
 
     declarations: Sequence[dict[str, Any]] = ()
     forced: str | None = None
+    _translated: dict[Dialect, list[dict[str, Any]]] = field(default_factory=dict, repr=False)
+
+    def translated(self, dialect: Dialect) -> list[dict[str, Any]]:
+        """Return the declarations with what the provider accepts of their schemas. They are translated once."""
+        if dialect not in self._translated:
+            self._translated[dialect] = [translated(declaration, dialect) for declaration in self.declarations]
+        return self._translated[dialect]
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -232,7 +240,7 @@ class Models:
         if spec not in bound:
             client = self._client(spec)
             bound[spec] = (
-                client.bind_tools(list(toolbox.declarations), tool_choice=toolbox.forced)
+                client.bind_tools(toolbox.translated(PROVIDERS[spec.provider].dialect), tool_choice=toolbox.forced)
                 if toolbox.declarations
                 else cast("Runnable[Any, AIMessage]", client)
             )

@@ -14,12 +14,13 @@ def declaration(assistant: Assistant, agent: Agent) -> dict[str, Any]:
     parameters = {
         "type": "object",
         "properties": {
-            "to": {"type": "string", "enum": list(agent.transfers), "description": "Who goes on."},
+            "to": {"type": "string", "enum": list(agent.transfers), "description": f"Who goes on:\n{others}"},
             "why": {"type": "string", "description": "Why, in a few words."},
         },
         "required": ["to", "why"],
     }
-    description = f"Hands the contact over when somebody else is the right one. Say nothing before it.\n{others}"
+    # The others are described with the parameter: a tool's own description has at most 1024 characters at OpenAI.
+    description = "Hands the contact over when somebody else is the right one. Say nothing before it."
     return {
         "type": "function",
         "function": {"name": TRANSFER, "description": description, "parameters": parameters},

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
+from manifest.keyword_reference import keyword_table
 from manifest.schema import WEEKDAYS, Manifest
 from tools.kinds.trusted_values import TRUSTED
 from tools.registry import BUILTIN
@@ -212,7 +213,8 @@ class _Page:
     def text(self) -> str:
         """Return the whole page."""
         sections = (line for path, node in self._sections for line in self._section(path, node))
-        return "\n".join([INTRODUCTION, *_built_in(), *_trusted(), *sections])
+        tables = [*_built_in(), *_trusted(), *keyword_table()]
+        return "\n".join([INTRODUCTION, *tables, *sections])
 
     def _visit(self, path: str, section: Node) -> None:
         for key, node in section.get("properties", {}).items():

@@ -20,6 +20,9 @@ from tools.registry import BUILTIN
 
 Problems = Iterator[tuple[Location, str]]
 
+MOST_TOOLS = 128
+"""The number of tools that a model can be offered in one request, at every provider."""
+
 
 def problems_between_sections(
     document: Manifest, files: Mapping[str, str], tools: Mapping[str, Tool]
@@ -124,6 +127,14 @@ def _agents(document: Manifest, files: Mapping[str, str], tools: Mapping[str, To
             elif tool in tools:
                 for problem in missing_sections(document, tools[tool]):
                     yield ("agents", name, "tools", number), problem
+            if tool in agent.tools[:number]:
+                yield (
+                    ("agents", name, "tools", number),
+                    f"`{tool}` is listed twice, which Google refuses: leave one out",
+                )
+        if (offered := len(agent.tools) + bool(transfers_of(document, name))) > MOST_TOOLS:
+            message = f"{offered} tools: a model can be offered {MOST_TOOLS}, and one of them is the transfer"
+            yield ("agents", name, "tools"), f"{message}; divide them among several agents"
         others = [*(other for other in document.agents if other != name), *document.flows]
         for number, other in enumerate(agent.transfers or ()):
             if other not in others:

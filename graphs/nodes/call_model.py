@@ -87,7 +87,8 @@ def with_fresh_ids(message: AIMessage, earlier: Sequence[BaseMessage]) -> AIMess
 
 
 def _toolbox(assistant: Assistant, agent: Agent) -> Toolbox:
-    declarations = [assistant.tools[name].declaration() for name in agent.tools]
+    # A version that was published earlier may name a tool twice, which Google refuses.
+    declarations = [assistant.tools[name].declaration() for name in dict.fromkeys(agent.tools)]
     if agent.transfers:
         declarations.append(transfer.declaration(assistant, agent))
     return Toolbox(declarations)

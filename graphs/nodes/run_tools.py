@@ -38,12 +38,16 @@ Run = Callable[[ModelToolCall, bool], Awaitable[JSON]]
 
 @dataclass(frozen=True)
 class CallOutcome:
-    """A call with its result, or with the reason why it has none. `transfer` is set by the transfer tool."""
+    """A call with its result, or with the reason why it has none. `transfer` is set by the transfer tool.
+
+    `unknown`: the agent has no tool of this name.
+    """
 
     call: ModelToolCall
     result: JSON | None = None
     failure: str | None = None
     transfer: Route | None = None
+    unknown: bool = False
 
     @property
     def message(self) -> ToolMessage:
@@ -59,9 +63,11 @@ def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
     async def run_tools(state: State, runtime: Runtime[Context]) -> Update:
         turn = state["turn"]
         agent = assistant.agents[str(state["agent"])]
-        run = partial(_run, assistant, agent, state, runtime.context.tools)
+        run = partial(_run, assistant, state, runtime.context.tools)
         outcomes = await _run_calls(assistant, agent, _calls(state), run)
-        failures = [f"{outcome.call['name']}: {outcome.failure}" for outcome in outcomes if outcome.failure is not None]
+        # A name that is no tool's is the model's slip: it reads the right names, and calls again.
+        failed = [outcome for outcome in outcomes if outcome.failure is not None and not outcome.unknown]
+        failures = [f"{outcome.call['name']}: {outcome.failure}" for outcome in failed]
         turn = replace_turn(turn, tool_failures=turn["tool_failures"] + len(failures))
         for outcome in outcomes:
             tool = assistant.tools.get(outcome.call["name"])
@@ -93,6 +99,8 @@ async def _run_calls(assistant: Assistant, agent: Agent, calls: Sequence[ModelTo
             if call["name"] == TRANSFER:
                 transfer = _transfer(agent, call)
                 return CallOutcome(call, {"status": f"{transfer['to']} goes on from here"}, transfer=transfer)
+            if call["name"] not in agent.tools:
+                return CallOutcome(call, failure=_no_such_tool(agent, call), unknown=True)
             async with slots:
                 return CallOutcome(call, await run(call, len(calls) > 1))
         except CallFailed as error:
@@ -157,11 +165,18 @@ def _transferred(assistant: Assistant, transfer: Route | None, update: Update) -
     return {**update, "turn": turn, "agent": transfer["to"]}
 
 
+def _no_such_tool(agent: Agent, call: ModelToolCall) -> str:
+    """Return what the model is told of a call that names no tool of its own.
+
+    A name with noise around it, such as `functions.request_human`, is not taken for the tool: what is written or handed
+    over on a guess cannot be taken back, and the model corrects itself for the price of one call.
+    """
+    return f"there is no tool {call['name']!r}; yours are: {', '.join(agent.tools) or 'none'}"
+
+
 async def _run(
-    assistant: Assistant, agent: Agent, state: State, runner: ToolRunner, call: ModelToolCall, one_of_several: bool
+    assistant: Assistant, state: State, runner: ToolRunner, call: ModelToolCall, one_of_several: bool
 ) -> JSON:
-    if call["name"] not in agent.tools:
-        raise CallFailed(f"there is no tool {call['name']!r}; yours are: {', '.join(agent.tools) or 'none'}")
     tool, call_id, approval = assistant.tools[call["name"]], str(call["id"]), state["turn"]["approval"]
     if tool.approval and (approval is None or call_id not in approval["approved"]):
         fitting(tool, call["args"])

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 Dialect = Literal["openai", "groq", "gemini"]
-"""The wire format of a provider's API. `groq` is OpenAI's with additions."""
+"""The wire format of a provider's API, and what it accepts of JSON Schema. `groq` is OpenAI's with additions."""
 
 FailureKind = Literal["limit", "timeout", "unavailable", "access", "request", "answer"]
 """Why a model call failed.

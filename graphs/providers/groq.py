@@ -8,6 +8,7 @@ from groq.types.chat import ChatCompletion
 from langchain_groq import ChatGroq
 from pydantic import SecretStr
 
+from graphs.providers.call_arguments import mend_arguments
 from graphs.sections import ModelSpec
 
 
@@ -18,9 +19,13 @@ class LeanCompletions:
         self._completions = completions
 
     async def create(self, *, messages: list[dict[str, Any]], **options: Any) -> ChatCompletion:
-        """Send the same request. The SDK merges `extra_body` into it unchanged."""
+        """Send the same request, and return the answer with the arguments of its calls as JSON objects.
+
+        The SDK merges `extra_body` into the request unchanged.
+        """
         untouched = {"messages": messages, **({"tools": options.pop("tools")} if "tools" in options else {})}
         answer: ChatCompletion = await self._completions.create(messages=[], extra_body=untouched, **options)
+        mend_arguments(answer)
         return answer
 
 

@@ -4,9 +4,11 @@ from typing import Any
 
 import openai
 from langchain_core.language_models import LanguageModelInput
+from langchain_core.outputs import ChatResult
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from graphs.providers.call_arguments import mend_arguments
 from graphs.sections import ModelSpec
 
 
@@ -15,6 +17,7 @@ class LeanChatOpenAI(ChatOpenAI):
 
     The SDK searches messages and tools for keys to rename and files to encode. A chat has none, and the search
     takes two thirds of a call's CPU (docs/decisions/0003). `extra_body` is not searched.
+    Calls without arguments are read as such, however they are written.
     """
 
     def _get_request_payload(
@@ -23,6 +26,12 @@ class LeanChatOpenAI(ChatOpenAI):
         payload = super()._get_request_payload(input_, stop=stop, **kwargs)
         untouched = {name: payload.pop(name) for name in ("messages", "tools") if name in payload}
         return {**payload, "messages": [], "extra_body": {**(payload.get("extra_body") or {}), **untouched}}
+
+    def _create_chat_result(
+        self, response: dict[str, Any] | openai.BaseModel, generation_info: dict[str, Any] | None = None
+    ) -> ChatResult:
+        mend_arguments(response)
+        return super()._create_chat_result(response, generation_info)
 
 
 def build(spec: ModelSpec, api_key: str, base_url: str, shared: LeanChatOpenAI | None = None) -> LeanChatOpenAI:

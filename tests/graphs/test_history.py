@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from graphs.history import LOST, SIGNATURES, adapt
 from graphs.llm_client import Models, Toolbox
 from graphs.nodes.call_model import with_fresh_ids
+from graphs.providers import PROVIDERS
 from tests.graphs.conversation import NAME
 from tests.graphs.provider_fakes import (
     COMPLETIONS,
@@ -56,6 +57,13 @@ def calling(*ids: str, text: str = "") -> AIMessage:
     return AIMessage(text, tool_calls=calls)
 
 
+def named(name: str, arguments: dict[str, Any] | None = None) -> AIMessage:
+    return AIMessage("", tool_calls=[{"name": name, "args": arguments or {}, "id": "a"}])
+
+
+BROKEN: Any = {"name": "find_slots", "args": "{", "id": "a", "error": "no JSON", "type": "invalid_tool_call"}
+
+
 def result(identity: str) -> ToolMessage:
     return ToolMessage("{}", tool_call_id=identity, name="find_slots")
 
@@ -76,6 +84,25 @@ ODD: dict[str, list[BaseMessage]] = {
     "nothing but instructions": [],
     "instructions in the middle": [HUMAN, AIMessage("oi"), SystemMessage("Agora é tarde."), HUMAN],
     "an id that is too long": [HUMAN, calling("a" * 60), result("a" * 60), HUMAN],
+    "words twice, and then a call": [
+        HUMAN,
+        AIMessage("[operator] olá"),
+        AIMessage("[operator] já"),
+        calling("a"),
+        result("a"),
+    ],
+    "a name that no provider accepts": [HUMAN, named("functions.request_human"), result("a"), HUMAN],
+    "a name with a mark of the template": [HUMAN, named("request_human<|channel|>commentary"), result("a"), HUMAN],
+    "a name with a blank": [HUMAN, named("buscar produto"), result("a"), HUMAN],
+    "a name that is too long": [HUMAN, named("a" * 300), result("a"), HUMAN],
+    "two calls of the same id at once": [HUMAN, calling("a", "a"), result("a"), result("a"), HUMAN],
+    "calls that were not valid": [HUMAN, AIMessage("vejo", invalid_tool_calls=[BROKEN]), HUMAN],
+    "a number that JSON cannot say": [HUMAN, named("find_slots", {"days": float("nan")}), result("a"), HUMAN],
+    "a result that JSON cannot say": [HUMAN, calling("a"), ToolMessage('{"a": NaN}', tool_call_id="a"), HUMAN],
+    "a result without text": [HUMAN, calling("a"), ToolMessage("", tool_call_id="a"), HUMAN],
+    "contents that are lists": [HumanMessage(["oi", {"type": "text", "text": ""}]), AIMessage([]), HumanMessage([])],
+    "a speaker with a name": [HumanMessage("oi", name="Ana Maria"), AIMessage("olá", name="Bia <1>"), HUMAN],
+    "instructions without text": [SystemMessage(""), HUMAN, SystemMessage([])],
     "many short turns of the same side": [HUMAN, HUMAN, AIMessage("a"), AIMessage("b"), HUMAN],
 }
 
@@ -99,6 +126,23 @@ def test_a_history_that_fits_is_sent_as_it_is(provider: str) -> None:
 def test_a_lost_result_is_named_as_lost_right_behind_its_call() -> None:
     sent = adapt([SYSTEM, HUMAN, calling("a", "b"), HUMAN, result("b")], spec("openai"))
     assert [message.text for message in sent] == [NAME, "oi", "", LOST, "{}", "oi"]
+
+
+def test_the_result_of_a_call_is_not_taken_for_another_one() -> None:
+    late = ToolMessage("tarde", tool_call_id="a")
+    history = [SYSTEM, late, calling("a"), HUMAN, calling("a"), late, HUMAN]
+    sent = adapt(history, spec("openai"))
+    assert [message.text for message in sent] == [NAME, "", LOST, "oi", "", "tarde", "oi"]
+    first, second = (message.tool_calls[0]["id"] for message in sent if isinstance(message, AIMessage))
+    assert first != second
+
+
+def test_a_name_is_mended_alike_in_call_and_result() -> None:
+    history = [SYSTEM, HUMAN, named("buscar produto"), ToolMessage("x", tool_call_id="a", name="buscar produto"), HUMAN]
+    for provider in PROVIDERS:
+        sent = adapt(history, spec(provider))
+        assert isinstance(sent[2], AIMessage)
+        assert (sent[2].tool_calls[0]["name"], sent[3].name) == ("buscar_produto", "buscar_produto")
 
 
 def test_words_before_a_call_stay_with_it_for_gemini() -> None:

@@ -55,6 +55,12 @@ ONE_PROBLEM = [
     ("otherwise: classify", "otherwise: clasify", "clasify", "did you mean `classify`?"),
     ("[find_slots, book_slot, request", "[find_slot, book_slot, request", "find_slot,", "did you mean `find_slots`?"),
     ("tools: [request_human]", "tools: [request_human, xyz]", "xyz", "there is no tool `xyz`"),
+    (
+        "[find_slots, book_slot, request",
+        "[find_slots, book_slot, find_slots, request",
+        "find_slots, request",
+        "listed twice",
+    ),
     ("prompts/agenda.md", "prompts/agendas.md", "prompts/agendas.md", "did you mean `prompts/agenda.md`?"),
     ("prompts/agenda.md", "../agenda.md", "../agenda.md", "there is no file `../agenda.md`"),
     ("prompts/agenda.md", "/etc/passwd", "/etc/passwd", "there is no file `/etc/passwd`"),

@@ -74,6 +74,23 @@ def test_a_section_that_is_no_server_is_said(section: dict[str, Any], message: s
         (posting(schema(a={"requird": []})), ("parameters", "properties", "a", "requird"), "did you mean `required`"),
         (posting({"type": "object", "properties": []}), ("parameters", "properties"), "not a JSON Schema"),
         (posting(schema() | {"patternProperties": {}}), ("parameters", "patternProperties"), "not supported"),
+        (posting(schema(a={"nullable": True})), ("parameters", "properties", "a", "nullable"), "the type as a list"),
+        (
+            posting(schema(a={"minimum": float("inf")})),
+            ("parameters", "properties", "a", "minimum"),
+            "that JSON can say",
+        ),
+        (posting(schema() | {"required": ["b"]}), ("parameters", "required", 0), "`b` is not among the properties"),
+        (
+            posting(schema(a={}) | {"anyOf": [{"properties": {"b": {}}}]}),
+            ("parameters", "anyOf", 0, "properties", "b"),
+            "name `b` there too",
+        ),
+        (
+            posting(schema(a={}) | {"allOf": [{"then": {"properties": {"b": {}}}}]}),
+            ("parameters", "allOf", 0, "then", "properties", "b"),
+            "name `b` there too",
+        ),
         (posting(schema(a={"$ref": "https://x.example/"})), ("parameters", "properties", "a", "$ref"), "within"),
         (posting(schema(a={"$ref": "#/$defs/x"})), ("parameters", "properties", "a", "$ref"), "does not exist"),
         (posting(schema(a={"$ref": "#"})), ("parameters", "properties", "a", "properties", "a", "$ref"), "itself"),
@@ -160,6 +177,14 @@ def test_arguments_are_checked_by_the_whole_schema() -> None:
     ):
         with pytest.raises(InvalidArguments, match=reason):
             tool.parse(good | wrong)
+
+
+def test_a_default_that_does_not_fit_is_not_added() -> None:
+    optional = {"note": {"type": "string", "default": None}, "limit": {"type": "integer", "default": 5}}
+    tool = tool_from_yaml(posting({"type": "object", "properties": optional}))
+    assert tool.parse({}) == {"limit": 5}
+    with pytest.raises(InvalidArguments, match="note: None is not of type 'string'"):
+        tool.parse({"note": None})
 
 
 def test_a_hostile_text_does_not_stall_a_pattern() -> None:

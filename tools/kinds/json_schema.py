@@ -35,6 +35,12 @@ UNSUPPORTED_KEYWORDS = {
     "$dynamicRef": "use `$ref`",
     "$anchor": "use `$ref` with a path, such as `#/$defs/address`",
     "$id": "leave it out: schemas are not looked up",
+    "unevaluatedProperties": "use `additionalProperties`",
+    "unevaluatedItems": "use `items`",
+    "additionalItems": "use `prefixItems` and `items`",
+    "dependencies": "use `dependentRequired` or `dependentSchemas`",
+    "nullable": 'write the type as a list, such as `[string, "null"]`',
+    "discriminator": "use `const` in each alternative",
 }
 """Keywords that are refused, and what to write instead."""
 
@@ -94,6 +100,8 @@ class Inliner:
             return {str(key): self.copy(item, (*where, key), open_references) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self.copy(item, (*where, number), open_references) for number, item in enumerate(value)]
+        if isinstance(value, float) and not isfinite(value):
+            raise SchemaProblem(where, f"expected a number that JSON can say, not {value}")
         return value if value is None or isinstance(value, str | int | float) else str(value)
 
     def _resolve(
@@ -123,13 +131,45 @@ class Inliner:
 def plain_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Check the schema of a tool's parameters, and return it without references. Raises SchemaProblem."""
     plain: dict[str, Any] = Inliner(schema).copy(schema)
-    plain.pop("$defs", None)
-    plain.pop("definitions", None)
     if plain.get("type") != "object":
         raise SchemaProblem(("type",) if "type" in plain else (), "parameters must be of `type: object`")
     for where, node in iter_schemas(plain):
+        node.pop("$defs", None)
+        node.pop("definitions", None)
         _check(node, where)
+    _check_named(plain)
     return plain
+
+
+def _check_named(plain: Mapping[str, Any]) -> None:
+    """Check that all arguments are named under `properties`. Others would be refused when the tool is called."""
+    named = plain.get("properties", {})
+    if plain.get("additionalProperties", False) is not False:
+        return
+    for number, name in enumerate(plain.get("required", ())):
+        if name not in named:
+            raise SchemaProblem(("required", number), f"`{name}` is not among the properties{nearest(name, named)}")
+    for where, node in _applied(plain):
+        for name in node.get("properties", {}):
+            if name not in named:
+                raise SchemaProblem(
+                    (*where, "properties", name), f"arguments are read from the top: name `{name}` there too, as `{{}}`"
+                )
+
+
+def _applied(node: Mapping[str, Any], where: SchemaPath = ()) -> Iterator[tuple[SchemaPath, dict[str, Any]]]:
+    """Yield the schemas inside a schema that are about the same value."""
+    inside: list[tuple[SchemaPath, Any]] = [
+        ((keyword, number), item)
+        for keyword in ("allOf", "anyOf", "oneOf")
+        for number, item in enumerate(node.get(keyword, ()))
+    ]
+    inside += [((keyword,), node[keyword]) for keyword in ("if", "then", "else") if keyword in node]
+    inside += [(("dependentSchemas", name), item) for name, item in node.get("dependentSchemas", {}).items()]
+    for place, item in inside:
+        if isinstance(item, dict):
+            yield (*where, *place), item
+            yield from _applied(item, (*where, *place))
 
 
 def _check(node: dict[str, Any], where: SchemaPath) -> None:
@@ -175,7 +215,8 @@ def pattern_problem(pattern: Any) -> str | None:
 def arguments_parser(schema: Mapping[str, Any]) -> Callable[[JSON], dict[str, Any]]:
     """Return a function that checks a model's arguments and adds defaults. It raises InvalidArguments.
 
-    Arguments that the schema does not name are refused, unless it allows `additionalProperties`.
+    A default that its own schema does not accept is not added: documents say null for what may be left out. Arguments
+    that the schema does not name are refused, unless it allows `additionalProperties`.
     """
     closed = {**schema, "additionalProperties": schema.get("additionalProperties", False)}
     properties: Mapping[str, Any] = schema.get("properties", {})
@@ -189,7 +230,9 @@ def _parse(schema: Mapping[str, Any], defaults: Mapping[str, Any], arguments: JS
     # Made for each call: it takes memory, and most tools of most tenants are rarely called. With an empty registry it
     # never fetches a remote schema.
     validator = _Validator(schema, registry=Registry(), format_checker=_formats())
-    complete = {**defaults, **arguments}
+    absent = {name: value for name, value in defaults.items() if name not in arguments}
+    fitting = {name: value for name, value in absent.items() if _accepts(validator, name, value)}
+    complete = {**fitting, **arguments}
     for value in _scalars(complete):
         if isinstance(value, str) and UNSTORABLE.search(value):
             raise InvalidArguments("a text holds a NUL or an unpaired surrogate")
@@ -203,6 +246,11 @@ def _parse(schema: Mapping[str, Any], defaults: Mapping[str, Any], arguments: JS
     if errors:
         raise InvalidArguments("; ".join(errors))
     return complete
+
+
+def _accepts(validator: Any, name: str, value: Any) -> bool:
+    accepted: bool = validator.evolve(schema=validator.schema["properties"][name]).is_valid(value)
+    return accepted
 
 
 def _scalars(value: Any) -> Iterator[Any]:

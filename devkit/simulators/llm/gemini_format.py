@@ -13,6 +13,7 @@ from devkit.simulators.llm.chat import (
     prompt_tokens,
 )
 from devkit.simulators.llm.codec import Document
+from devkit.simulators.llm.gemini_rules import ROLES, check_contents, check_options, check_tools
 from devkit.simulators.llm.openai_format import split_words
 
 _STATUSES = {
@@ -27,7 +28,6 @@ _STATUSES = {
     504: "DEADLINE_EXCEEDED",
 }
 _FINISHES = {"stop": "STOP", "length": "MAX_TOKENS", "refusal": "SAFETY"}
-_ROLES = {"user": "user", "model": "assistant", "function": "user"}
 
 
 class GeminiFormat:
@@ -40,10 +40,9 @@ class GeminiFormat:
         """Parse a request. Raises RequestRejected where the provider would."""
         model, _, method = target.rpartition(":")
         payload = _payload(body)
-        contents = payload.get("contents")
-        if not isinstance(contents, list) or not contents:
-            raise RequestRejected(400, "* GenerateContentRequest.contents: contents is not specified\n")
-        _check_history(contents)
+        check_contents(payload)
+        check_tools(payload)
+        check_options(payload)
         messages = _messages(payload)
         mode, tools = _tools(payload)
         forced = tools[0] if mode == "ANY" and len(tools) == 1 else ""
@@ -98,42 +97,12 @@ def _payload(body: bytes) -> Document:
     return payload
 
 
-def _check_history(contents: list[Document]) -> None:
-    before = ""
-    open_calls = 0
-    for index, content in enumerate(contents):
-        role, parts = content.get("role", "user"), content.get("parts")
-        if role not in _ROLES:
-            raise RequestRejected(400, "Please use a valid role: user, model.")
-        if not parts:
-            text = f"* GenerateContentRequest.contents[{index}].parts: contents.parts must not be empty.\n"
-            raise RequestRejected(400, text)
-        calls = sum("functionCall" in part for part in parts)
-        results = sum("functionResponse" in part for part in parts)
-        _check_turn(before, open_calls, calls, results)
-        before = "results" if results else "calls" if calls else str(_ROLES[role])
-        open_calls = calls
-    _check_turn(before, open_calls, 0, 0)
-
-
-def _check_turn(before: str, open_calls: int, calls: int, results: int) -> None:
-    if results and before != "calls":
-        text = "function response turn comes immediately after a function call turn."
-        raise RequestRejected(400, f"Please ensure that {text}")
-    if results != open_calls:
-        text = "the number of function response parts is equal to the number of function call parts"
-        raise RequestRejected(400, f"Please ensure that {text} of the function call turn.")
-    if calls and before not in ("user", "results"):
-        text = "function call turn comes immediately after a user turn or after a function response turn."
-        raise RequestRejected(400, f"Please ensure that {text}")
-
-
 def _messages(payload: Document) -> list[ChatMessage]:
     messages = []
     if instruction := payload.get("systemInstruction") or payload.get("system_instruction"):
         messages.append(ChatMessage("system", _text(instruction["parts"])))
     for content in payload["contents"]:
-        messages.extend(_content(_ROLES[content.get("role", "user")], content["parts"]))
+        messages.extend(_content(ROLES[content.get("role", "user")], content["parts"]))
     return messages
 
 

@@ -16,11 +16,11 @@ from devkit.simulators.llm.chat import (
     prompt_tokens,
 )
 from devkit.simulators.llm.codec import Document
+from devkit.simulators.llm.openai_rules import check_history, check_options, check_tools
 from graphs.providers import PROVIDERS
 
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 _MEDIA = {"image_url": "[image]", "input_audio": "[audio]", "file": "[file]"}
-_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _PIECE = re.compile(r"\s*\S+\s*|\s+")
 _TYPES = {401: "invalid_request_error", 403: "permission_error", 429: "requests"}
 _CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
@@ -42,8 +42,11 @@ class OpenAIFormat:
         raw = payload.get("messages")
         if not isinstance(raw, list) or not raw:
             raise RequestRejected(400, "[] is too short - 'messages'", param="messages")
+        _check_roles(raw)
+        check_history(raw, groq=self._groq)
         messages = _messages(raw)
-        _check_history(raw)
+        check_tools(payload, groq=self._groq)
+        check_options(payload, groq=self._groq)
         tools = _tools(payload)
         forced = _forced(payload, tools)
         return ChatRequest(
@@ -153,15 +156,19 @@ def _payload(body: bytes) -> Document:
     return payload
 
 
-def _messages(raw: list[Document]) -> list[ChatMessage]:
-    names: dict[str, str] = {}
-    messages = []
+def _check_roles(raw: list[Document]) -> None:
     for index, item in enumerate(raw):
-        role = _ROLES.get(item.get("role", ""))
-        if role is None:
+        if item.get("role") not in _ROLES:
             expected = "'system', 'assistant', 'user', 'function', 'tool', and 'developer'"
             text = f"Invalid value: '{item.get('role')}'. Supported values are: {expected}."
             raise RequestRejected(400, text, "invalid_value", f"messages[{index}].role")
+
+
+def _messages(raw: list[Document]) -> list[ChatMessage]:
+    names: dict[str, str] = {}
+    messages = []
+    for item in raw:
+        role = _ROLES.get(item.get("role", ""), "user")
         name = names.get(item.get("tool_call_id", ""), "") if role == "tool" else item.get("name") or ""
         message = ChatMessage(role, _text(item.get("content")), name)
         if calls := item.get("tool_calls"):
@@ -182,62 +189,9 @@ def _text(content: str | list[Document] | None) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _check_history(raw: list[Document]) -> None:
-    waiting: dict[str, None] = {}
-    called: set[str] = set()
-    for index, item in enumerate(raw):
-        role = item["role"]
-        if role == "tool":
-            _check_result(index, item, called)
-            waiting.pop(item["tool_call_id"], None)
-            continue
-        _check_answered(index, waiting)
-        calls = item.get("tool_calls") or []
-        if item.get("content") is None and not calls and not item.get("refusal"):
-            text = "Invalid value for 'content': expected a string, got null."
-            raise RequestRejected(400, text, param=f"messages.[{index}].content")
-        called = {call["id"] for call in calls}
-        waiting = {call["id"]: None for call in calls}
-    _check_answered(len(raw), waiting)
-
-
-def _check_result(index: int, item: Document, called: set[str]) -> None:
-    if not called:
-        text = "messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
-        raise RequestRejected(400, f"Invalid parameter: {text}", param=f"messages.[{index}].role")
-    if item.get("tool_call_id") not in called:
-        text = f"'tool_call_id' of '{item.get('tool_call_id')}' not found in 'tool_calls' of previous message."
-        raise RequestRejected(400, f"Invalid parameter: {text}", param=f"messages.[{index}].tool_call_id")
-
-
-def _check_answered(index: int, waiting: dict[str, None]) -> None:
-    if waiting:
-        text = (
-            "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
-            f"'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(waiting)}"
-        )
-        raise RequestRejected(400, text, param=f"messages.[{index}].role")
-
-
 def _tools(payload: Document) -> list[str]:
-    raw = payload.get("tools")
-    choice = payload.get("tool_choice")
-    if raw is None:
-        if choice not in (None, "none"):
-            text = "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified."
-            raise RequestRejected(400, text, param="tool_choice")
-        return []
-    if not raw:
-        raise RequestRejected(
-            400, "Invalid 'tools': empty array. Expected an array with minimum length 1.", param="tools"
-        )
-    names = [tool["function"]["name"] for tool in raw if tool["type"] == "function"]
-    for index, name in enumerate(names):
-        if not _TOOL_NAME.fullmatch(name):
-            param = f"tools[{index}].function.name"
-            text = f"Invalid '{param}': string does not match pattern. Expected '^[a-zA-Z0-9_-]+$'."
-            raise RequestRejected(400, text, "invalid_value", param)
-    return [] if choice == "none" else names
+    names = [tool["function"]["name"] for tool in payload.get("tools") or ()]
+    return [] if payload.get("tool_choice") == "none" else names
 
 
 def _forced(payload: Document, tools: list[str]) -> str:
