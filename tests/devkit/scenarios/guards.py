@@ -25,7 +25,7 @@ GUARDS: dict[str, tuple[GuardRemoval, ...]] = {
     ),
     "says-goodbye": (GuardRemoval("app/turns/settle.py", 'else "closed" if turn["closed"] else "bot"', 'else "bot"'),),
     "cw-15901-stale-run-goes-in-circles": (
-        GuardRemoval("graphs/nodes/call_model.py", 'if len(turn["usage"]) >= CALLS_PER_TURN:', "if False:"),
+        GuardRemoval("graphs/nodes/call_model.py", "if len(calls) >= limits.model_calls_per_turn:", "if False:"),
     ),
     "fz-49-two-turns-at-once": (
         GuardRemoval(
