@@ -40,7 +40,7 @@ GUARDS: dict[str, tuple[GuardRemoval, ...]] = {
         ),
     ),
     "fz-457-silent-after-the-hand-back": (
-        GuardRemoval("graphs/nodes/handoff.py", '*_superseded(state["messages"]), ', ""),
+        GuardRemoval("graphs/nodes/handoff.py", '*_superseded(assistant, state["messages"]), ', ""),
     ),
     "tb-1453-triggered-twice": (
         GuardRemoval(

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from tests.tools.fake_ports import SECRETS, RecordingServer, abort_connection, make_context, run_server, tool_from_yaml
 from tools.base import InvalidArguments, Tool
+from tools.kinds.result_shortening import shorten
 from tools.net.guarded_http import GuardedHttpClient
 from tools.ports import JSON, Unreachable
 
@@ -87,6 +88,18 @@ async def test_the_content_type_of_forms_selects_a_form_body(
     )
     assert server.requests[0].body == b"a=x%26y&b=1"
     assert server.requests[0].headers["Content-Type"] == "application/x-www-form-urlencoded"
+
+
+async def test_a_list_in_a_form_is_one_pair_for_each_item(
+    server: RecordingServer, http_client: GuardedHttpClient
+) -> None:
+    server.answer_with({})
+    form = {"type": "object", "properties": {"ids": {"type": "array", "items": {"type": "number"}}}}
+    for media_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        http = {"method": "POST", "url": f"{server.url}/x", "headers": {"Content-Type": media_type}}
+        await run_tool(tool_from_yaml({"parameters": form, "http": http}), http_client, ids=[1, 2.0])
+    assert server.requests[0].body == b"ids=1&ids=2"
+    assert server.requests[1].body.count(b'name="ids"') == 2
 
 
 @pytest.mark.parametrize(
@@ -221,7 +234,22 @@ async def test_a_long_answer_is_truncated_with_a_note(server: RecordingServer, h
         "note": "cut: the first 16 of 1000",
     }
     shown = await run_tool(tool, http_client, id="1")
-    assert (len(shown["result"]), shown["note"]) == (100, "cut: the first 100 of 512 characters")
+    assert shown == {
+        "status": 200,
+        "result": {"text": "x" * 85 + "…"},
+        "note": "cut: /text: the first 85 of 500 characters",
+    }
+
+
+@pytest.mark.parametrize("limit", [100, 8_000, 64_000])
+async def test_the_limit_of_a_tool_is_the_only_one(
+    server: RecordingServer, http_client: GuardedHttpClient, limit: int
+) -> None:
+    server.answer_with({"rows": [{"id": number, "text": "é" * 50} for number in range(2_000)]})
+    tool = reads(server, result={"limit": limit})
+    shown = await run_tool(tool, http_client, id="1")
+    assert limit - 100 < len(json.dumps(shown["result"], ensure_ascii=False)) <= limit
+    assert shorten(shown, tool.result_limit) == (shown, None)
 
 
 async def test_an_answer_that_is_not_json_is_text(server: RecordingServer, http_client: GuardedHttpClient) -> None:
