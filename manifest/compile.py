@@ -14,18 +14,22 @@ from manifest.schema import AgentSection, Manifest
 from manifest.yaml_source import Location
 from tools.base import Tool
 from tools.builtin import remember_fact
+from tools.kinds.openapi_document import Documents
 from tools.registry import BUILTIN
 
 
 def resolve_tools(
-    document: Manifest, files: Mapping[str, str]
+    document: Manifest, files: Mapping[str, str], documents: Documents
 ) -> tuple[dict[str, ResolvedTool], list[tuple[Location, str]]]:
-    """Read and check what the tools of the manifest refer to. Return the results, and the problems."""
+    """Read and check what the tools of the manifest refer to. Return the results, and the problems.
+
+    `documents` are the OpenAPI documents of the files. They note which parts the tools use.
+    """
     resolved: dict[str, ResolvedTool] = {}
     problems: list[tuple[Location, str]] = []
     for name, section in document.tools.items():
         try:
-            resolved[name] = resolve_tool(section, files)
+            resolved[name] = resolve_tool(section, files, documents)
         except ToolProblem as problem:
             problems.append((("tools", name, *problem.location), problem.message))
     return resolved, problems

@@ -1,15 +1,10 @@
 """Compile the sections of tenants' own tools to tools."""
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import ConstructorError, SafeConstructor
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
+from manifest.document_source import place_of, read_documents
 from manifest.tool_sections import HttpSection, McpSection, McpServerSection, OpenApiSection, ToolSection
 from manifest.yaml_source import Location
 from tools.base import Tool
@@ -17,7 +12,7 @@ from tools.builtin.request_human import handoff_tool
 from tools.kinds.http import WITH_BODY, HttpPolicy, HttpTemplate, RequestMaker, request_parser, request_runner
 from tools.kinds.json_schema import SchemaProblem, arguments_parser, plain_schema
 from tools.kinds.mcp import McpServer, mcp_runner
-from tools.kinds.openapi import OpenApiProblem, Operation, find_operation
+from tools.kinds.openapi import Documents, OpenApiProblem, Operation, find_operation
 from tools.kinds.python import ToolNotInstalled, load_tool
 from tools.kinds.result_rendering import ResultRendering
 from tools.kinds.templates import (
@@ -32,7 +27,9 @@ from tools.names import nearest
 from tools.ports import JSON, ToolContext
 
 RETRIES = 2
-MERGE = "tag:yaml.org,2002:merge"
+ENVELOPE = 2_500
+"""Characters that a result has besides the part that `result.limit` is about: a status and notes, or an error."""
+
 NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 
 
@@ -53,10 +50,14 @@ class ResolvedTool:
     operation: Operation | None = None
 
 
-def resolve_tool(section: ToolSection, files: Mapping[str, str]) -> ResolvedTool:
-    """Read and check what a section refers to. `files` are the tenant's, text by path. Raises ToolProblem."""
+def resolve_tool(section: ToolSection, files: Mapping[str, str], documents: Documents | None = None) -> ResolvedTool:
+    """Read and check what a section refers to. Raises ToolProblem.
+
+    `files` are the tenant's, text by path. `documents` are those of the same files, so that tools share what was read.
+    """
     if section.openapi is not None:
-        return ResolvedTool(operation=replace(_operation(section.openapi, files), headers={}))
+        documents = documents or read_documents(files)
+        return ResolvedTool(operation=replace(_operation(section.openapi, files, documents), headers={}))
     try:
         return ResolvedTool(plain_schema(NO_PARAMETERS if section.parameters is None else section.parameters))
     except SchemaProblem as problem:
@@ -119,15 +120,18 @@ def _openapi_headers(openapi: OpenApiSection) -> dict[str, Template]:
     return _without_arguments(where, _templated(where, parse_header_templates, openapi.headers))
 
 
-def _operation(openapi: OpenApiSection, files: Mapping[str, str]) -> Operation:
-    headers = _openapi_headers(openapi)
-    path, operation_id = openapi.file, openapi.operation.partition("#")[2]
+def _operation(openapi: OpenApiSection, files: Mapping[str, str], documents: Documents) -> Operation:
+    headers, path, where = _openapi_headers(openapi), openapi.file, ("openapi", "operation")
     if path not in files:
-        raise ToolProblem(("openapi", "operation"), f"there is no file `{path}`{nearest(path, files)}")
+        raise ToolProblem(where, f"there is no file `{path}`{nearest(path, files)}")
     try:
-        return find_operation(_document(files[path], path.endswith(".json")), operation_id, openapi.server, headers)
-    except (OpenApiProblem, YAMLError, ValueError, TypeError, RecursionError) as problem:
-        raise ToolProblem(("openapi", "operation"), f"{path}: {_reason(problem)}") from None
+        return find_operation(documents, path, openapi.name, openapi.server, headers)
+    except OpenApiProblem as problem:
+        if problem.node is not None:
+            message = f"{place_of(documents, problem.node)}: {problem.message}"
+        else:
+            message = problem.message if problem.message.startswith(path) else f"{path}: {problem.message}"
+        raise ToolProblem(where, message) from None
 
 
 def _mcp_tool(
@@ -190,6 +194,7 @@ def _tool(
         approval=section.approval == "required",
         secrets=values.secrets,
         trusted=values.trusted,
+        result_limit=section.result.limit + ENVELOPE,
     )
 
 
@@ -219,29 +224,3 @@ def _without_arguments(where: Location, texts: dict[str, Template]) -> dict[str,
             allowed = "only `${secret:NAME}` and trusted values, such as `${contact.phone}`"
             raise ToolProblem((*where, name), f"no `{{{min(text.arguments)}}}` here: {allowed}")
     return texts
-
-
-@lru_cache(maxsize=8)
-def _document(text: str, is_json: bool) -> Any:
-    # Several tools come from one document, and reading it takes a while.
-    if is_json:
-        return json.loads(text)
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Constructor = _WithoutMerging
-    return yaml.load(text)
-
-
-class _WithoutMerging(SafeConstructor):
-    def flatten_mapping(self, node: Any) -> None:
-        # Mappings that are merged into each other again and again would fill the memory.
-        for key, _ in node.value:
-            if key.tag == MERGE:
-                raise ConstructorError(None, None, "`<<` is not supported: use `$ref`", key.start_mark)
-
-
-def _reason(problem: Exception) -> str:
-    if isinstance(problem, MarkedYAMLError) and problem.problem_mark is not None:
-        return f"line {problem.problem_mark.line + 1}: {problem.problem}"
-    if isinstance(problem, OpenApiProblem | json.JSONDecodeError):
-        return str(problem)
-    return "neither YAML nor JSON, or nested too deeply"

@@ -7,11 +7,14 @@ from pathlib import Path
 from pypdf import PdfReader
 
 from manifest.compile import matches
+from manifest.document_source import LARGEST_DOCUMENT
 from manifest.loader import LARGEST_FILE, MAIN, InvalidFiles, LoadedAssistant, Problem, load
 from manifest.yaml_source import UNSTORABLE, YamlDocument
 
 LARGEST_PDF = 20 * 1024 * 1024
 """The size limit of a PDF in bytes. Only its text is kept."""
+DOCUMENTS = (".json", ".yaml", ".yml")
+"""The suffixes of files that may be OpenAPI documents."""
 SCENARIOS = "scenarios"
 """The folder of scenarios, which is no part of the assistant."""
 
@@ -56,8 +59,10 @@ def _read(path: Path, folder: Path) -> str:
         raise ValueError(f"{path.name} is a link that leads out of the folder")
     if path.suffix == ".pdf":
         return _text_of_pdf(path)
-    if path.stat().st_size > LARGEST_FILE:
-        raise ValueError(f"{path.name} is larger than {LARGEST_FILE // 1024} KiB")
+    # OpenAPI documents are large, and only a part of them is published.
+    largest = LARGEST_DOCUMENT if path.suffix in DOCUMENTS and path.name != MAIN else LARGEST_FILE
+    if path.stat().st_size > largest:
+        raise ValueError(f"{path.name} is larger than {largest // 1024} KiB")
     try:
         return path.read_text("utf-8")
     except UnicodeDecodeError:

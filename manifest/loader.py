@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from graphs.config import Assistant
 from manifest.compile import compile_assistant, resolve_tools, tools_of
+from manifest.document_source import published_texts, read_documents
 from manifest.schema import Manifest
 from manifest.stored_form import StoredForm, assistant_of
 from manifest.validate import problems_between_sections
@@ -104,18 +105,19 @@ def load(files: Files) -> LoadedAssistant:
         further = _further_problems(values, error.errors(include_url=False), files)
         found = source.problems_of(error, Manifest)
         raise InvalidFiles([*found, *(source.problem(where, message) for where, message in further)]) from None
-    resolved, unresolved = resolve_tools(manifest, files)
+    documents = read_documents(files)
+    resolved, unresolved = resolve_tools(manifest, files, documents)
     tools, problems = tools_of(manifest, resolved)
     problems += unresolved
     problems += problems_between_sections(manifest, files, tools)
     if problems:
         raise InvalidFiles(source.problem(where, message) for where, message in problems)
-    openapi = (tool.openapi.operation.partition("#")[0] for tool in manifest.tools.values() if tool.openapi is not None)
     assistant = compile_assistant(manifest, files, tools)
-    used = {MAIN, *openapi, *(agent.prompt for agent in manifest.agents.values()), *assistant.knowledge}
+    used = {MAIN, *(agent.prompt for agent in manifest.agents.values()), *assistant.knowledge}
     form = StoredForm.of(values, manifest, files, resolved, assistant)
+    texts = {**published_texts(documents), **{name: files[name] for name in used}}
     warnings = tuple(source.problem(where, f"warning: {message}") for where, message in warnings_of(manifest))
-    return LoadedAssistant(assistant, {name: files[name] for name in sorted(used)}, form, warnings=warnings)
+    return LoadedAssistant(assistant, dict(sorted(texts.items())), form, warnings=warnings)
 
 
 def _further_problems(values: Any, details: Sequence[Any], files: Files) -> list[tuple[Location, str]]:

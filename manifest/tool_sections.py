@@ -46,14 +46,15 @@ class HttpSection(Section):
 
 
 class OpenApiSection(Section):
-    """One operation of an OpenAPI 3 document."""
+    """One operation of an OpenAPI 3 document, or of one of Swagger 2.0."""
 
     operation: Annotated[
         str,
         Field(
-            pattern=r"^[^#]+\.(yaml|yml|json)#[^#]+$",
-            max_length=300,
-            description="A file of the tenant's folder and an operationId: `shop.yaml#createOrder`.",
+            pattern=r"^[^#]+\.(yaml|yml|json)#.+$",
+            max_length=500,
+            description="A file of the tenant's folder, and an operationId or a method and path: "
+            "`shop.yaml#createOrder`, `shop.yaml#POST /orders`. The file may refer to others with `$ref`.",
         ),
     ]
     server: Annotated[str | None, Field(max_length=500, description="In place of the document's server.")] = None
@@ -63,6 +64,11 @@ class OpenApiSection(Section):
     def file(self) -> str:
         """The document's path in the tenant's folder."""
         return self.operation.partition("#")[0]
+
+    @property
+    def name(self) -> str:
+        """The operation's operationId, or its method and path."""
+        return self.operation.partition("#")[2]
 
 
 class McpSection(Section):

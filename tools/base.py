@@ -28,6 +28,7 @@ class Tool:
     `secrets` names the secrets that the tool receives in its context, and `trusted` the trusted values that it uses.
     `needs` names the parts of the manifest that the tool cannot work without. A manifest that names the tool and
     lacks such a part is refused. A remote tool can have no needs.
+    `result_limit` is the number of characters of a result, as JSON, that a model reads.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Tool:
     secrets: frozenset[str] = frozenset()
     trusted: frozenset[str] = frozenset()
     needs: frozenset[Need] = frozenset()
+    result_limit: int = 8_000
 
     def __post_init__(self) -> None:
         if self.remote and self.needs:

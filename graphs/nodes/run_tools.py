@@ -1,7 +1,6 @@
 """Run the tools that the model called. A leg is committed before, so every call's id is durable."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,10 +20,12 @@ from graphs.reply_text import for_whatsapp
 from graphs.state import Route, State, Update, add_reply, replace_turn
 from graphs.tool_calls import CallFailed, fitting, perform
 from graphs.transfer import TRANSFER
+from tools.base import Tool
+from tools.kinds.result_shortening import json_text, shorten
 from tools.ports import JSON, ToolRunner
 
-LONGEST_RESULT = 8_000
-"""The number of characters of a tool's result that a model reads."""
+LONGEST_FAILURE = 8_000
+"""The number of characters of a failure's reason that a model reads."""
 
 LONGEST_REASON = 500
 
@@ -40,11 +41,13 @@ Run = Callable[[ModelToolCall, bool], Awaitable[JSON]]
 class CallOutcome:
     """A call with its result, or with the reason why it has none. `transfer` is set by the transfer tool.
 
-    `unknown`: the agent has no tool of this name.
+    `unknown`: the agent has no tool of this name. `limit` is the number of characters of the result that the model
+    reads.
     """
 
     call: ModelToolCall
     result: JSON | None = None
+    limit: int = Tool.result_limit
     failure: str | None = None
     transfer: Route | None = None
     unknown: bool = False
@@ -53,8 +56,9 @@ class CallOutcome:
     def message(self) -> ToolMessage:
         """The result as the model reads it."""
         if self.failure is not None:
-            return _message(self.call, self.failure, "error")
-        return _message(self.call, json.dumps(self.result, ensure_ascii=False, default=str), "success")
+            return _message(self.call, shorten(self.failure, LONGEST_FAILURE)[0], "error")
+        result, note = shorten(self.result, self.limit)
+        return _message(self.call, json_text(result if note is None else {**result, "cut": note}), "success")
 
 
 def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
@@ -102,7 +106,8 @@ async def _run_calls(assistant: Assistant, agent: Agent, calls: Sequence[ModelTo
             if call["name"] not in agent.tools:
                 return CallOutcome(call, failure=_no_such_tool(agent, call), unknown=True)
             async with slots:
-                return CallOutcome(call, await run(call, len(calls) > 1))
+                result = await run(call, len(calls) > 1)
+                return CallOutcome(call, result, limit=assistant.tools[call["name"]].result_limit)
         except CallFailed as error:
             return CallOutcome(call, failure=str(error))
 
@@ -187,6 +192,4 @@ async def _run(
 
 
 def _message(call: ModelToolCall, text: str, status: str) -> ToolMessage:
-    if len(text) > LONGEST_RESULT:
-        text = f"{text[:LONGEST_RESULT]}… (cut: the result had {len(text)} characters)"
     return ToolMessage(text, tool_call_id=str(call["id"]), name=call["name"], status=status, id=f"result-{call['id']}")

@@ -10,11 +10,11 @@ from langchain_core.messages import ToolMessage
 from graphs.builder import LEG_ENDS_BEFORE, build
 from graphs.config import Lifecycle
 from graphs.edges import leg_ended
-from graphs.nodes import run_tools
 from graphs.rules import Rule
 from graphs.sections import Handoff, Limits, Triggers
 from tests.graphs.conftest import Start
 from tests.graphs.conversation import GraphConversation, assistant, interrupts, replies
+from tools.base import Tool
 from tools.ports import Slot
 
 APOLOGY = ("assistant", "Desculpe, tive um problema.")
@@ -209,10 +209,12 @@ async def test_a_human_request_leaves_no_call_unanswered(start: Start) -> None:
 
 async def test_a_long_result_is_cut(start: Start) -> None:
     talk = start()
-    talk.calendar.slots = [Slot("a" * run_tools.LONGEST_RESULT, "sala", slot.starts_at) for slot in talk.calendar.slots]
+    talk.calendar.slots = [Slot("a" * Tool.result_limit, "sala", slot.starts_at) for slot in talk.calendar.slots]
     (result,) = results(await talk.say("quero marcar"))
-    assert len(result.text) < run_tools.LONGEST_RESULT + 100
-    assert "cut: the result had" in result.text
+    assert len(result.text) < Tool.result_limit + 300
+    read = json.loads(result.text)
+    assert read["slots"][0]["id"].startswith("aaa")
+    assert "/slots/0/id: the first" in read["cut"]
 
 
 async def test_a_result_is_json_with_its_accents(start: Start) -> None:

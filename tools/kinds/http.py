@@ -1,19 +1,27 @@
 """Tools that send one HTTP request to another system."""
 
 import asyncio
-import json
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import urlencode
 
+from tools.kinds.form_bodies import (
+    JSON_TYPE,
+    MULTIPART,
+    URLENCODED,
+    FormField,
+    is_json,
+    multipart_body,
+    urlencoded_body,
+)
 from tools.kinds.result_rendering import ResultRendering, decode_body, redact, render_refusal
 from tools.kinds.templates import (
     MISSING,
     Body,
     Template,
     UrlTemplate,
+    as_json,
     as_text,
     body_templates,
     check_headers,
@@ -33,8 +41,6 @@ IN_PROGRESS = 409
 """A server that honours the Idempotency-Key also means by it that the first request with this key is at work."""
 
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-JSON_TYPE = "application/json"
-FORM = "application/x-www-form-urlencoded"
 DEFAULT_HEADERS = {"User-Agent": "recado", "Accept": JSON_TYPE}
 
 
@@ -156,18 +162,23 @@ def request_runner(maker: RequestMaker, policy: HttpPolicy) -> Callable[[ToolCon
     return run
 
 
-def request_with_body(method: str, url: str, headers: Mapping[str, str], value: Any) -> HttpRequest:
-    """Return a request with a body. Its Content-Type selects JSON (the default), a form, or text."""
+def request_with_body(
+    method: str, url: str, headers: Mapping[str, str], value: Any, fields: Iterable[FormField] = ()
+) -> HttpRequest:
+    """Return a request with a body. Its Content-Type selects JSON (the default), a form, or text.
+
+    `fields` say how fields of a form are written. Raises InvalidArguments for values that a form cannot hold.
+    """
     content_type = next((text for name, text in headers.items() if name.lower() == "content-type"), JSON_TYPE)
     media_type = content_type.split(";")[0].strip().lower()
-    if media_type == FORM and isinstance(value, Mapping):
-        body = urlencode([(name, as_text(item)) for name, item in value.items() if item is not None])
-    elif media_type.endswith("json"):
-        body = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if media_type == URLENCODED and isinstance(value, Mapping):
+        body = urlencoded_body(value, fields).encode()
+    elif media_type == MULTIPART and isinstance(value, Mapping):
+        content_type, body = multipart_body(value, fields)
     else:
-        body = as_text(value)
+        body = (as_json(value) if is_json(media_type) else as_text(value)).encode()
     others = {name: text for name, text in headers.items() if name.lower() != "content-type"}
-    return HttpRequest(method, url, {**others, "Content-Type": content_type}, body.encode())
+    return HttpRequest(method, url, {**others, "Content-Type": content_type}, body)
 
 
 async def send_request(context: ToolContext, request: HttpRequest, policy: HttpPolicy) -> JSON:

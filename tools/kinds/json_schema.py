@@ -1,5 +1,6 @@
 """JSON Schema for tools: without references, and with a cost of checking that a model cannot drive up."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
@@ -47,6 +48,9 @@ UNSUPPORTED_KEYWORDS = {
 ONE_SCHEMA = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
 LISTED_SCHEMAS = ("anyOf", "oneOf", "allOf", "prefixItems")
 NAMED_SCHEMAS = ("properties", "dependentSchemas")
+SAME_OBJECT = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
+"""Keywords whose schemas are about the same value as the schema that has them."""
+
 LENGTHS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains")
 TYPES = {"enum": ["string", "number", "integer", "boolean", "object", "array", "null"]}
 A_SCHEMA = {"type": ["object", "boolean"]}
@@ -76,23 +80,25 @@ class SchemaProblem(ValueError):
         self.where = where
 
 
+class SchemaTooLarge(SchemaProblem):
+    """The schema has more than MAX_VALUES values, or more than MAX_DEPTH levels."""
+
+
 class Inliner:
     """Copies values of a document and replaces every `$ref` with its target in the same document.
 
-    `open_ended`: a schema that contains itself is replaced with one that accepts everything; otherwise it is a
-    SchemaProblem. Unknown targets and copies of more than MAX_VALUES values are SchemaProblems, too.
+    Schemas that contain themselves, unknown targets and copies of more than MAX_VALUES values are SchemaProblems.
     """
 
-    def __init__(self, document: Any, *, open_ended: bool = False) -> None:
+    def __init__(self, document: Any) -> None:
         self._document = document
-        self._open_ended = open_ended
         self._left = MAX_VALUES
 
     def copy(self, value: Any, where: SchemaPath = (), open_references: tuple[str, ...] = ()) -> Any:
         """Return the value without references. Raises SchemaProblem."""
         self._left -= 1
         if self._left < 0 or len(where) > MAX_DEPTH:
-            raise SchemaProblem(where[:1], f"too large: more than {MAX_VALUES} values, or {MAX_DEPTH} levels")
+            raise SchemaTooLarge(where[:1], f"too large: more than {MAX_VALUES} values, or {MAX_DEPTH} levels")
         if isinstance(value, Mapping):
             reference = value.get("$ref")
             if isinstance(reference, str):
@@ -108,8 +114,6 @@ class Inliner:
         self, value: Mapping[str, Any], reference: str, where: SchemaPath, open_references: tuple[str, ...]
     ) -> Any:
         if reference in open_references:
-            if self._open_ended:
-                return {}
             raise SchemaProblem((*where, "$ref"), "a schema that contains itself cannot be sent to a model")
         target = self.copy(self._look_up(reference, where), where, (*open_references, reference))
         siblings = {key: item for key, item in value.items() if key != "$ref"}
@@ -137,18 +141,17 @@ def plain_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
         node.pop("$defs", None)
         node.pop("definitions", None)
         _check(node, where)
+    for where, name in unknown_required(plain):
+        raise SchemaProblem(where, f"`{name}` is not among the properties{nearest(name, _property_names(plain))}")
     _check_named(plain)
     return plain
 
 
 def _check_named(plain: Mapping[str, Any]) -> None:
-    """Check that all arguments are named under `properties`. Others would be refused when the tool is called."""
+    """Check that arguments of inner schemas are named at the top. Others would be refused when the tool is called."""
     named = plain.get("properties", {})
     if plain.get("additionalProperties", False) is not False:
         return
-    for number, name in enumerate(plain.get("required", ())):
-        if name not in named:
-            raise SchemaProblem(("required", number), f"`{name}` is not among the properties{nearest(name, named)}")
     for where, node in _applied(plain):
         for name in node.get("properties", {}):
             if name not in named:
@@ -185,6 +188,54 @@ def _check(node: dict[str, Any], where: SchemaPath) -> None:
         raise SchemaProblem((*where, *error.absolute_path), f"not a JSON Schema: {_shorten(error)}")
     if (reason := pattern_problem(node.get("pattern"))) is not None:
         raise SchemaProblem((*where, "pattern"), reason)
+    for number, value in enumerate(node.get("enum", ())):
+        if not fits(value, node.get("type")):
+            raise SchemaProblem((*where, "enum", number), f"{json.dumps(value)} is not of `type: {_types_text(node)}`")
+
+
+def fits(value: Any, types: Any) -> bool:
+    """Return whether a value has one of the types of a schema. `types` is None, a name, or a list of names."""
+    listed = types if isinstance(types, list) else [types]
+    return types is None or any(_TYPES.is_type(value, name) for name in listed)
+
+
+def unknown_required(
+    node: Any, where: SchemaPath = (), known: frozenset[str] = frozenset()
+) -> Iterator[tuple[SchemaPath, str]]:
+    """Yield the names under `required` that no property has, each with its location.
+
+    Schemas that allow further properties by `additionalProperties` may require any name. `known` are properties of the same object that schemas around this one name.
+    """
+    if not isinstance(node, dict):
+        return
+    known |= _property_names(node)
+    listed = () if node.get("additionalProperties", False) is not False else node.get("required") or ()
+    yield from (((*where, "required", number), name) for number, name in enumerate(listed) if name not in known)
+    for keyword, item, inner in _schemas_inside(node):
+        same = keyword in SAME_OBJECT
+        yield from unknown_required(item, (*where, *inner), known if same else frozenset())
+
+
+def _types_text(node: Mapping[str, Any]) -> str:
+    return node["type"] if isinstance(node["type"], str) else json.dumps(node["type"])
+
+
+def _property_names(node: Any) -> frozenset[str]:
+    if not isinstance(node, dict):
+        return frozenset()
+    inside = (_property_names(item) for keyword, item, _ in _schemas_inside(node) if keyword in SAME_OBJECT - {"not"})
+    return frozenset(node.get("properties") or ()).union(*inside)
+
+
+def _schemas_inside(node: dict[str, Any]) -> Iterator[tuple[str, Any, SchemaPath]]:
+    """Yield keyword, schema and relative location of the schemas directly inside this one."""
+    for keyword in ONE_SCHEMA:
+        if keyword in node:
+            yield keyword, node[keyword], (keyword,)
+    for keyword in LISTED_SCHEMAS:
+        yield from ((keyword, item, (keyword, number)) for number, item in enumerate(node.get(keyword) or ()))
+    for keyword in NAMED_SCHEMAS:
+        yield from ((keyword, item, (keyword, name)) for name, item in (node.get(keyword) or {}).items())
 
 
 def iter_schemas(node: Any, where: SchemaPath = ()) -> Iterator[tuple[SchemaPath, dict[str, Any]]]:
@@ -192,14 +243,8 @@ def iter_schemas(node: Any, where: SchemaPath = ()) -> Iterator[tuple[SchemaPath
     if not isinstance(node, dict):
         return
     yield where, node
-    for keyword in ONE_SCHEMA:
-        yield from iter_schemas(node.get(keyword), (*where, keyword))
-    for keyword in LISTED_SCHEMAS:
-        for number, item in enumerate(node.get(keyword) or ()):
-            yield from iter_schemas(item, (*where, keyword, number))
-    for keyword in NAMED_SCHEMAS:
-        for name, item in (node.get(keyword) or {}).items():
-            yield from iter_schemas(item, (*where, keyword, name))
+    for _, item, inner in _schemas_inside(node):
+        yield from iter_schemas(item, (*where, *inner))
 
 
 def pattern_problem(pattern: Any) -> str | None:
@@ -287,6 +332,7 @@ def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationEr
         yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 
+_TYPES = Draft202012Validator({})
 _KEYWORDS = Draft202012Validator({"properties": KEYWORDS})
 _Validator: Any = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from tools.kinds.http import RETRY_PAUSE, HttpPolicy
-from tools.kinds.result_rendering import MAX_ERROR_LENGTH, redact, truncate
+from tools.kinds.result_rendering import MAX_ERROR_LENGTH, redact
+from tools.kinds.result_shortening import shorten
 from tools.kinds.templates import Template, fill_headers
 from tools.kinds.trusted_values import trusted_arguments
 from tools.ports import JSON, HttpClient, ToolContext, Unreachable
@@ -90,7 +91,7 @@ async def call_tool(
     except Unreachable as error:
         raise Unreachable(redact(str(error), context.secrets), sent=error.sent) from None
     if answer.refused:
-        explanation, note = truncate(redact(answer.value, context.secrets), MAX_ERROR_LENGTH)
+        explanation, note = shorten(redact(answer.value, context.secrets), MAX_ERROR_LENGTH)
         return {"error": explanation} | ({"note": note} if note else {})
     return policy.rendering.render(answer.value, context.secrets)
 

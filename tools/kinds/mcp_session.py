@@ -1,6 +1,8 @@
 """One session with an MCP server for one call, over HTTP to allowed addresses or with a local program."""
 
 import asyncio
+import base64
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -12,6 +14,7 @@ import httpx
 from langchain_mcp_adapters.sessions import create_session
 from mcp import ClientSession, McpError, types
 
+from tools.kinds.form_bodies import is_json
 from tools.kinds.http import REFUSED_STATUSES
 from tools.kinds.mcp import McpAnswer, McpCall, McpHttpClient
 from tools.kinds.result_rendering import decode_body
@@ -115,14 +118,43 @@ async def _send_call(session: ClientSession, mcp_call: McpCall) -> McpAnswer:
 def _result_value(result: types.CallToolResult) -> Any:
     structured = result.structuredContent
     if structured is not None:
+        # The texts are a copy of the structure for older clients. Resources and images are not in it.
+        others = [_block_value(block) for block in result.content if not isinstance(block, types.TextContent)]
+        if others and "content" not in structured:
+            return {**structured, "content": others}
         return structured["result"] if structured.keys() == {"result"} else structured
-    values = [
-        decode_body(HttpResponse(200, "", block.text.encode("utf-8", "replace")))
-        if isinstance(block, types.TextContent)
-        else f"[{block.type}: not shown]"
-        for block in result.content
-    ]
+    values = [_block_value(block) for block in result.content]
     return values[0] if len(values) == 1 else values or None
+
+
+def _block_value(block: types.ContentBlock) -> Any:
+    """Return a block as a model can read it. What is no text is described."""
+    if isinstance(block, types.TextContent):
+        return _decoded(block.text)
+    if isinstance(block, types.EmbeddedResource):
+        return _resource_value(block.resource)
+    if isinstance(block, types.ResourceLink):
+        described = {"name": block.name, "title": block.title, "description": block.description}
+        return {"link": str(block.uri), **{key: text for key, text in described.items() if text}}
+    size = len(block.data) * 3 // 4
+    return f"[{block.type} of the type {block.mimeType}, {size} bytes: not shown]"
+
+
+def _resource_value(resource: types.TextResourceContents | types.BlobResourceContents) -> Any:
+    """Return the address of a resource and its text, also if the text was sent as bytes."""
+    if isinstance(resource, types.TextResourceContents):
+        return {"resource": str(resource.uri), "text": _decoded(resource.text)}
+    media_type = (resource.mimeType or "").split(";")[0].strip().lower()
+    if media_type.startswith("text/") or is_json(media_type):
+        with contextlib.suppress(ValueError):
+            text = base64.b64decode(resource.blob, validate=True).decode()
+            return {"resource": str(resource.uri), "text": _decoded(text)}
+    size = len(resource.blob) * 3 // 4
+    return {"resource": str(resource.uri), "text": f"[{media_type or 'bytes'}, {size} bytes: not shown]"}
+
+
+def _decoded(text: str) -> Any:
+    return decode_body(HttpResponse(200, "", text.encode("utf-8", "replace")))
 
 
 class _GuardedTransport(httpx.AsyncBaseTransport):

@@ -1,326 +1,287 @@
-"""Tools that are one operation of an OpenAPI 3 document, which gives their declaration and their request."""
+"""Tools that are one operation of an OpenAPI document, which gives their declaration and their request."""
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
-from tools.base import InvalidArguments
-from tools.kinds.http import FORM, JSON_TYPE, WITH_BODY, HttpRequest, request_with_body
-from tools.kinds.json_schema import CHECKED_FORMATS, Inliner, SchemaProblem, iter_schemas, pattern_problem, plain_schema
-from tools.kinds.templates import (
-    Template,
-    TemplateProblem,
-    as_text,
-    fill_headers,
-    parse_url_template,
-    quote_literal,
-    quote_segment,
-)
-from tools.names import nearest
-from tools.net.headers import CONTROL_CHARACTER, RESERVED_HEADERS
+from tools.kinds import swagger2
+from tools.kinds.form_bodies import is_json
+from tools.kinds.json_schema import UNSTORABLE, SchemaProblem, SchemaTooLarge, plain_schema
+from tools.kinds.openapi_body import Body, read_body
+from tools.kinds.openapi_document import Documents, Node, OpenApiProblem
+from tools.kinds.openapi_lookup import LocatedOperation, locate_operation
+from tools.kinds.openapi_request import BODY, PLACEHOLDER, Operation, Parameter
+from tools.kinds.openapi_schema import MAX_DESCRIPTION_LENGTH, SchemaConverter
+from tools.kinds.parameter_styles import STYLES
+from tools.kinds.templates import Template, TemplateProblem, parse_url_template
+from tools.net.headers import RESERVED_HEADERS
 
-PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-METHODS = ("get", "post", "put", "patch", "delete")
-VERSION = re.compile(r"3\.[0-2](\.\d+)?")
-KEPT_KEYWORDS = frozenset(
-    {
-        "additionalProperties",
-        "allOf",
-        "anyOf",
-        "const",
-        "default",
-        "description",
-        "enum",
-        "exclusiveMaximum",
-        "exclusiveMinimum",
-        "format",
-        "items",
-        "maxItems",
-        "maxLength",
-        "maxProperties",
-        "maximum",
-        "minItems",
-        "minLength",
-        "minProperties",
-        "minimum",
-        "multipleOf",
-        "not",
-        "oneOf",
-        "pattern",
-        "prefixItems",
-        "properties",
-        "required",
-        "type",
-        "uniqueItems",
-    }
-)
-"""Keywords of a schema that are kept: they are sent to models, and arguments are checked against them."""
+__all__ = ["Documents", "OpenApiProblem", "Operation", "find_operation"]
 
-BODY = "body"
-MAX_DESCRIPTION_LENGTH = 1_000
+VERSION = re.compile(r"3\.[0-2](\.\d+)?([-+].*)?")
+SWAGGER = re.compile(r"2(\.0)?")
+LEVELS = (12, 8, 6, 5, 4, 3, 2)
+"""Levels of objects and lists that a tool's schema may have. Where it is too large, the next number is tried."""
 
+MEDIA_HEADERS = frozenset({"accept", "content-type", "authorization"})
+"""Headers that OpenAPI describes elsewhere, so that a parameter with this name means nothing."""
 
-class OpenApiProblem(ValueError):
-    """A document or one of its operations cannot be a tool. The message says why."""
+KEPT_OF_ROOT = ("openapi", "swagger", "servers", "host", "basePath", "schemes", "consumes")
+KEPT_OF_PATH = ("parameters", "servers")
+KEPT_OF_OPERATION = ("operationId", "summary", "description", "parameters", "requestBody", "servers", "consumes")
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """One parameter of the request.
+class _Source:
+    """An operation and where it stands."""
 
-    `argument` is its name for the model; `place` is the value of `in`. `exploded`: a list is sent as one pair for each
-    item. `as_json`: the value is sent as JSON text.
-    """
+    documents: Documents
+    root: Node
+    located: LocatedOperation
+    swagger: bool
 
-    argument: str
-    name: str
-    place: str
-    exploded: bool
-    as_json: bool
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One operation, with what a declaration and a request need."""
-
-    method: str
-    server: str
-    path: str
-    description: str
-    schema: dict[str, Any]
-    parameters: tuple[Parameter, ...]
-    body_type: str | None
-    headers: Mapping[str, Template]
-
-    @property
-    def secrets(self) -> frozenset[str]:
-        """The names of the secrets that its headers use."""
-        return frozenset().union(*(text.secrets for text in self.headers.values()))
-
-    @property
-    def trusted(self) -> frozenset[str]:
-        """The names of the trusted values that its headers use."""
-        return frozenset().union(*(text.trusted for text in self.headers.values()))
-
-    def check(self, arguments: Mapping[str, Any]) -> None:
-        """Raise InvalidArguments if the address or a header cannot hold the arguments."""
-        self._address(arguments)
-        for parameter in self.parameters:
-            if parameter.place == "header" and CONTROL_CHARACTER.search(as_text(arguments.get(parameter.argument, ""))):
-                raise InvalidArguments(f"{parameter.argument}: must be one line without control characters")
-
-    def request(self, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> HttpRequest:
-        """Return the request for these arguments. Raises InvalidArguments, Unreachable."""
-        self.check(arguments)
-        given = {p: arguments[p.argument] for p in self.parameters if arguments.get(p.argument) is not None}
-        filled = {p.name: _serialize(p, value) for p, value in given.items() if p.place == "header"}
-        filled |= fill_headers(self.headers, arguments, secrets)
-        pairs = [pair for p, value in given.items() if p.place == "query" for pair in _query_pairs(p, value)]
-        query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
-        url = self._address(arguments) + (f"?{query}" if query else "")
-        if self.body_type is None or BODY not in arguments:
-            return HttpRequest(self.method, url, filled)
-        return request_with_body(self.method, url, {**filled, "Content-Type": self.body_type}, arguments[BODY])
-
-    def _address(self, arguments: Mapping[str, Any]) -> str:
-        called = {parameter.name: parameter.argument for parameter in self.parameters if parameter.place == "path"}
-        path = "".join(
-            quote_segment(arguments.get(called[piece])) if number % 2 else quote_literal(piece)
-            for number, piece in enumerate(PLACEHOLDER.split(self.path))
-        )
-        if any(part in (".", "..") for part in path.split("/")):
-            raise InvalidArguments("an address must not contain the segments `.` and `..`")
-        return self.server + path
+    def parameters(self) -> list[Node]:
+        """Return the parameters of the path and of the operation, in the words of OpenAPI 3 except for the body."""
+        holders = (self.located.path_item, self.located.node)
+        nodes = [self.documents.resolve(node) for holder in holders for node in holder.items("parameters")]
+        named: dict[tuple[Any, Any], Node] = {}
+        for node in nodes:
+            if not isinstance(node.get("name"), str) or not isinstance(node.get("in"), str):
+                raise OpenApiProblem("a parameter has no `name` or no `in`, so it is not valid OpenAPI", node)
+            named[node.get("name"), node.get("in")] = node
+        return list(named.values())
 
 
 def find_operation(
-    document: Any, operation_id: str, server: str | None = None, headers: Mapping[str, Template] | None = None
+    documents: Documents,
+    file: str,
+    name: str,
+    server: str | None = None,
+    headers: Mapping[str, Template] | None = None,
 ) -> Operation:
-    """Return the operation with this id. Raises OpenApiProblem.
+    """Return the operation with this operationId, or this method and path. Raises OpenApiProblem.
 
     `server` replaces the server of the document. `headers` are sent with each request; models cannot set them.
-    Optional parameters that cannot be sent (cookies, nested objects in a query) are omitted.
+    Optional parameters that cannot be sent are omitted.
     """
-    if not isinstance(document, Mapping) or not VERSION.fullmatch(str(document.get("openapi", ""))):
-        raise OpenApiProblem("not an OpenAPI document of version 3")
-    method, path, path_item, operation = _locate(document, operation_id)
-    headers = headers or {}
-    fixed = frozenset(name.lower() for name in headers)
+    root = documents.root(file)
+    swagger = SWAGGER.fullmatch(str(root.get("swagger"))) is not None
+    if not swagger and not VERSION.fullmatch(str(root.get("openapi"))):
+        raise OpenApiProblem("not an OpenAPI document of version 3, or of Swagger 2.0: it says neither `openapi: 3.…`")
+    located = locate_operation(documents, root, name)
+    source = _Source(documents, root, located, swagger)
+    _use(source)
     try:
-        entries = list(_parameters(Inliner(document, open_ended=True), path_item, operation, fixed))
-        body = _body(document, operation) if method.upper() in WITH_BODY else None
-        parameters, schema = _arguments(entries, body)
-        schema = plain_schema(schema)
-        address = _server(document, path_item, operation) if server is None else _checked_server(server)
+        return _read(source, server, headers or {})
+    except OpenApiProblem as problem:
+        raise OpenApiProblem(f"`{name}`: {problem.message}", problem.node or located.node) from None
     except SchemaProblem as problem:
-        raise OpenApiProblem(f"`{operation_id}`: {problem}") from None
+        raise OpenApiProblem(f"`{name}`: {problem}", located.node) from None
+    except RecursionError:
+        raise OpenApiProblem(f"`{name}` is nested too deeply", located.node) from None
     except (AttributeError, TypeError, KeyError):
         # Documents are not validated as a whole. One that does not follow OpenAPI fails here.
-        raise OpenApiProblem(f"`{operation_id}` is not valid OpenAPI") from None
-    placeholders = PLACEHOLDER.findall(path)
-    if not path.startswith("/") or sorted(placeholders) != sorted(p.name for p in parameters if p.place == "path"):
-        raise OpenApiProblem(f"`{operation_id}`: the path {path} and the path parameters do not match")
-    text = str(operation.get("description") or operation.get("summary") or operation_id)[:MAX_DESCRIPTION_LENGTH]
-    body_type = body[0] if body else None
-    return Operation(method.upper(), address, path, text, schema, parameters, body_type, headers)
+        raise OpenApiProblem(f"`{name}` is not valid OpenAPI", located.node) from None
 
 
-def _locate(document: Mapping[str, Any], operation_id: str) -> tuple[str, str, Mapping[str, Any], Mapping[str, Any]]:
-    names: list[str] = []
-    paths = document.get("paths")
-    for path, path_item in (paths if isinstance(paths, Mapping) else {}).items():
-        for method in METHODS:
-            candidate = path_item.get(method) if isinstance(path_item, Mapping) else None
-            if isinstance(candidate, Mapping) and "operationId" in candidate:
-                if candidate["operationId"] == operation_id:
-                    return method, str(path), path_item, candidate
-                names.append(str(candidate["operationId"]))
-    raise OpenApiProblem(f"there is no operation `{operation_id}`{nearest(operation_id, names)}")
+def _use(source: _Source) -> None:
+    """Keep what makes the operation in the extract of the document."""
+    for reference in source.located.references:
+        source.documents.use_references(reference)
+    for node, keys in (
+        (source.root, KEPT_OF_ROOT),
+        (source.located.path_item, KEPT_OF_PATH),
+        (source.located.node, KEPT_OF_OPERATION),
+    ):
+        for key in keys:
+            source.documents.use(node.child(key))
 
 
-def _parameters(
-    inliner: Inliner, path_item: Mapping[str, Any], operation: Mapping[str, Any], fixed: frozenset[str]
-) -> Iterator[dict[str, Any]]:
-    listed = [inliner.copy(entry) for source in (path_item, operation) for entry in source.get("parameters") or ()]
-    named = {(entry["name"], entry["in"]): entry for entry in listed if isinstance(entry, dict) and _is_named(entry)}
-    for (name, place), entry in named.items():
-        if place == "header" and (
-            name.lower() in fixed | RESERVED_HEADERS | {"accept", "content-type", "authorization"}
-        ):
-            continue
-        reason = _unsupported(entry)
-        if reason is None:
-            yield entry
-        elif entry.get("required") is True:
-            raise OpenApiProblem(f"the parameter `{name}` is required, and {reason}")
-
-
-def _is_named(entry: dict[str, Any]) -> bool:
-    return isinstance(entry.get("name"), str) and isinstance(entry.get("in"), str)
-
-
-def _unsupported(entry: Mapping[str, Any]) -> str | None:
-    if entry["in"] not in ("path", "query", "header"):
-        return f"is sent as a {entry['in']}, which tools cannot do"
-    if entry.get("style") not in (None, "form", "simple"):
-        return f"has the style {entry['style']}, which tools cannot write"
-    if entry["in"] == "query" and "content" not in entry and _schema_of(entry).get("type") == "object":
-        return "is a mapping in a query, which tools cannot write"
-    return None
-
-
-def _schema_of(entry: Mapping[str, Any]) -> dict[str, Any]:
-    content = entry.get("content")
-    holder = next(iter(content.values()), {}) if isinstance(content, dict) else entry
-    schema = holder.get("schema") if isinstance(holder, dict) else None
-    return schema if isinstance(schema, dict) else {}
-
-
-def _body(document: Mapping[str, Any], operation: Mapping[str, Any]) -> tuple[str, dict[str, Any], bool] | None:
-    """Return content type, schema, and whether the body is required."""
-    body = Inliner(document, open_ended=True).copy(operation.get("requestBody"))
-    if not isinstance(body, dict):
-        return None
-    content = body.get("content")
-    media_types = {str(name): media for name, media in (content if isinstance(content, dict) else {}).items()}
-    chosen = next((name for name in media_types if name.split(";")[0].strip().endswith("json")), None)
-    chosen = chosen or next((name for name in media_types if name.split(";")[0].strip() == FORM), None)
-    if chosen is None and not media_types:
-        return None
-    if chosen is None:
-        raise OpenApiProblem(f"its body is {', '.join(media_types)}; tools send {JSON_TYPE} or {FORM}")
-    return (
-        chosen,
-        _schema_of(media_types[chosen] if isinstance(media_types[chosen], dict) else {}),
-        body.get("required") is True,
+def _read(source: _Source, server: str | None, headers: Mapping[str, Template]) -> Operation:
+    located = source.located
+    nodes = source.parameters()
+    body = _body(source, nodes)
+    if source.swagger:
+        nodes = swagger2.parameters_of(nodes)
+    parameters = list(_parameters(nodes, frozenset(name.lower() for name in headers), located.path))
+    _check_path(located, parameters)
+    address = _server(source) if server is None else _checked_server(server)
+    listed = _with_arguments(parameters, body is not None)
+    text = located.node.get("description") or located.node.get("summary") or located.node.get("operationId")
+    return Operation(
+        located.method.upper(),
+        address,
+        # A fragment tells operations of one address apart, and is not sent.
+        located.path.partition("#")[0],
+        UNSTORABLE.sub("", str(text or located.name))[:MAX_DESCRIPTION_LENGTH],
+        _schema(source.documents, listed, body),
+        tuple(parameter for parameter, _ in listed),
+        body.content_type if body else None,
+        headers,
+        body.fields if body else (),
     )
 
 
-def _arguments(
-    entries: list[dict[str, Any]], body: tuple[str, dict[str, Any], bool] | None
-) -> tuple[tuple[Parameter, ...], dict[str, Any]]:
-    properties: dict[str, Any] = {}
-    required: list[str] = []
-    parameters: list[Parameter] = []
-    taken = {BODY} if body else set()
-    for entry in entries:
-        argument = _argument_name(entry, taken)
+def _body(source: _Source, nodes: Sequence[Node]) -> Body | None:
+    if source.swagger:
+        consumes = source.located.node.get("consumes") or source.root.get("consumes") or []
+        described = swagger2.body_of(source.documents, nodes, [str(name) for name in consumes])
+    else:
+        described = source.located.node.child("requestBody")
+    if described is None or described.value is None:
+        return None
+    return read_body(source.documents, source.located.method.upper(), described)
+
+
+def _parameters(nodes: Sequence[Node], fixed: frozenset[str], path: str) -> Iterator[Node]:
+    """Yield the parameters that a tool sends. Raises OpenApiProblem for a required one that it cannot send."""
+    placeholders = PLACEHOLDER.findall(path)
+    for node in nodes:
+        name, place = node.value["name"], node.value["in"]
+        if place == "header" and name.lower() in fixed | RESERVED_HEADERS | MEDIA_HEADERS:
+            continue
+        if (place == "cookie" and "cookie" in fixed) or (place == "path" and name not in placeholders):
+            continue
+        reason = _unsupported(node)
+        if reason is None:
+            yield node
+        elif node.get("required") is True or place == "path":
+            raise OpenApiProblem(f"the parameter `{name}` is required, and {reason}", node)
+
+
+def _unsupported(node: Node) -> str | None:
+    place, style = node.value["in"], node.get("style")
+    if place not in STYLES:
+        return f"`in: {place}` is not a place that tools can write"
+    if style is not None and style not in STYLES[place]:
+        return f"has the style {style}, which a {place} cannot have: that may be {', '.join(STYLES[place])}"
+    media_type = _media_type(node)
+    if media_type is not None and not is_json(media_type) and not media_type.startswith("text/plain"):
+        return f"is {media_type}, which tools cannot write in a {place}"
+    return None
+
+
+def _media_type(node: Node) -> str | None:
+    content = node.get("content")
+    return str(next(iter(content))) if isinstance(content, Mapping) and content else None
+
+
+def _check_path(located: LocatedOperation, parameters: Sequence[Node]) -> None:
+    path, described = located.path, {node.value["name"] for node in parameters if node.value["in"] == "path"}
+    if not path.startswith("/") or "?" in path:
+        message = f"the path {path} must begin with `/`, and have no `?`: a query is made of `parameters`"
+        raise OpenApiProblem(message, located.node)
+    if missing := [name for name in PLACEHOLDER.findall(path) if name not in described]:
+        message = f"the path {path} and the path parameters do not match: add `{missing[0]}` to `parameters`"
+        raise OpenApiProblem(message, located.node)
+
+
+def _with_arguments(nodes: Sequence[Node], has_body: bool) -> list[tuple[Parameter, Node]]:
+    taken = {BODY} if has_body else set()
+    listed: list[tuple[Parameter, Node]] = []
+    for node in nodes:
+        place, media_type = node.value["in"], _media_type(node)
+        argument = _argument_name(node.value["name"], place, taken)
         taken.add(argument)
-        exploded = entry.get("explode", entry["in"] == "query") is True
-        parameters.append(Parameter(argument, entry["name"], entry["in"], exploded, "content" in entry))
-        properties[argument] = _convert(_schema_of(entry))
-        if isinstance(entry.get("description"), str):
-            properties[argument].setdefault("description", entry["description"][:MAX_DESCRIPTION_LENGTH])
-        if entry["in"] == "path" or entry.get("required") is True:
-            required.append(argument)
-    if body:
-        properties[BODY] = _convert(body[1])
-        required += [BODY] if body[2] else []
-    return tuple(parameters), {"type": "object", "properties": properties, "required": required}
+        style = str(node.get("style") or STYLES[place][0])
+        explode = node.get("explode")
+        exploded = explode if isinstance(explode, bool) else style in ("form", "cookie")
+        parameter = Parameter(
+            argument,
+            node.value["name"],
+            place,
+            exploded,
+            media_type is not None and is_json(media_type),
+            style,
+            node.get("allowReserved") is True,
+        )
+        listed.append((parameter, node))
+    return listed
 
 
-def _argument_name(entry: Mapping[str, Any], taken: set[str]) -> str:
+def _argument_name(name: str, place: str, taken: set[str]) -> str:
     """Return a unique name that every model provider accepts."""
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", entry["name"]).strip("_")[:50] or entry["in"]
-    name = f"{entry['in']}_{name}" if name in taken else name
-    number = 2
-    while name in taken:
-        name, number = f"{name}_{number}", number + 1
-    return name
+    argument = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:50] or place
+    argument = f"{place}_{argument}" if argument in taken else argument
+    unique, number = argument, 2
+    while unique in taken:
+        unique, number = f"{argument}_{number}", number + 1
+    return unique
 
 
-def _convert(schema: dict[str, Any]) -> dict[str, Any]:
-    """Convert a schema of OpenAPI 3.0 or 3.1 to JSON Schema, with only the keywords that are kept."""
-    copy: dict[str, Any] = json.loads(json.dumps(schema))
-    for _, node in iter_schemas(copy):
-        _to_json_schema(node)
-    return copy
+def _schema(documents: Documents, listed: Sequence[tuple[Parameter, Node]], body: Body | None) -> dict[str, Any]:
+    """Return the schema of the arguments. What is nested too deeply for its size accepts everything."""
+    for levels in LEVELS:
+        try:
+            return plain_schema(_described(SchemaConverter(documents, levels), listed, body))
+        except SchemaTooLarge:
+            if levels == LEVELS[-1]:
+                raise
+    raise AssertionError("the last level returns or raises")
 
 
-def _to_json_schema(node: dict[str, Any]) -> None:
-    nullable = node.get("nullable") is True
-    # In OpenAPI 3.0 an exclusive bound is a boolean next to the bound; in JSON Schema it is the bound itself.
-    for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-        if isinstance(node.get(exclusive), bool):
-            limit = node.pop(bound) if node[exclusive] and bound in node else None
-            del node[exclusive]
-            if limit is not None:
-                node[exclusive] = limit
-    properties = node.get("properties")
-    if isinstance(properties, dict):
-        # The server sets these; a request must not contain them.
-        read_only = [
-            name for name, item in properties.items() if isinstance(item, dict) and item.get("readOnly") is True
-        ]
-        node["properties"] = {name: item for name, item in properties.items() if name not in read_only}
-        node["required"] = [name for name in node.get("required") or () if name not in read_only]
-    if node.get("format") not in CHECKED_FORMATS:
-        node.pop("format", None)
-    if pattern_problem(node.get("pattern")) is not None:
-        del node["pattern"]
-    for keyword in [keyword for keyword in node if keyword not in KEPT_KEYWORDS]:
-        del node[keyword]
-    if nullable and isinstance(node.get("type"), str):
-        node["type"] = [node["type"], "null"]
-        if "enum" in node:
-            node["enum"] = [*node["enum"], None]
+def _described(
+    converter: SchemaConverter, listed: Sequence[tuple[Parameter, Node]], body: Body | None
+) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    for parameter, node in listed:
+        properties[parameter.argument] = converter.convert(_schema_node(node))
+        if isinstance(node.get("description"), str):
+            properties[parameter.argument].setdefault("description", node.value["description"][:MAX_DESCRIPTION_LENGTH])
+    required = [
+        parameter.argument for parameter, node in listed if parameter.place == "path" or node.get("required") is True
+    ]
+    if body:
+        properties[BODY] = body.schema(converter)
+        required += [BODY] if body.required else []
+    schema: dict[str, Any] = _storable({"type": "object", "properties": properties, "required": required})
+    return schema
 
 
-def _server(document: Mapping[str, Any], path_item: Mapping[str, Any], operation: Mapping[str, Any]) -> str:
-    for source in (operation, path_item, document):
-        servers = source.get("servers")
-        if isinstance(servers, list) and servers and isinstance(servers[0], Mapping):
-            url = str(servers[0].get("url", ""))
-            for name, variable in (servers[0].get("variables") or {}).items():
-                url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
-            return _checked_server(url)
-    raise OpenApiProblem("the document names no server: write `server:`")
+def _schema_node(node: Node) -> Node:
+    media_type = _media_type(node)
+    return node.child("schema") if media_type is None else node.child("content").child(media_type).child("schema")
+
+
+def _storable(value: Any) -> Any:
+    """Return a copy without characters that Postgres cannot store."""
+    if isinstance(value, str):
+        return UNSTORABLE.sub("", value)
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    return [_storable(item) for item in value] if isinstance(value, list) else value
+
+
+def _server(source: _Source) -> str:
+    """Return the first server with a whole address. Raises OpenApiProblem."""
+    if source.swagger:
+        servers = [Node(server, source.root.file) for server in swagger2.servers_of(source.root)]
+    else:
+        holders = (source.located.node, source.located.path_item, source.root)
+        servers = next((listed for holder in holders if (listed := holder.items("servers"))), [])
+    problems: list[OpenApiProblem] = []
+    for server in servers:
+        try:
+            return _checked_server(_filled(server))
+        except OpenApiProblem as problem:
+            problems.append(OpenApiProblem(problem.message, server))
+    raise problems[0] if problems else OpenApiProblem("the document names no server: write `server:`", source.root)
+
+
+def _filled(server: Node) -> str:
+    url = str(server.get("url") or "")
+    for name, variable in server.mapping("variables"):
+        choices = variable.get("enum")
+        value = variable.get("default") or (choices[0] if isinstance(choices, list) and choices else "")
+        url = url.replace(f"{{{name}}}", str(value))
+    return url
 
 
 def _checked_server(url: str) -> str:
+    if "://" not in url:
+        example = f"https://api.example.com/{url.lstrip('/')}"
+        raise OpenApiProblem(f"the server `{url}` is not a whole address: write `server:`, such as {example}")
     try:
         template = parse_url_template(url)
     except TemplateProblem as problem:
@@ -328,13 +289,3 @@ def _checked_server(url: str) -> str:
     if template.arguments or template.query:
         raise OpenApiProblem(f"the server `{url}` has placeholders or a query; write `server:`")
     return template.address({}).rstrip("/")
-
-
-def _serialize(parameter: Parameter, value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) if parameter.as_json else as_text(value)
-
-
-def _query_pairs(parameter: Parameter, value: Any) -> list[tuple[str, str]]:
-    if isinstance(value, list) and parameter.exploded and not parameter.as_json:
-        return [(parameter.name, as_text(item)) for item in value]
-    return [(parameter.name, _serialize(parameter, value))]

@@ -9,6 +9,7 @@ from urllib.parse import quote, quote_plus
 
 import orjson
 
+from tools.kinds.result_shortening import json_text, shorten
 from tools.ports import HttpResponse
 
 MAX_DEPTH = 60
@@ -34,7 +35,7 @@ class ResultRendering:
         exists, value = _select(value, self.select)
         if not exists:
             return {"result": None, "note": f"the answer has nothing at {self.select}"}
-        result, note = truncate(redact(value, secrets), self.limit)
+        result, note = shorten(redact(value, secrets), self.limit)
         notes = (*notes, note) if note else notes
         return {"result": result} | ({"note": "; ".join(notes)} if notes else {})
 
@@ -54,7 +55,7 @@ def decode_body(response: HttpResponse) -> Any:
 
 def render_refusal(response: HttpResponse, secrets: Mapping[str, str]) -> dict[str, Any]:
     """Return the result for the model when the other system refused the request."""
-    error, note = truncate(redact(decode_body(response), secrets), MAX_ERROR_LENGTH)
+    error, note = shorten(redact(decode_body(response), secrets), MAX_ERROR_LENGTH)
     return {"status": response.status, "error": error} | ({"note": note} if note else {})
 
 
@@ -66,28 +67,6 @@ def redact(value: Any, secrets: Mapping[str, str]) -> Any:
     forms = {form for secret in secrets.values() for form in _encodings(secret)}
     pattern = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))) if forms else None
     return _redact(value, pattern)
-
-
-def truncate(value: Any, limit: int) -> tuple[Any, str | None]:
-    """Return the first `limit` characters of the value, and a note if it was longer. A list keeps whole items."""
-    text = value if isinstance(value, str) else _json(value)
-    if len(text) <= limit:
-        return value, None
-    if isinstance(value, list):
-        kept = 0
-        left = limit
-        for item in value:
-            left -= len(_json(item)) + 2
-            if left < 0:
-                break
-            kept += 1
-        if kept:
-            return value[:kept], f"cut: the first {kept} of {len(value)}"
-    return text[:limit], f"cut: the first {limit} of {len(text)} characters"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _decode_text(response: HttpResponse) -> str:
@@ -125,7 +104,7 @@ def _select(value: Any, select: str | None) -> tuple[bool, Any]:
 def _encodings(secret: str) -> set[str]:
     plain = {secret, secret.strip()}
     encoded = {form for text in plain for form in (text, quote(text, safe=""), quote(text), quote_plus(text))}
-    return {form for text in encoded for form in (text, json.dumps(text)[1:-1], _json(text)[1:-1]) if form}
+    return {form for text in encoded for form in (text, json.dumps(text)[1:-1], json_text(text)[1:-1]) if form}
 
 
 def _redact(value: Any, pattern: re.Pattern[str] | None) -> Any:
@@ -136,6 +115,6 @@ def _redact(value: Any, pattern: re.Pattern[str] | None) -> Any:
         return {_redact(key, pattern): _redact(item, pattern) for key, item in value.items()}
     if isinstance(value, list):
         return [_redact(item, pattern) for item in value]
-    if pattern is not None and isinstance(value, int | float) and pattern.fullmatch(_json(value)):
+    if pattern is not None and isinstance(value, int | float) and pattern.fullmatch(json_text(value)):
         return REDACTED
     return value

@@ -25,6 +25,8 @@ ADDRESS = re.compile(
 )
 """Groups: origin, path, query."""
 
+MAX_EXACT_INTEGER = 2**53
+
 MISSING = object()
 """The result of a template whose argument is missing. None is not used, because it is a valid JSON value."""
 
@@ -144,7 +146,15 @@ def as_text(value: Any) -> str:
         return value
     if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
         return ",".join(as_text(item) for item in value)
+    if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_EXACT_INTEGER:
+        # Models write 5.0 for an integer, which servers refuse.
+        return str(int(value))
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def as_json(value: Any) -> str:
+    """Return a value as JSON text. Raises ValueError for numbers that are not finite."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def quote_segment(value: Any) -> str:

@@ -89,6 +89,18 @@ async def test_the_content_type_of_forms_selects_a_form_body(
     assert server.requests[0].headers["Content-Type"] == "application/x-www-form-urlencoded"
 
 
+async def test_a_list_in_a_form_is_one_pair_for_each_item(
+    server: RecordingServer, http_client: GuardedHttpClient
+) -> None:
+    server.answer_with({})
+    form = {"type": "object", "properties": {"ids": {"type": "array", "items": {"type": "number"}}}}
+    for media_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        http = {"method": "POST", "url": f"{server.url}/x", "headers": {"Content-Type": media_type}}
+        await run_tool(tool_from_yaml({"parameters": form, "http": http}), http_client, ids=[1, 2.0])
+    assert server.requests[0].body == b"ids=1&ids=2"
+    assert server.requests[1].body.count(b'name="ids"') == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -221,7 +233,11 @@ async def test_a_long_answer_is_truncated_with_a_note(server: RecordingServer, h
         "note": "cut: the first 16 of 1000",
     }
     shown = await run_tool(tool, http_client, id="1")
-    assert (len(shown["result"]), shown["note"]) == (100, "cut: the first 100 of 512 characters")
+    assert shown == {
+        "status": 200,
+        "result": {"text": "x" * 85 + "…"},
+        "note": "cut: /text: the first 85 of 500 characters",
+    }
 
 
 async def test_an_answer_that_is_not_json_is_text(server: RecordingServer, http_client: GuardedHttpClient) -> None:

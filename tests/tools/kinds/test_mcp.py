@@ -110,6 +110,30 @@ async def test_a_refusal_is_a_result(address: str, http_client: GuardedHttpClien
     assert reason in answer["error"]
 
 
+async def test_every_kind_of_block_is_text_for_the_model(address: str, http_client: GuardedHttpClient) -> None:
+    answer = await run_tool(school_tool({"url": address}, "show"), http_client)
+    assert answer["result"] == [
+        "Hello",
+        {"resource": "school://rules", "text": {"uniform": True}},
+        {"resource": "school://rules", "text": "às 8h"},
+        {"resource": "school://rules", "text": "[application/pdf, 3 bytes: not shown]"},
+        {"link": "school://rules", "name": "rules", "description": "The rules."},
+        "[image of the type image/png, 3 bytes: not shown]",
+        "[audio of the type audio/wav, 3 bytes: not shown]",
+    ]
+
+
+async def test_a_resource_alone_can_be_selected_from(address: str, http_client: GuardedHttpClient) -> None:
+    tool = school_tool({"url": address}, "rules", result="text.uniform")
+    assert await run_tool(tool, http_client) == {"result": True}
+
+
+async def test_a_structure_keeps_the_resources_beside_it(address: str, http_client: GuardedHttpClient) -> None:
+    answer = await run_tool(school_tool({"url": address}, "report"), http_client)
+    resource = {"resource": "school://rules", "text": {"uniform": True}}
+    assert answer["result"] == {"grade": 9, "content": [resource]}
+
+
 async def test_undeclared_arguments_do_not_reach_the_server(address: str) -> None:
     tool = school_tool({"url": address}, "find_class", YEAR)
     with pytest.raises(Exception, match="unexpected"):

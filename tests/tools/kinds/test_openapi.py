@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from manifest.compile_tools import ToolProblem
+from manifest.document_source import read_documents
 from tests.tools.fake_ports import SECRETS, RecordingServer, make_context, tool_from_yaml
 from tools.base import InvalidArguments, Tool
 from tools.kinds import openapi
@@ -56,12 +56,13 @@ async def test_the_document_defines_the_place_of_parameters(
     server.answer_with([])
     tool = operation("listOrders", server)
     assert tool.effects == "read"
-    assert sorted(tool.parameters["properties"]) == ["X-Unit", "filter_status", "ids", "where"]
-    arguments = {"filter_status": ["open", "paid"], "ids": [1, 2], "where": {"a": "&"}, "X-Unit": "u"}
-    await run_tool(tool, http_client, **arguments)
+    assert sorted(tool.parameters["properties"]) == ["X-Unit", "deep", "filter_status", "ids", "session", "where"]
+    arguments = {"filter_status": ["open", "paid"], "ids": [1, 2], "where": {"a": "&"}, "X-Unit": "u", "session": "a;b"}
+    await run_tool(tool, http_client, **arguments, deep={"total": {"gte": 5}})
     query = "filter%5Bstatus%5D=open&filter%5Bstatus%5D=paid&ids=1%2C2&where=%7B%22a%22%3A%20%22%26%22%7D"
-    assert server.requests[0].path == f"/v1/orders?{query}"
+    assert server.requests[0].path == f"/v1/orders?{query}&deep%5Btotal%5D%5Bgte%5D=5"
     assert server.requests[0].headers["X-Unit"] == "u"
+    assert server.requests[0].headers["Cookie"] == "session=a%3Bb"
 
 
 async def test_a_parameter_of_the_path_stays_in_its_segment(
@@ -87,10 +88,10 @@ async def test_two_parameters_with_one_name_get_two_names(
 
 
 def test_the_tenants_server_replaces_the_documents() -> None:
-    document = YAML(typ="safe").load(FILES["shop.yaml"])
-    tool = openapi.find_operation(document, "getOrder")
+    documents = read_documents(FILES)
+    tool = openapi.find_operation(documents, "shop.yaml", "getOrder")
     assert tool.request({"id": "1"}, {}).url == "https://shop.example/v1/orders/1"
-    tool = openapi.find_operation(document, "getOrder", "https://other.example:8443/v2/")
+    tool = openapi.find_operation(documents, "shop.yaml", "getOrder", "https://other.example:8443/v2/")
     assert tool.request({"id": "1"}, {}).url == "https://other.example:8443/v2/orders/1"
 
 
@@ -102,35 +103,34 @@ def test_a_recursive_schema_is_cut_off() -> None:
 @pytest.mark.parametrize(
     ("operation_id", "message"),
     [
-        ("getOrdr", "there is no operation `getOrdr`: did you mean `getOrder`"),
-        ("upload", "its body is multipart/form-data"),
-        ("bomb", "too large"),
-        ("elsewhere", "a reference must stay within the file"),
-        ("nowhere", "`#/components/schemas/Gone` does not exist"),
-        ("login", "`session` is required, and is sent as a cookie"),
-        ("odd", "do not match"),
-        ("broken", "is not valid OpenAPI"),
+        ("getOrdr", "shop.yaml: there is no operation `getOrdr`: did you mean `getOrder`"),
+        ("upload", "shop.yaml:40:94: `upload`: the field `photo` is a file, which tools cannot send"),
+        ("bomb", "shop.yaml:46:5: `bomb`: too large"),
+        ("elsewhere", "shop.yaml:52:65: `elsewhere`: .* a reference must stay within the file"),
+        ("nowhere", "shop.yaml:56:65: `nowhere`: `#/components/schemas/Gone` does not exist"),
+        ("login", "shop.yaml:60:20: `login`: the parameter `session` is required, and has the style deepObject"),
+        ("odd", "shop.yaml:62:5: `odd`: .* do not match"),
+        ("broken", "shop.yaml:64:.*: `broken`: `parameters` is not a list, so it is not valid OpenAPI"),
     ],
 )
 def test_an_operation_that_cannot_be_a_tool_is_refused(operation_id: str, message: str) -> None:
     with pytest.raises(ToolProblem, match=message) as raised:
         operation(operation_id)
     assert raised.value.location == ("openapi", "operation")
-    assert raised.value.message.startswith("shop.yaml: ")
 
 
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ("swagger: '2.0'", "not an OpenAPI document of version 3"),
+        ("swagger: '1.2'", "not an OpenAPI document of version 3"),
         ("- 1", "not an OpenAPI document"),
-        ("a: [", "line 1: "),
-        ("{", "line 1: "),
+        ("a: [", "^a.yaml:2:1: "),
+        ("{", "^a.yaml:2:1: "),
         ("{openapi: 3.0.0, paths: {/a: {get: {operationId: x}}}}", "names no server"),
         ("{openapi: 3.1.0, servers: [{url: /v1}], paths: {/a: {get: {operationId: x}}}}", "the server `/v1`"),
         ("{openapi: 3.1.0, servers: [{url: 'https://{a}/'}], paths: {/a: {get: {operationId: x}}}}", "the server"),
-        ("a: &a {b: 1}\nc: {<<: *a}", "line 2: `<<` is not supported"),
-        ("openapi: 3.0.0\npaths: 1", "no operation"),
+        ("openapi: 3.0.0\npaths: 1", "^a.yaml:2:8: `paths` is not a mapping"),
+        ("openapi: 3.0.0\npaths: {/a: {head: {operationId: x}}}", "no operation"),
     ],
 )
 def test_an_invalid_document_is_refused(document: str, message: str) -> None:
@@ -153,3 +153,84 @@ def test_invalid_json_is_refused() -> None:
     for text, message in (('{"openapi": ', "Expecting value"), ("[" * 200_000, "nested too deeply")):
         with pytest.raises(ToolProblem, match=message):
             tool_from_yaml({"openapi": "a.json#x"}, {"a.json": text})
+
+
+def described(operation: JSON, path: str = "/a", **root: Any) -> str:
+    """Return a document with one operation, named x."""
+    document = {"openapi": "3.0.3", "servers": [{"url": "https://a.example"}], **root}
+    return json.dumps({**document, "paths": {path: {"post": {"operationId": "x", **operation}}}})
+
+
+def tool_of(operation: JSON, path: str = "/a", **root: Any) -> Tool:
+    """Return the tool of one operation."""
+    return tool_from_yaml({"openapi": "a.json#x"}, {"a.json": described(operation, path, **root)})
+
+
+@pytest.mark.parametrize("name", ["GET /orders/{id}", "get /orders/{id}", "Get  /orders/{id} "])
+def test_method_and_path_name_an_operation(name: str) -> None:
+    assert operation(name).parameters == operation("getOrder").parameters
+
+
+def test_a_fragment_in_a_path_is_not_sent() -> None:
+    files = {"a.json": described({"parameters": []}, "/files#lock")}
+    assert tool_from_yaml({"openapi": "a.json#POST /files#lock"}, files).effects == "write"
+    found = openapi.find_operation(read_documents(files), "a.json", "POST /files#lock")
+    assert found.request({}, {}).url == "https://a.example/files"
+
+
+@pytest.mark.parametrize(
+    ("servers", "address"),
+    [
+        ([{"url": "/v1"}, {"url": "https://b.example/v1/"}], "https://b.example/v1/a"),
+        ([{"url": "https://{r}.example", "variables": {"r": {"enum": ["br", "us"]}}}], "https://br.example/a"),
+        ([{"url": "https://{r}.example", "variables": {"r": {"default": "eu"}}}], "https://eu.example/a"),
+    ],
+)
+def test_the_first_server_with_a_whole_address_is_used(servers: Any, address: str) -> None:
+    found = openapi.find_operation(read_documents({"a.json": described({}, servers=servers)}), "a.json", "x")
+    assert found.request({}, {}).url == address
+
+
+def test_a_relative_server_says_what_to_write() -> None:
+    with pytest.raises(ToolProblem, match=r"`/v1` is not a whole address: write `server:`, such as https://api"):
+        tool_of({}, servers=[{"url": "/v1"}])
+
+
+def test_a_schema_too_large_for_a_model_is_open_at_its_depth() -> None:
+    leaf = {f"p{number}": {"type": "string", "maxLength": 9} for number in range(20)}
+    inner = {f"o{number}": {"type": "object", "properties": leaf} for number in range(20)}
+    outer = {f"q{number}": {"type": "object", "properties": inner} for number in range(20)}
+    body = {"type": "object", "properties": outer}
+    tool = tool_of({"requestBody": {"content": {"application/json": {"schema": body}}}})
+    found = tool.parameters["properties"]["body"]["properties"]["q3"]["properties"]["o7"]
+    assert found == {"type": "object"}
+    tool.parse({"body": {"q3": {"o7": {"p1": "x"}}}})
+
+
+def test_a_default_that_does_not_fit_is_not_sent() -> None:
+    parameters = [
+        {"name": "page", "in": "query", "schema": {"type": "integer", "default": "first"}},
+        {"name": "size", "in": "query", "schema": {"type": "integer", "default": "20"}},
+    ]
+    assert tool_of({"parameters": parameters}).parse({}) == {"size": 20}
+
+
+def test_a_tenants_cookie_replaces_the_documents() -> None:
+    cookie = {"name": "session", "in": "cookie", "required": True, "schema": {"type": "string"}}
+    section = {"operation": "a.json#x", "headers": {"Cookie": "session=${secret:S}"}}
+    tool = tool_from_yaml({"openapi": section}, {"a.json": described({"parameters": [cookie]})})
+    assert tool.parameters["properties"] == {}
+
+
+def test_a_text_of_a_document_that_postgres_refuses_loses_the_character() -> None:
+    schema = {"type": "string", "description": "a\x00b", "enum": ["\ud800c", "d"]}
+    tool = tool_of({"summary": "Does\x00 it.", "parameters": [{"name": "k", "in": "query", "schema": schema}]})
+    assert tool.description == "A tool."
+    assert tool.parameters["properties"]["k"] == {"type": "string", "enum": ["c", "d"], "description": "ab"}
+
+
+def test_names_that_providers_refuse_get_others() -> None:
+    names = ["filter[status]", "filter.status", "a" * 70, "código", "$top"]
+    parameters = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in names]
+    found = list(tool_of({"parameters": parameters}).parameters["properties"])
+    assert found == ["filter_status", "query_filter_status", "a" * 50, "c_digo", "top"]
