@@ -94,6 +94,26 @@ def test_a_section_that_is_no_server_is_said(section: dict[str, Any], message: s
         (posting(schema(a={"$ref": "https://x.example/"})), ("parameters", "properties", "a", "$ref"), "within"),
         (posting(schema(a={"$ref": "#/$defs/x"})), ("parameters", "properties", "a", "$ref"), "does not exist"),
         (posting(schema(a={"$ref": "#"})), ("parameters", "properties", "a", "properties", "a", "$ref"), "itself"),
+        (
+            posting(schema(a={"type": "integer", "enum": [1, "2"]})),
+            ("parameters", "properties", "a", "enum", 1),
+            '"2" is not of `type: integer`',
+        ),
+        (
+            posting(schema(a={"type": "string", "enum": [True]})),
+            ("parameters", "properties", "a", "enum", 0),
+            "true is",
+        ),
+        (
+            posting({"type": "object", "properties": {"name": {}}, "required": ["name", "nmae"]}),
+            ("parameters", "required", 1),
+            "`nmae` is required, but no property has this name: did you mean `name`",
+        ),
+        (
+            posting(schema(a={"type": "array", "items": {"type": "object", "required": ["b"]}})),
+            ("parameters", "properties", "a", "items", "required", 0),
+            "`b` is required, but no property",
+        ),
         ({"http": {"url": "https://a.example/{id}"}}, ("http",), "`{id}` is not among the parameters"),
         ({"http": {"url": "https://a.example/{idd}"}, "parameters": ID}, ("http",), "did you mean `id`"),
         ({"http": {"url": "https://{h}/"}}, ("http", "url"), "expected an address"),
@@ -149,6 +169,16 @@ def test_a_server_that_cannot_be_called_is_said_with_its_place(server: dict[str,
 def test_only_get_is_a_read_unless_the_tenant_says_so(section: dict[str, Any], effects: str) -> None:
     tool = tool_from_yaml(section, mcp={"school": {"url": "https://school.example/mcp"}})
     assert tool.effects == effects
+
+
+def test_names_that_are_required_together_with_properties_elsewhere_are_known() -> None:
+    parameters = schema(phone={"type": "string"}) | {
+        "required": [],
+        "anyOf": [{"required": ["phone"]}, schema(mail={})],
+    }
+    assert tool_from_yaml(posting(parameters)).parse({"phone": "1"}) == {"phone": "1"}
+    fits = {"type": ["integer", "null"], "enum": [1, 2.0, None]}
+    assert tool_from_yaml(posting(schema(a=fits))).parse({"a": None}) == {"a": None}
 
 
 def test_references_within_the_parameters_are_replaced() -> None:

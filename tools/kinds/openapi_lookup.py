@@ -70,10 +70,11 @@ def _operations(documents: Documents, path: str, item: Node) -> Iterator[Located
 def _hint(file: str, name: str, found: list[LocatedOperation]) -> str:
     ids = [str(each.node.get("operationId")) for each in found if "operationId" in each.node]
     by_path = {each.name: each for each in found}
+    path = name[name.find("/") :].strip()
+    if same := [f"`{each.name}`" for each in found if each.path == path]:
+        return f": write {' or '.join(same)}"
     if METHOD_AND_PATH.fullmatch(name.strip()):
-        path = name.strip().split(None, 1)[1]
-        same = [each.method.upper() for each in found if each.path == path]
-        return f": this path has {', '.join(same)}" if same else nearest(name, by_path)
+        return nearest(name, by_path)
     if hint := nearest(name, [*ids, *by_path]):
         return hint
     unnamed = next((each for each in found if "operationId" not in each.node), None)

@@ -94,7 +94,8 @@ class SchemaConverter:
             return self._referenced(node, level, within)
         schema = self._values(node)
         schema |= self._inner_schemas(node, level, within)
-        return self._combined(_consistent(schema, nullable=node.get("nullable") is True), node, level, within)
+        schema = self._combined(_consistent(schema), node, level, within)
+        return _nullable(schema) if node.get("nullable") is True else schema
 
     def _referenced(self, node: Node, level: int, within: tuple[Reference, ...]) -> dict[str, Any]:
         target = self._documents.use(self._documents.target(node))
@@ -188,7 +189,7 @@ class SchemaConverter:
         return False
 
 
-def _consistent(schema: dict[str, Any], *, nullable: bool) -> dict[str, Any]:
+def _consistent(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema with values that fit its type, and a type where its keywords imply one."""
     if "type" not in schema:
         implied = "object" if "properties" in schema else "array" if {"items", "prefixItems"} & schema.keys() else None
@@ -205,7 +206,7 @@ def _consistent(schema: dict[str, Any], *, nullable: bool) -> dict[str, Any]:
                 del schema[keyword]
     if "default" in schema and "enum" in schema and schema["default"] not in schema["enum"]:
         del schema["default"]
-    return _nullable(schema) if nullable else schema
+    return schema
 
 
 def _typed(value: Any, types: Any) -> Any:
@@ -224,7 +225,7 @@ def _typed(value: Any, types: Any) -> Any:
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
     types = schema.get("type")
-    if types is None:
+    if types is None or {"allOf", "anyOf", "not", "const"} & schema.keys():
         if not schema.keys() - ANNOTATIONS:
             return schema
         outside = {key: item for key, item in schema.items() if key in ANNOTATIONS}
