@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from manifest.yaml_source import LARGEST_FILE
-from tools.kinds.openapi_document import Documents, Node, OpenApiProblem, Path
+from tools.kinds.openapi_document import Documents, OpenApiNode, OpenApiProblem, Path
 
 LARGEST_DOCUMENT = 16 * 1024 * 1024
 """The size limit of one document in bytes."""
@@ -39,7 +39,7 @@ def read_documents(files: Mapping[str, str]) -> Documents:
     return Documents(files, _read)
 
 
-def place_of(documents: Documents, node: Node) -> str:
+def place_of(documents: Documents, node: OpenApiNode) -> str:
     """Return file, line and column of a value, or of the innermost value around it that can be found."""
     try:
         root = yaml.compose(documents.text(node.file), Loader=BASE_LOADER)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from graphs.config import Assistant
+from manifest.compile_tools import ResolvedTool
 from manifest.folder import load_folder
 from manifest.loader import MAIN, CompiledAssistant, load, load_form
 from tests.manifest.files import VALID, changed
@@ -91,3 +93,22 @@ def test_memory_is_about_the_same_either_way() -> None:
     found = load_form(loaded.form_text, loaded.content_hash)
     assert isinstance(found, CompiledAssistant)
     assert found.memory == pytest.approx(loaded.compiled.memory, rel=0.3)
+
+
+def test_a_form_of_an_earlier_release_makes_the_same_requests() -> None:
+    """Its operations have no styles of parameters, and no fields of forms."""
+    listed: dict[str, Any] = {"in": "query", "schema": {"type": "array"}}
+    parameters = [{"name": "a", **listed}, {"name": "b", "explode": False, **listed}]
+    body = {"content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}}
+    operation = {"operationId": "x", "parameters": parameters, "requestBody": body}
+    document = {"openapi": "3.0.3", "servers": [{"url": "https://a.example"}], "paths": {"/o": {"post": operation}}}
+    text = f"{VALID[MAIN]}tools: {{x: {{openapi: a.json#x}}}}\n"
+    form = form_of({**VALID, MAIN: text, "a.json": json.dumps(document)})
+    del form["tools"]["x"]["operation"]["fields"]
+    for parameter in form["tools"]["x"]["operation"]["parameters"]:
+        del parameter["style"], parameter["reserved"]
+    earlier = TypeAdapter(ResolvedTool).validate_python(form["tools"]["x"]).operation
+    assert load_form(json.dumps(form), "h") is not None
+    assert earlier is not None
+    request = earlier.request({"a": [1, 2], "b": [1, 2], "body": {"c": "d"}}, {})
+    assert (request.url, request.body) == ("https://a.example/o?a=1&a=2&b=1%2C2", b"c=d")

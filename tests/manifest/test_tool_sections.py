@@ -171,7 +171,7 @@ def test_only_get_is_a_read_unless_the_tenant_says_so(section: dict[str, Any], e
     assert tool.effects == effects
 
 
-def test_names_that_are_required_together_with_properties_elsewhere_are_known() -> None:
+def test_required_names_may_have_properties_elsewhere() -> None:
     parameters = schema(phone={"type": "string"}) | {
         "required": [],
         "anyOf": [{"required": ["phone"]}, schema(mail={})],

@@ -9,7 +9,7 @@ from tools.kinds import swagger2
 from tools.kinds.form_bodies import is_json
 from tools.kinds.json_schema import UNSTORABLE, SchemaProblem, SchemaTooLarge, plain_schema
 from tools.kinds.openapi_body import Body, read_body
-from tools.kinds.openapi_document import Documents, Node, OpenApiProblem
+from tools.kinds.openapi_document import Documents, OpenApiNode, OpenApiProblem
 from tools.kinds.openapi_lookup import LocatedOperation, locate_operation
 from tools.kinds.openapi_request import BODY, PLACEHOLDER, Operation, Parameter
 from tools.kinds.openapi_schema import MAX_DESCRIPTION_LENGTH, SchemaConverter
@@ -37,15 +37,15 @@ class _Source:
     """An operation and where it stands."""
 
     documents: Documents
-    root: Node
+    root: OpenApiNode
     located: LocatedOperation
     swagger: bool
 
-    def parameters(self) -> list[Node]:
+    def parameters(self) -> list[OpenApiNode]:
         """Return the parameters of the path and of the operation, in the words of OpenAPI 3 except for the body."""
         holders = (self.located.path_item, self.located.node)
         nodes = [self.documents.resolve(node) for holder in holders for node in holder.items("parameters")]
-        named: dict[tuple[Any, Any], Node] = {}
+        named: dict[tuple[Any, Any], OpenApiNode] = {}
         for node in nodes:
             if not isinstance(node.get("name"), str) or not isinstance(node.get("in"), str):
                 raise OpenApiProblem("a parameter has no `name` or no `in`, so it is not valid OpenAPI", node)
@@ -123,7 +123,7 @@ def _read(source: _Source, server: str | None, headers: Mapping[str, Template]) 
     )
 
 
-def _body(source: _Source, nodes: Sequence[Node]) -> Body | None:
+def _body(source: _Source, nodes: Sequence[OpenApiNode]) -> Body | None:
     if source.swagger:
         consumes = source.located.node.get("consumes") or source.root.get("consumes") or []
         described = swagger2.body_of(source.documents, nodes, [str(name) for name in consumes])
@@ -134,7 +134,7 @@ def _body(source: _Source, nodes: Sequence[Node]) -> Body | None:
     return read_body(source.documents, source.located.method.upper(), described)
 
 
-def _parameters(nodes: Sequence[Node], fixed: frozenset[str], path: str) -> Iterator[Node]:
+def _parameters(nodes: Sequence[OpenApiNode], fixed: frozenset[str], path: str) -> Iterator[OpenApiNode]:
     """Yield the parameters that a tool sends. Raises OpenApiProblem for a required one that it cannot send."""
     placeholders = PLACEHOLDER.findall(path)
     for node in nodes:
@@ -150,7 +150,7 @@ def _parameters(nodes: Sequence[Node], fixed: frozenset[str], path: str) -> Iter
             raise OpenApiProblem(f"the parameter `{name}` is required, and {reason}", node)
 
 
-def _unsupported(node: Node) -> str | None:
+def _unsupported(node: OpenApiNode) -> str | None:
     place, style = node.value["in"], node.get("style")
     if place not in STYLES:
         return f"`in: {place}` is not a place that tools can write"
@@ -162,12 +162,12 @@ def _unsupported(node: Node) -> str | None:
     return None
 
 
-def _media_type(node: Node) -> str | None:
+def _media_type(node: OpenApiNode) -> str | None:
     content = node.get("content")
     return str(next(iter(content))) if isinstance(content, Mapping) and content else None
 
 
-def _check_path(located: LocatedOperation, parameters: Sequence[Node]) -> None:
+def _check_path(located: LocatedOperation, parameters: Sequence[OpenApiNode]) -> None:
     path, described = located.path, {node.value["name"] for node in parameters if node.value["in"] == "path"}
     if not path.startswith("/") or "?" in path:
         message = f"the path {path} must begin with `/`, and have no `?`: a query is made of `parameters`"
@@ -177,9 +177,9 @@ def _check_path(located: LocatedOperation, parameters: Sequence[Node]) -> None:
         raise OpenApiProblem(message, located.node)
 
 
-def _with_arguments(nodes: Sequence[Node], has_body: bool) -> list[tuple[Parameter, Node]]:
+def _with_arguments(nodes: Sequence[OpenApiNode], has_body: bool) -> list[tuple[Parameter, OpenApiNode]]:
     taken = {BODY} if has_body else set()
-    listed: list[tuple[Parameter, Node]] = []
+    listed: list[tuple[Parameter, OpenApiNode]] = []
     for node in nodes:
         place, media_type = node.value["in"], _media_type(node)
         argument = _argument_name(node.value["name"], place, taken)
@@ -210,7 +210,7 @@ def _argument_name(name: str, place: str, taken: set[str]) -> str:
     return unique
 
 
-def _schema(documents: Documents, listed: Sequence[tuple[Parameter, Node]], body: Body | None) -> dict[str, Any]:
+def _schema(documents: Documents, listed: Sequence[tuple[Parameter, OpenApiNode]], body: Body | None) -> dict[str, Any]:
     """Return the schema of the arguments. What is nested too deeply for its size accepts everything."""
     for levels in LEVELS:
         try:
@@ -222,24 +222,29 @@ def _schema(documents: Documents, listed: Sequence[tuple[Parameter, Node]], body
 
 
 def _described(
-    converter: SchemaConverter, listed: Sequence[tuple[Parameter, Node]], body: Body | None
+    converter: SchemaConverter, listed: Sequence[tuple[Parameter, OpenApiNode]], body: Body | None
 ) -> dict[str, Any]:
-    properties: dict[str, Any] = {}
+    properties: dict[str, dict[str, Any]] = {}
     for parameter, node in listed:
-        properties[parameter.argument] = converter.convert(_schema_node(node))
-        if isinstance(node.get("description"), str):
-            properties[parameter.argument].setdefault("description", node.value["description"][:MAX_DESCRIPTION_LENGTH])
+        schema = properties[parameter.argument] = converter.convert(_schema_node(node))
+        text = node.get("description") if isinstance(node.get("description"), str) else ""
+        if parameter.argument != _argument_name(parameter.name, parameter.place, set()):
+            # Others have the same name for the model, and often the same description.
+            text = f"`{parameter.name}` ({parameter.place}). {text or schema.get('description', '')}".rstrip()
+            schema.pop("description", None)
+        if text:
+            schema.setdefault("description", text[:MAX_DESCRIPTION_LENGTH])
     required = [
         parameter.argument for parameter, node in listed if parameter.place == "path" or node.get("required") is True
     ]
     if body:
         properties[BODY] = body.schema(converter)
         required += [BODY] if body.required else []
-    schema: dict[str, Any] = _storable({"type": "object", "properties": properties, "required": required})
-    return schema
+    arguments: dict[str, Any] = _storable({"type": "object", "properties": properties, "required": required})
+    return arguments
 
 
-def _schema_node(node: Node) -> Node:
+def _schema_node(node: OpenApiNode) -> OpenApiNode:
     media_type = _media_type(node)
     return node.child("schema") if media_type is None else node.child("content").child(media_type).child("schema")
 
@@ -256,7 +261,7 @@ def _storable(value: Any) -> Any:
 def _server(source: _Source) -> str:
     """Return the first server with a whole address. Raises OpenApiProblem."""
     if source.swagger:
-        servers = [Node(server, source.root.file) for server in swagger2.servers_of(source.root)]
+        servers = [OpenApiNode(server, source.root.file) for server in swagger2.servers_of(source.root)]
     else:
         holders = (source.located.node, source.located.path_item, source.root)
         servers = next((listed for holder in holders if (listed := holder.items("servers"))), [])
@@ -269,7 +274,7 @@ def _server(source: _Source) -> str:
     raise problems[0] if problems else OpenApiProblem("the document names no server: write `server:`", source.root)
 
 
-def _filled(server: Node) -> str:
+def _filled(server: OpenApiNode) -> str:
     url = str(server.get("url") or "")
     for name, variable in server.mapping("variables"):
         choices = variable.get("enum")

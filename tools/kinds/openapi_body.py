@@ -6,7 +6,7 @@ from typing import Any
 
 from tools.kinds.form_bodies import JSON_TYPE, MULTIPART, URLENCODED, FormField, is_json
 from tools.kinds.http import WITH_BODY
-from tools.kinds.openapi_document import Documents, Node, OpenApiProblem
+from tools.kinds.openapi_document import Documents, OpenApiNode, OpenApiProblem
 from tools.kinds.openapi_schema import SchemaConverter
 from tools.kinds.parameter_styles import STYLES
 
@@ -20,7 +20,7 @@ class Body:
     """The body of a request. `files` are the fields of its form that hold files, which tools do not send."""
 
     content_type: str
-    node: Node
+    node: OpenApiNode
     required: bool
     fields: tuple[FormField, ...] = ()
     files: frozenset[str] = frozenset()
@@ -28,12 +28,15 @@ class Body:
     def schema(self, converter: SchemaConverter) -> dict[str, Any]:
         """Return its schema. Raises OpenApiProblem, SchemaTooLarge."""
         schema = converter.convert(self.node)
-        if self.files and isinstance(schema.get("properties"), dict):
-            schema["properties"] = {name: item for name, item in schema["properties"].items() if name not in self.files}
+        if self.content_type in FORMS:
+            schema.setdefault("type", "object")
+        for part in [schema, *schema.get("allOf", ())] if self.files else ():
+            if "properties" in part:
+                part["properties"] = {name: item for name, item in part["properties"].items() if name not in self.files}
         return schema
 
 
-def read_body(documents: Documents, method: str, described: Node) -> Body | None:
+def read_body(documents: Documents, method: str, described: OpenApiNode) -> Body | None:
     """Return the body that a tool sends, or None if it sends none. Raises OpenApiProblem."""
     body = documents.resolve(described)
     required = body.get("required") is True
@@ -66,7 +69,7 @@ def _bare(name: str) -> str:
     return name.split(";")[0].strip().lower()
 
 
-def _chosen(content: Mapping[str, Node]) -> str | None:
+def _chosen(content: Mapping[str, OpenApiNode]) -> str | None:
     """Return the media type to send: JSON if it is possible, and else a form, or text."""
     bare = {name: _bare(name) for name in content}
     ranked = [
@@ -78,7 +81,7 @@ def _chosen(content: Mapping[str, Node]) -> str | None:
     return next(iter(ranked), None)
 
 
-def _properties(documents: Documents, schema: Node, depth: int = 0) -> dict[str, Node]:
+def _properties(documents: Documents, schema: OpenApiNode, depth: int = 0) -> dict[str, OpenApiNode]:
     """Return the properties of a form's schema, also of those that it combines."""
     schema = documents.resolve(schema)
     found = dict(documents.resolve(schema.child("properties")).entries()) if "properties" in schema else {}
@@ -88,7 +91,7 @@ def _properties(documents: Documents, schema: Node, depth: int = 0) -> dict[str,
     return found
 
 
-def _is_file(documents: Documents, node: Node) -> bool:
+def _is_file(documents: Documents, node: OpenApiNode) -> bool:
     node = documents.resolve(node)
     if node.get("type") == "array" and node.get("items") is not None:
         node = documents.resolve(node.child("items"))
@@ -97,7 +100,9 @@ def _is_file(documents: Documents, node: Node) -> bool:
     return node.get("format") == "binary" or (binary and "contentEncoding" not in node)
 
 
-def _check_files(documents: Documents, schema: Node, files: frozenset[str], properties: Mapping[str, Node]) -> None:
+def _check_files(
+    documents: Documents, schema: OpenApiNode, files: frozenset[str], properties: Mapping[str, OpenApiNode]
+) -> None:
     required = documents.resolve(schema).get("required")
     needed = [name for name in required if name in files] if isinstance(required, list) else []
     if needed:
@@ -107,7 +112,7 @@ def _check_files(documents: Documents, schema: Node, files: frozenset[str], prop
 
 
 def _fields(
-    documents: Documents, media: Node, properties: Mapping[str, Node], files: frozenset[str]
+    documents: Documents, media: OpenApiNode, properties: Mapping[str, OpenApiNode], files: frozenset[str]
 ) -> list[FormField]:
     fields = []
     for name, written in media.mapping("encoding"):
@@ -117,7 +122,7 @@ def _fields(
     return fields
 
 
-def _field(name: str, encoding: Node) -> FormField:
+def _field(name: str, encoding: OpenApiNode) -> FormField:
     style, explode = encoding.get("style"), encoding.get("explode")
     if style is not None and style not in STYLES["query"]:
         raise OpenApiProblem(

@@ -16,7 +16,7 @@ MAX_REFERENCES = 40
 
 
 @dataclass(frozen=True)
-class Node:
+class OpenApiNode:
     """A value of a document, with its place."""
 
     value: Any
@@ -30,24 +30,24 @@ class Node:
         """Return a value of this mapping, or None."""
         return self.value.get(key) if isinstance(self.value, Mapping) else None
 
-    def child(self, key: str | int) -> "Node":
+    def child(self, key: str | int) -> "OpenApiNode":
         """Return the node of an item. A missing item of a mapping is None."""
         value = self.value[key] if isinstance(key, int) else self.get(key)
-        return Node(value, self.file, (*self.path, key))
+        return OpenApiNode(value, self.file, (*self.path, key))
 
-    def entries(self) -> list[tuple[str, "Node"]]:
+    def entries(self) -> list[tuple[str, "OpenApiNode"]]:
         """Return the items of this mapping. Raises OpenApiProblem if it is none."""
         if not isinstance(self.value, Mapping):
             name = self.path[-1] if self.path else "the document"
             raise OpenApiProblem(f"`{name}` is not a mapping, so it is not valid OpenAPI", self)
         return [(str(name), self.child(name)) for name in self.value]
 
-    def mapping(self, key: str) -> list[tuple[str, "Node"]]:
+    def mapping(self, key: str) -> list[tuple[str, "OpenApiNode"]]:
         """Return the items of a mapping below this one, none if it is missing. Raises OpenApiProblem."""
         inner = self.child(key)
         return [] if inner.value is None else inner.entries()
 
-    def items(self, key: str) -> list["Node"]:
+    def items(self, key: str) -> list["OpenApiNode"]:
         """Return the items of a list below this mapping, none if it is missing. Raises OpenApiProblem."""
         inner = self.child(key)
         if inner.value is None:
@@ -60,7 +60,7 @@ class Node:
 class OpenApiProblem(ValueError):
     """A document or one of its operations cannot be a tool. The message says why; `node` is where, if it is known."""
 
-    def __init__(self, message: str, node: Node | None = None) -> None:
+    def __init__(self, message: str, node: OpenApiNode | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.node = node
@@ -75,20 +75,20 @@ class Documents:
     def __init__(self, files: Mapping[str, str], read: Callable[[str, str], Any]) -> None:
         self._files = files
         self._read = read
-        self._roots: dict[str, Node] = {}
+        self._roots: dict[str, OpenApiNode] = {}
         self._used: dict[str, set[Path]] = {}
 
     def text(self, file: str) -> str:
         """Return the text of a file."""
         return self._files[file]
 
-    def root(self, file: str) -> Node:
+    def root(self, file: str) -> OpenApiNode:
         """Return a whole document. Raises OpenApiProblem."""
         if file not in self._roots:
-            self._roots[file] = Node(self._read(file, self._files[file]), file)
+            self._roots[file] = OpenApiNode(self._read(file, self._files[file]), file)
         return self._roots[file]
 
-    def use(self, node: Node) -> Node:
+    def use(self, node: OpenApiNode) -> OpenApiNode:
         """Return the node, and keep it in the extract of its file."""
         self._used.setdefault(node.file, set()).add(node.path)
         return node
@@ -97,7 +97,7 @@ class Documents:
         """Return what was used of each file, in the order of the file."""
         return {file: _extract(self.root(file).value, paths) for file, paths in self._used.items()}
 
-    def resolve(self, node: Node, *, used: bool = True) -> Node:
+    def resolve(self, node: OpenApiNode, *, used: bool = True) -> OpenApiNode:
         """Follow references from a node to a value that is none. Raises OpenApiProblem.
 
         `used`: the references and the whole value are used.
@@ -105,11 +105,11 @@ class Documents:
         found = self._follow(node, used=used)
         return self.use(found) if used else found
 
-    def use_references(self, node: Node) -> None:
+    def use_references(self, node: OpenApiNode) -> None:
         """Keep the references from a node to a value, but not the value, in the extracts. Raises OpenApiProblem."""
         self._follow(node, used=True)
 
-    def target(self, node: Node, *, used: bool = True) -> Node:
+    def target(self, node: OpenApiNode, *, used: bool = True) -> OpenApiNode:
         """Return what the reference of a node leads to, which may be a reference, too. Raises OpenApiProblem."""
         reference = str(node.get("$ref"))
         if used:
@@ -127,7 +127,7 @@ class Documents:
             found = self._child(self._follow(found, used=used), key, node)
         return found
 
-    def _follow(self, node: Node, *, used: bool) -> Node:
+    def _follow(self, node: OpenApiNode, *, used: bool) -> OpenApiNode:
         found = node
         for _ in range(MAX_REFERENCES):
             if not isinstance(found.get("$ref"), str):
@@ -135,7 +135,7 @@ class Documents:
             found = self.target(found, used=used)
         raise OpenApiProblem(f"`{node.get('$ref')}` leads back to itself", node)
 
-    def _child(self, found: Node, key: str, node: Node) -> Node:
+    def _child(self, found: OpenApiNode, key: str, node: OpenApiNode) -> OpenApiNode:
         if isinstance(found.value, list) and key.isascii() and key.isdigit() and int(key) < len(found.value):
             return found.child(int(key))
         if key in found:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tools.kinds.openapi_document import Documents, Node, OpenApiProblem
+from tools.kinds.openapi_document import Documents, OpenApiNode, OpenApiProblem
 from tools.names import nearest
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -21,9 +21,9 @@ class LocatedOperation:
 
     method: str
     path: str
-    path_item: Node
-    node: Node
-    references: tuple[Node, ...]
+    path_item: OpenApiNode
+    node: OpenApiNode
+    references: tuple[OpenApiNode, ...]
 
     @property
     def name(self) -> str:
@@ -31,7 +31,7 @@ class LocatedOperation:
         return f"{self.method.upper()} {self.path}"
 
 
-def locate_operation(documents: Documents, root: Node, name: str) -> LocatedOperation:
+def locate_operation(documents: Documents, root: OpenApiNode, name: str) -> LocatedOperation:
     """Return the operation that an operationId, or a method and a path, name. Raises OpenApiProblem."""
     found: list[LocatedOperation] = []
     broken: list[OpenApiProblem] = []
@@ -58,7 +58,7 @@ def locate_operation(documents: Documents, root: Node, name: str) -> LocatedOper
     return matching[0]
 
 
-def _operations(documents: Documents, path: str, item: Node) -> Iterator[LocatedOperation]:
+def _operations(documents: Documents, path: str, item: OpenApiNode) -> Iterator[LocatedOperation]:
     path_item = documents.resolve(item, used=False)
     for method in METHODS:
         if isinstance(path_item.get(method), Mapping):

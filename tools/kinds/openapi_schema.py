@@ -20,7 +20,7 @@ from tools.kinds.json_schema import (
     pattern_problem,
     unknown_required,
 )
-from tools.kinds.openapi_document import Documents, Node, OpenApiProblem
+from tools.kinds.openapi_document import Documents, OpenApiNode, OpenApiProblem
 
 TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
 READERS: Mapping[str, Callable[[str], Any]] = {
@@ -68,7 +68,7 @@ class SchemaConverter:
         self._levels = levels
         self._left = MAX_VALUES
 
-    def convert(self, node: Node) -> dict[str, Any]:
+    def convert(self, node: OpenApiNode) -> dict[str, Any]:
         """Return the schema for requests. Raises OpenApiProblem, SchemaTooLarge."""
         schema = self._convert(node, 0, ())
         unknown = set(unknown_required(schema))
@@ -80,7 +80,7 @@ class SchemaConverter:
                 ]
         return schema
 
-    def _convert(self, node: Node, level: int, within: tuple[Reference, ...]) -> dict[str, Any]:
+    def _convert(self, node: OpenApiNode, level: int, within: tuple[Reference, ...]) -> dict[str, Any]:
         self._left -= 1
         if self._left < 0 or len(within) > MAX_DEPTH:
             raise SchemaTooLarge((), f"too large: more than {MAX_VALUES} values, or {MAX_DEPTH} levels")
@@ -97,19 +97,19 @@ class SchemaConverter:
         schema = self._combined(_consistent(schema), node, level, within)
         return _nullable(schema) if node.get("nullable") is True else schema
 
-    def _referenced(self, node: Node, level: int, within: tuple[Reference, ...]) -> dict[str, Any]:
+    def _referenced(self, node: OpenApiNode, level: int, within: tuple[Reference, ...]) -> dict[str, Any]:
         target = self._documents.use(self._documents.target(node))
         place = (target.file, target.path)
         # A schema that contains itself cannot be written without references.
         found = {} if place in within else self._convert(target, level, (*within, place))
         beside = {key: item for key, item in node.value.items() if key not in ("$ref", "nullable")}
         if beside:
-            further = self._convert(Node(beside, node.file, node.path), level, within)
+            further = self._convert(OpenApiNode(beside, node.file, node.path), level, within)
             clash = (found.keys() & further.keys()) - ANNOTATIONS
             found = {"allOf": [found, further]} if clash else {**found, **further}
         return _nullable(found) if node.get("nullable") is True else found
 
-    def _values(self, node: Node) -> dict[str, Any]:
+    def _values(self, node: OpenApiNode) -> dict[str, Any]:
         value = {key: item for key, item in node.value.items() if key in KEPT_VALUES}
         # In OpenAPI 3.0 an exclusive bound is a boolean next to the bound; in JSON Schema it is the bound itself.
         for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
@@ -125,7 +125,7 @@ class SchemaConverter:
             kept["description"] = node.value["description"][:MAX_DESCRIPTION_LENGTH]
         return kept
 
-    def _inner_schemas(self, node: Node, level: int, within: tuple[Reference, ...]) -> dict[str, Any]:
+    def _inner_schemas(self, node: OpenApiNode, level: int, within: tuple[Reference, ...]) -> dict[str, Any]:
         """Return the keywords of objects and lists."""
         if level >= self._levels:
             return {"items": {}} if "items" in node else {}
@@ -151,7 +151,7 @@ class SchemaConverter:
         return schema
 
     def _combined(
-        self, schema: dict[str, Any], node: Node, level: int, within: tuple[Reference, ...]
+        self, schema: dict[str, Any], node: OpenApiNode, level: int, within: tuple[Reference, ...]
     ) -> dict[str, Any]:
         """Add the schemas that are combined with this one."""
         together = [self._convert(item, level, within) for item in node.items("allOf")]
@@ -174,7 +174,7 @@ class SchemaConverter:
             return {**together[0], **schema}
         return {**schema, "allOf": together} if together else schema
 
-    def _is_read_only(self, node: Node) -> bool:
+    def _is_read_only(self, node: OpenApiNode) -> bool:
         """Return whether a property is set by the server alone."""
         for _ in range(MAX_DEPTH):
             if node.get("readOnly") is True:

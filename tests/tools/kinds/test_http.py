@@ -8,6 +8,7 @@ from aiohttp import web
 
 from tests.tools.fake_ports import SECRETS, RecordingServer, abort_connection, make_context, run_server, tool_from_yaml
 from tools.base import InvalidArguments, Tool
+from tools.kinds.result_shortening import shorten
 from tools.net.guarded_http import GuardedHttpClient
 from tools.ports import JSON, Unreachable
 
@@ -238,6 +239,17 @@ async def test_a_long_answer_is_truncated_with_a_note(server: RecordingServer, h
         "result": {"text": "x" * 85 + "…"},
         "note": "cut: /text: the first 85 of 500 characters",
     }
+
+
+@pytest.mark.parametrize("limit", [100, 8_000, 64_000])
+async def test_the_limit_of_a_tool_is_the_only_one(
+    server: RecordingServer, http_client: GuardedHttpClient, limit: int
+) -> None:
+    server.answer_with({"rows": [{"id": number, "text": "é" * 50} for number in range(2_000)]})
+    tool = reads(server, result={"limit": limit})
+    shown = await run_tool(tool, http_client, id="1")
+    assert limit - 100 < len(json.dumps(shown["result"], ensure_ascii=False)) <= limit
+    assert shorten(shown, tool.result_limit) == (shown, None)
 
 
 async def test_an_answer_that_is_not_json_is_text(server: RecordingServer, http_client: GuardedHttpClient) -> None:

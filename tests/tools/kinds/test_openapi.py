@@ -222,11 +222,20 @@ def test_a_tenants_cookie_replaces_the_documents() -> None:
     assert tool.parameters["properties"] == {}
 
 
-def test_a_text_of_a_document_that_postgres_refuses_loses_the_character() -> None:
+def test_characters_that_postgres_refuses_are_left_out() -> None:
     schema = {"type": "string", "description": "a\x00b", "enum": ["\ud800c", "d"]}
     tool = tool_of({"summary": "Does\x00 it.", "parameters": [{"name": "k", "in": "query", "schema": schema}]})
     assert tool.description == "A tool."
     assert tool.parameters["properties"]["k"] == {"type": "string", "enum": ["c", "d"], "description": "ab"}
+
+
+def test_two_names_that_would_be_one_say_which_they_are() -> None:
+    after = {"name": "sent>", "in": "query", "description": "A time.", "schema": {"type": "string"}}
+    properties = tool_of({"parameters": [after, {**after, "name": "sent<"}]}).parameters["properties"]
+    assert {name: item["description"] for name, item in properties.items()} == {
+        "sent": "A time.",
+        "query_sent": "`sent<` (query). A time.",
+    }
 
 
 def test_names_that_providers_refuse_get_others() -> None:

@@ -22,7 +22,7 @@ def find(paths: Any, name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["GET /cep/v1/{cep}", "get /cep/v1/{cep}", "  GeT   /cep/v1/{cep}  "])
-def test_an_operation_without_an_operation_id_is_named_by_method_and_path(name: str) -> None:
+def test_an_operation_has_a_name_without_its_operation_id(name: str) -> None:
     assert find(UNNAMED, name) == "GET https://a.example/cep/v1/1"
 
 
