@@ -12,7 +12,9 @@ from tools.builtin.request_human import handoff_tool
 from tools.kinds.http import WITH_BODY, HttpPolicy, HttpTemplate, RequestMaker, request_parser, request_runner
 from tools.kinds.json_schema import SchemaProblem, arguments_parser, plain_schema
 from tools.kinds.mcp import McpServer, mcp_runner
-from tools.kinds.openapi import Documents, OpenApiProblem, Operation, find_operation
+from tools.kinds.openapi import find_operation
+from tools.kinds.openapi_document import Documents, OpenApiProblem
+from tools.kinds.openapi_request import Operation
 from tools.kinds.python import ToolNotInstalled, load_tool
 from tools.kinds.result_rendering import ResultRendering
 from tools.kinds.templates import (

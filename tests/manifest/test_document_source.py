@@ -95,8 +95,14 @@ FOLDER = {
     "api/paths/orders.yaml": "one:\n  parameters: [{$ref: ../common.json#/id}]\n  put: {$ref: put.yml}\n",
     "api/paths/put.yml": "operationId: x\nrequestBody:\n  content:\n    application/json:\n"
     "      schema: {$ref: '../order%20v1.yaml'}\n",
-    "api/common.json": json.dumps({"id": {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}}),
-    "api/order v1.yaml": "type: object\nproperties:\n  sku: {$ref: '#/$defs/sku'}\n$defs: {sku: {type: string}}\n",
+    "api/common.json": json.dumps(
+        {
+            "id": {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}},
+            "made": {"type": "string", "readOnly": True},
+        }
+    ),
+    "api/order v1.yaml": "type: object\nproperties:\n  sku: {$ref: '#/$defs/sku'}\n"
+    "  made: {$ref: 'common.json#/made'}\n$defs: {sku: {type: string}}\n",
 }
 
 

@@ -17,8 +17,6 @@ from tools.kinds.parameter_styles import STYLES
 from tools.kinds.templates import Template, TemplateProblem, parse_url_template
 from tools.net.headers import RESERVED_HEADERS
 
-__all__ = ["Documents", "OpenApiProblem", "Operation", "find_operation"]
-
 VERSION = re.compile(r"3\.[0-2](\.\d+)?([-+].*)?")
 SWAGGER = re.compile(r"2(\.0)?")
 LEVELS = (12, 8, 6, 5, 4, 3, 2)
@@ -42,7 +40,7 @@ class _Source:
     swagger: bool
 
     def parameters(self) -> list[OpenApiNode]:
-        """Return the parameters of the path and of the operation, in the words of OpenAPI 3 except for the body."""
+        """Return the parameters of the path and of the operation, as the document writes them."""
         holders = (self.located.path_item, self.located.node)
         nodes = [self.documents.resolve(node) for holder in holders for node in holder.items("parameters")]
         named: dict[tuple[Any, Any], OpenApiNode] = {}

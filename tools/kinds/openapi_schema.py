@@ -181,7 +181,7 @@ class SchemaConverter:
                 return True
             parts = node.get("allOf")
             if isinstance(node.get("$ref"), str):
-                node = self._documents.target(node)
+                node = self._documents.use(self._documents.target(node))
             elif isinstance(parts, list) and len(parts) == 1:
                 node = node.child("allOf").child(0)
             else:
