@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from manifest.yaml_source import LARGEST_FILE
+from manifest.yaml_source import LARGEST_FILE, UNSTORABLE
 from tools.kinds.openapi_document import Documents, OpenApiNode, OpenApiProblem, Path
 
 LARGEST_DOCUMENT = 16 * 1024 * 1024
@@ -24,7 +24,6 @@ DEEPEST = 200
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 BASE_LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
-UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
 ESCAPED_UNSTORABLE = re.compile(r"\\u(0000|d[89a-f])", re.IGNORECASE)
 NULL = re.compile(r"|~|null|Null|NULL")
 BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")

@@ -66,7 +66,7 @@ def find_operation(
     root = documents.root(file)
     swagger = SWAGGER.fullmatch(str(root.get("swagger"))) is not None
     if not swagger and not VERSION.fullmatch(str(root.get("openapi"))):
-        raise OpenApiProblem("not an OpenAPI document of version 3, or of Swagger 2.0: it says neither `openapi: 3.…`")
+        raise OpenApiProblem("not an OpenAPI document of version 3, or of Swagger 2.0: it has no `openapi: 3.x`")
     located = locate_operation(documents, root, name)
     source = _Source(documents, root, located, swagger)
     _use(source)

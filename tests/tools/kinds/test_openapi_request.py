@@ -14,7 +14,8 @@ from manifest.document_source import read_documents
 from tools.base import InvalidArguments
 from tools.kinds.http import HttpRequest
 from tools.kinds.json_schema import arguments_parser
-from tools.kinds.openapi import Operation, find_operation
+from tools.kinds.openapi import find_operation
+from tools.kinds.openapi_request import Operation
 
 FORM = "application/x-www-form-urlencoded"
 STRING, NUMBER = {"type": "string"}, {"type": "integer"}

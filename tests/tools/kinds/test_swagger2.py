@@ -7,8 +7,9 @@ import pytest
 
 from manifest.document_source import read_documents
 from tools.kinds.http import HttpRequest
-from tools.kinds.openapi import Operation, find_operation
+from tools.kinds.openapi import find_operation
 from tools.kinds.openapi_document import OpenApiProblem
+from tools.kinds.openapi_request import Operation
 
 FORM = "application/x-www-form-urlencoded"
 ORDER = {"type": "object", "properties": {"id": {"type": "string", "readOnly": True}, "sku": {"type": "string"}}}
