@@ -87,11 +87,13 @@ class SchemaTooLarge(SchemaProblem):
 class Inliner:
     """Copies values of a document and replaces every `$ref` with its target in the same document.
 
-    Schemas that contain themselves, unknown targets and copies of more than MAX_VALUES values are SchemaProblems.
+    `open_ended`: a schema that contains itself is replaced with one that accepts everything; otherwise it is a
+    SchemaProblem. Unknown targets and copies of more than MAX_VALUES values are SchemaProblems, too.
     """
 
-    def __init__(self, document: Any) -> None:
+    def __init__(self, document: Any, *, open_ended: bool = False) -> None:
         self._document = document
+        self._open_ended = open_ended
         self._left = MAX_VALUES
 
     def copy(self, value: Any, where: SchemaPath = (), open_references: tuple[str, ...] = ()) -> Any:
@@ -114,6 +116,8 @@ class Inliner:
         self, value: Mapping[str, Any], reference: str, where: SchemaPath, open_references: tuple[str, ...]
     ) -> Any:
         if reference in open_references:
+            if self._open_ended:
+                return {}
             raise SchemaProblem((*where, "$ref"), "a schema that contains itself cannot be sent to a model")
         target = self.copy(self._look_up(reference, where), where, (*open_references, reference))
         siblings = {key: item for key, item in value.items() if key != "$ref"}
@@ -204,7 +208,8 @@ def unknown_required(
 ) -> Iterator[tuple[SchemaPath, str]]:
     """Yield the names under `required` that no property has, each with its location.
 
-    Schemas that allow further properties by `additionalProperties` may require any name. `known` are properties of the same object that schemas around this one name.
+    A schema that allows further properties by `additionalProperties` may require any name. `known` are properties of
+    the same object that schemas around this one name.
     """
     if not isinstance(node, dict):
         return
