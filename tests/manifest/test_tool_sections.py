@@ -80,7 +80,11 @@ def test_a_section_that_is_no_server_is_said(section: dict[str, Any], message: s
             ("parameters", "properties", "a", "minimum"),
             "that JSON can say",
         ),
-        (posting(schema() | {"required": ["b"]}), ("parameters", "required", 0), "`b` is required, but no property has this name"),
+        (
+            posting(schema() | {"required": ["b"]}),
+            ("parameters", "required", 0),
+            "`b` is required, but no property has this name",
+        ),
         (
             posting(schema(a={}) | {"anyOf": [{"properties": {"b": {}}}]}),
             ("parameters", "anyOf", 0, "properties", "b"),
