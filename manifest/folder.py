@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import unicodedata
 from pathlib import Path
 
 from pypdf import PdfReader
@@ -25,13 +26,26 @@ def load_folder(folder: Path) -> LoadedAssistant:
     try:
         files = {MAIN: _read(main, folder)}
         others = _others(folder, _patterns(files[MAIN]))
-        files |= {path.relative_to(folder).as_posix(): _read(path, folder) for path in others}
+        files |= {_name(path, folder): _read(path, folder) for path in others}
     except OSError as error:
         name = os.path.relpath(error.filename, folder)
         raise InvalidFiles([Problem(name, 1, 1, f"cannot be read: {error.strerror}")]) from None
-    except ValueError as error:
-        raise InvalidFiles([Problem(MAIN, 1, 1, str(error))]) from None
+    except _Unreadable as error:
+        raise InvalidFiles([error.problem]) from None
     return load(files)
+
+
+class _Unreadable(ValueError):
+    """A file cannot be used. The text says why, and what to do."""
+
+    def __init__(self, name: str, reason: str, line: int = 1) -> None:
+        super().__init__(reason)
+        self.problem = Problem(name, line, 1, reason)
+
+
+def _name(path: Path, folder: Path) -> str:
+    """Return the path within the folder. Some systems write accents as characters of their own."""
+    return unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
 
 
 def _patterns(text: str) -> list[str]:
@@ -49,36 +63,39 @@ def _others(folder: Path, knowledge: list[str]) -> list[Path]:
     """
     found = (path for suffix in ("md", "json", "yaml", "yml") for path in folder.rglob(f"*.{suffix}"))
     known = (path for suffix in ("txt", "pdf") for path in folder.rglob(f"*.{suffix}"))
-    named = (path for path in known if any(matches(each, path.relative_to(folder).as_posix()) for each in knowledge))
+    named = (path for path in known if any(matches(each, _name(path, folder)) for each in knowledge))
     places = ((path, path.relative_to(folder).parts) for path in (*found, *named))
     return sorted(path for path, at in places if at[0] not in (MAIN, SCENARIOS) and not at[0].startswith("."))
 
 
 def _read(path: Path, folder: Path) -> str:
+    name = _name(path, folder)
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{path.name} is a link that leads out of the folder")
+        raise _Unreadable(name, "it is a link that leads out of the folder")
     if path.suffix == ".pdf":
-        return _text_of_pdf(path)
+        return _text_of_pdf(path, name)
     # OpenAPI documents are large, and only a part of them is published.
     largest = LARGEST_DOCUMENT if path.suffix in DOCUMENTS and path.name != MAIN else LARGEST_FILE
     if path.stat().st_size > largest:
-        raise ValueError(f"{path.name} is larger than {largest // 1024} KiB")
+        raise _Unreadable(name, f"it is larger than {largest // 1024} KiB")
+    content = path.read_bytes()
     try:
-        return path.read_text("utf-8")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path.name} is not UTF-8 text") from None
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise _Unreadable(name, "it is not UTF-8 text: save the file as UTF-8", line) from None
 
 
-def _text_of_pdf(path: Path) -> str:
-    """Return the text of a PDF's pages, which is published and searched. Raises ValueError."""
+def _text_of_pdf(path: Path, name: str) -> str:
+    """Return the text of a PDF's pages, which is published and searched. Raises _Unreadable."""
     if path.stat().st_size > LARGEST_PDF:
-        raise ValueError(f"{path.name} is larger than {LARGEST_PDF // 1024 // 1024} MiB")
+        raise _Unreadable(name, f"it is larger than {LARGEST_PDF // 1024 // 1024} MiB")
     try:
         text = "\n\n".join(page.extract_text() for page in PdfReader(path).pages)
     except Exception as error:
         # A broken file makes its reader fail in every way there is.
-        raise ValueError(f"{path.name} cannot be read as PDF: {error or type(error).__name__}") from None
+        raise _Unreadable(name, f"it cannot be read as PDF: {error or type(error).__name__}") from None
     text = UNSTORABLE.sub("", text)
     if len(text.encode()) > LARGEST_FILE:
-        raise ValueError(f"{path.name} has more than {LARGEST_FILE // 1024} KiB of text: split it into several files")
+        raise _Unreadable(name, f"it has more than {LARGEST_FILE // 1024} KiB of text: split it into several files")
     return text

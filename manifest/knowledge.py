@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from manifest.markdown import read_markdown
 from tools.ports import Passage
 
 SUFFIXES = (".md", ".txt", ".pdf")
@@ -15,25 +16,29 @@ def passages(files: Mapping[str, str], names: Iterable[str]) -> list[Passage]:
     return [
         Passage(name, heading, body)
         for name in names
-        for heading, blocks in _sections(files[name])
+        for heading, blocks in _sections(_parts(name, files[name]))
         for body in _packed(blocks)
     ]
 
 
-def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Return the blocks between blank lines under each Markdown heading. A heading alone is a block."""
+def _sections(parts: Iterable[tuple[int, str]]) -> Iterator[tuple[str, list[str]]]:
+    """Return the blocks under each heading. A heading alone is a block."""
     trail: list[tuple[int, str]] = []
     blocks: list[str] = []
-    for block in re.split(r"\n\s*\n|\n(?=#{1,6} )", text):
-        marks, _, rest = block.strip().partition(" ")
-        if not re.fullmatch("#{1,6}", marks):
-            blocks.append(block.strip())
+    for level, text in parts:
+        if not level:
+            blocks.append(text)
             continue
-        yield _section(trail, blocks, last=not trail or trail[-1][0] >= len(marks))
-        title, _, below = rest.partition("\n")
-        trail = [*((level, above) for level, above in trail if level < len(marks)), (len(marks), title.strip())]
-        blocks = [below.strip()]
+        yield _section(trail, blocks, last=not trail or trail[-1][0] >= level)
+        trail = [*((above, title) for above, title in trail if above < level), (level, text)]
+        blocks = []
     yield _section(trail, blocks, last=True)
+
+
+def _parts(name: str, text: str) -> Iterable[tuple[int, str]]:
+    if name.endswith(".md"):
+        return read_markdown(text)
+    return ((0, block.strip()) for block in re.split(r"\n\s*\n", text) if block.strip())
 
 
 def _section(trail: list[tuple[int, str]], blocks: list[str], *, last: bool) -> tuple[str, list[str]]:
@@ -57,7 +62,9 @@ def _packed(blocks: Iterable[str]) -> Iterator[str]:
 
 
 def _unwrapped(block: str) -> str:
-    """Return wrapped lines as one line each. Lists, tables and headings keep their lines."""
+    """Return wrapped lines as one line each. Lists, tables and code keep their lines."""
+    if block.startswith(("```", "~~~")):
+        return block
     return re.sub(r"(?<![\n|:])\n(?=\w)(?!\d+[.)] )", " ", block)
 
 

@@ -1,6 +1,7 @@
 """The shape of assistant.yaml. Durations are written as 2s, 30m, 24h or 7d and held in seconds."""
 
 import re
+import unicodedata
 from datetime import time
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,6 +17,11 @@ from manifest.tool_sections import McpServerSection, ToolSection
 
 LANGUAGE = r"^[a-z]{2,3}(-[A-Z]{2})?$"
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _composed(path: str) -> str:
+    """Return a path with each accent in its letter, as files are named here."""
+    return unicodedata.normalize("NFC", path)
 
 
 def _timezone(value: str) -> str:
@@ -84,7 +90,11 @@ class AgentSection(Section):
     """An LLM agent."""
 
     description: Annotated[str, Field(min_length=1, max_length=500, description="What the router reads.")]
-    prompt: Annotated[str, Field(min_length=1, max_length=200, description="A file of the tenant's folder.")]
+    prompt: Annotated[
+        str,
+        AfterValidator(_composed),
+        Field(min_length=1, max_length=200, description="A file of the tenant's folder."),
+    ]
     tools: Annotated[tuple[str, ...], Field(description="Built-in tools, and those under `tools`.")] = ()
     language: Annotated[
         str | None, Field(pattern=LANGUAGE, description="That it writes, in place of the assistant's.")
@@ -180,7 +190,7 @@ class Manifest(Section):
     lifecycle: LifecycleSection = LifecycleSection()
     memory: Memory = Memory()
     knowledge: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
+        tuple[Annotated[str, AfterValidator(_composed), Field(min_length=1, max_length=200)], ...],
         Field(
             max_length=100,
             description="Files of the tenant's folder, such as `knowledge/*.md`, that agents may look up with "

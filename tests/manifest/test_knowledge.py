@@ -149,3 +149,27 @@ def test_a_pdf_without_text_is_named(folder: Path) -> None:
     (folder / "knowledge" / "foto.pdf").write_bytes(pdf(""))
     with pytest.raises(InvalidFiles, match=r"`knowledge/foto.pdf` has no text in it"):
         load_folder(folder)
+
+
+def test_underlined_headings_are_headings() -> None:
+    assert cut("Título\n======\n\nA\n\nDois\n----\n\nB") == [("Título", "A"), ("Título / Dois", "B")]
+    assert cut("um texto\nem duas linhas\n---\nB") == [("", "um texto em duas linhas\n\nB")]
+    assert cut("- item\n---\n\nfim") == [("", "- item\n\nfim")]
+
+
+def test_front_matter_and_comments_are_no_passages() -> None:
+    assert cut("---\ntitle: X\nsecret: y\n---\n# T\n\nA <!-- interno:\nnão dizer --> B") == [("T", "A  B")]
+    assert cut("# T\n\n<!-- só isto -->\n\nA\n\n<!-- sem fim") == [("T", "A")]
+    assert cut("A\n\n---\n\nB") == [("", "A\n\nB")]
+
+
+def test_code_is_left_alone() -> None:
+    code = "```sh\n# comentário\nls\n\necho 1\n```"
+    assert cut(f"# T\n\n{code}\n\nfim") == [("T", f"{code}\n\nfim")]
+    assert cut("~~~\n# a\n```\n~~~\n# B\n\nc") == [("", "~~~\n# a\n```\n~~~"), ("B", "c")]
+    assert cut("```\n# nunca fechado") == [("", "```\n# nunca fechado")]
+
+
+def test_a_text_file_is_no_markdown() -> None:
+    found = passages({"a.txt": "# 1 item\n\nTotal\n=====\n"}, ["a.txt"])
+    assert [(each.heading, each.text) for each in found] == [("", "# 1 item\n\nTotal\n=====")]

@@ -4,9 +4,11 @@ import resource
 import shutil
 import subprocess
 import sys
+import unicodedata
 from datetime import time
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -139,19 +141,36 @@ def test_a_folder_without_the_file_says_which_one_is_missing(folder: Path) -> No
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_parsed(folder: Path) -> None:
     (folder / MAIN).write_text(TEXT + "#" * 300 * 1024)
-    assert problem(folder) == f"{MAIN}:1:1: {MAIN} is larger than {LARGEST_FILE // 1024} KiB"
+    assert problem(folder) == f"{MAIN}:1:1: it is larger than {LARGEST_FILE // 1024} KiB"
 
 
 def test_a_prompt_that_is_too_large_is_refused_by_its_name(folder: Path) -> None:
     (folder / "prompts/agenda.md").write_text("a" * (LARGEST_FILE + 1))
-    assert "agenda.md is larger than" in problem(folder)
+    assert problem(folder).startswith("prompts/agenda.md:1:1: it is larger than")
 
 
 @pytest.mark.parametrize("name", [MAIN, "prompts/agenda.md"])
 @pytest.mark.parametrize("text", ["Clínica".encode("latin-1"), "Clínica".encode("utf-16"), b"\xff", b"a\xed\xa0\x80"])
 def test_a_file_that_is_not_utf_8_is_refused_by_its_name(folder: Path, name: str, text: bytes) -> None:
     (folder / name).write_bytes(text)
-    assert f"{Path(name).name} is not UTF-8 text" in problem(folder)
+    assert problem(folder) == f"{name}:1:1: it is not UTF-8 text: save the file as UTF-8"
+
+
+def test_a_bad_line_is_named(folder: Path) -> None:
+    (folder / "prompts/agenda.md").write_bytes("Olá\nClínica\n".encode() + b"pre\xe7o\n")
+    assert problem(folder).startswith("prompts/agenda.md:3:1: it is not UTF-8 text")
+
+
+Form = Literal["NFC", "NFD"]
+
+
+@pytest.mark.parametrize(("on_disk", "in_yaml"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_a_name_with_accents_is_found_however_they_are_written(folder: Path, on_disk: Form, in_yaml: Form) -> None:
+    name = "prompts/atenção.md"
+    (folder / unicodedata.normalize(on_disk, name)).write_text("Atenda.", "utf-8")
+    text = TEXT.replace("prompts/agenda.md", unicodedata.normalize(in_yaml, name))
+    (folder / MAIN).write_text(text, "utf-8")
+    assert load_folder(folder).assistant.agents["agenda"].prompt == "Atenda."
 
 
 def test_a_byte_order_mark_does_no_harm(folder: Path) -> None:
