@@ -74,7 +74,7 @@ def test_what_is_not_markdown_stays(text: str) -> None:
         ("__a b__", "*a b*"),
         ("**Preço:**R$ 10", "*Preço:* R$ 10"),
         ("**sem fim", "sem fim"),
-        ("**em duas\nlinhas**", "em duas\nlinhas"),
+        ("**em duas\nlinhas**", "*em duas*\n*linhas*"),
         ("# Título #", "*Título*"),
         ("### **Título**", "*Título*"),
         ("Título\n======\ntexto", "*Título*\ntexto"),
@@ -97,7 +97,7 @@ def test_what_is_not_markdown_stays(text: str) -> None:
         ("R$&nbsp;10 &amp; frete", "R$ 10 & frete"),
         ("\\*não é negrito\\*", "*não é negrito*"),
         ("```python\na = 2**3\n# nada\n```\nfim", "```\na = 2**3\n# nada\n```\nfim"),
-        ("| a |\n|---|\n| b |", "- b"),
+        ("| a |\n|---|\n| b |", "a\n- b"),
     ],
 )
 def test_notation_becomes_whatsapps(text: str, shown: str) -> None:
