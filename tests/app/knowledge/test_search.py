@@ -1,42 +1,12 @@
 """What a tenant has written down is found by the agent that looks for it, and by nobody else's."""
 
-import json
-from typing import Any
-
 import pytest
 
+from tests.app.knowledge.notes import ADDRESS, PRICES, found, publish
 from tests.app.turns.drivers import drain, replies_to
-from tests.platform import ACCOUNT_SID, TENANT, Platform, tenant_manifest
+from tests.platform import ACCOUNT_SID, Platform
 
 NEIGHBOUR, NEIGHBOURS_NUMBER, NEIGHBOURS_CONTACT = "vizinha", "whatsapp:+551140000002", "whatsapp:+5511990000003"
-PRICES = """# Preços
-
-Pix tem 5 % de desconto, e cartão não.
-
-## Limpeza
-
-A limpeza custa R$ 220 e leva quarenta minutos.
-
-## Clareamento
-
-O clareamento custa R$ 900. Não é feito em gestantes. Avaliações às terças.
-"""
-ADDRESS = "O endereço é Rua das Acácias, 120. O estacionamento fica ao lado.\n"
-KNOWLEDGE = {"knowledge/precos.md": PRICES, "knowledge/endereco.txt": ADDRESS}
-
-
-async def publish(platform: Platform, slug: str = TENANT, **knowledge: str) -> None:
-    """The tests' tenant, with what it has written down."""
-    files = dict(tenant_manifest().files) | (knowledge or KNOWLEDGE)
-    text = files["assistant.yaml"].replace("    tools: [request_human]", "    tools: [request_human, search_knowledge]")
-    await platform.publish(slug, {**files, "assistant.yaml": f"{text}knowledge: [knowledge/*.md, knowledge/*.txt]\n"})
-
-
-async def found(platform: Platform, query: str) -> list[dict[str, Any]]:
-    """The passages that the agent was given."""
-    (reply,) = await replies_to(platform, f"procure: {query}")
-    passages: list[dict[str, Any]] = json.loads(reply.removeprefix("achado - "))["passages"]
-    return passages
 
 
 @pytest.mark.parametrize(

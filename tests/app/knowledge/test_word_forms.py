@@ -3,7 +3,7 @@
 import pytest
 
 from app.knowledge.word_forms import search_forms
-from tests.app.knowledge.test_search import found, publish
+from tests.app.knowledge.notes import found, publish
 from tests.platform import Platform
 
 CONTACT = """## Contato
