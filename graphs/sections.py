@@ -27,7 +27,23 @@ class Price(Section):
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code.")] = "USD"
 
 
-Expected = Literal["text", "number", "date", "email", "phone", "cpf", "choice", "image", "audio", "file", "location"]
+Expected = Literal[
+    "text",
+    "number",
+    "date",
+    "time",
+    "email",
+    "phone",
+    "cpf",
+    "cnpj",
+    "cpf_cnpj",
+    "cep",
+    "choice",
+    "image",
+    "audio",
+    "file",
+    "location",
+]
 
 
 class Ask(Section):
@@ -38,19 +54,23 @@ class Ask(Section):
     expect: Annotated[
         Expected,
         Field(
-            description="What the answer must be. A date is day, month and year, such as 31/12/2026, or 2026-12-31, "
-            "and is kept as the latter; a number such as 1.500,25 is kept as 1500.25. `image`, `audio` and `file` (any "
-            "media) keep `url` and `content_type`; `location` keeps `latitude`, `longitude`, and perhaps `label` and "
-            "`address`. A voice note, a photo or a place answers none of the others."
+            description="What the answer must be. The table of answers shows what is understood, and how it is kept. "
+            "`image`, `audio` and `file` (any media) keep `url` and `content_type`; `location` keeps `latitude`, "
+            "`longitude`, and perhaps `label` and `address`. A voice note, a photo or a place answers none of the others."
         ),
     ] = "text"
     choices: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=60)], ...],
         Field(
-            max_length=20, description="Of `choice`. Their beginning, their number in the list, or `sim, por favor` do."
+            max_length=20,
+            description="Of `choice`. Their words or how they begin, their number in the list, and yes and no in other "
+            "words do.",
         ),
     ] = ()
-    error: Annotated[Text | None, Field(description="Said before the question is asked again.")] = None
+    error: Annotated[
+        Text | None,
+        Field(description="Said before the question is asked again. Default: what is expected, with an example."),
+    ] = None
     tries: Annotated[int, Field(ge=1, le=10, description="The number of tries. After them a human takes over.")] = 3
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
+from manifest.answer_examples import ANSWERS, TODAY
 from manifest.keyword_reference import keyword_table
 from manifest.schema import WEEKDAYS, Manifest
 from tools.kinds.trusted_values import TRUSTED
@@ -57,6 +58,11 @@ UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 TRUSTED_INTRODUCTION = """In the addresses, headers and bodies of tools, beside `{parameter}` and `${secret:NAME}`.
 A model that is told who the contact is can be talked into naming somebody else; it cannot set these. Tools of Python
 packages find them in `context.trusted`."""
+
+ANSWERS_INTRODUCTION = f"""What a flow's `ask` understands, in Portuguese, English and Spanish, on
+{TODAY:%A}, {TODAY.day} {TODAY:%B %Y}. An answer is taken out of a sentence, and kept in one form. What may mean two
+things is asked again, with the step's `error`, or else an example of what is expected. Days are those of the tenant's
+time zone. A date without a year is the next one. Elsewhere than in `en-US`, the day comes before the month."""
 
 INTRODUCTION = """# assistant.yaml
 
@@ -201,6 +207,18 @@ def _trusted() -> Iterator[str]:
     yield ""
 
 
+def _answers() -> Iterator[str]:
+    """Return the table of answers to the questions of flows."""
+    yield from ("## Answers", "", ANSWERS_INTRODUCTION, "")
+    yield from ("| `expect` | language | said | kept |", "|---|---|---|---|")
+    for row in ANSWERS:
+        said = ", ".join(f"`{text}`" for text in row.said)
+        among = f" of {', '.join(f'`{choice}`' for choice in row.choices)}" if row.choices else ""
+        kept = "*asked again*" if row.kept is None else f"`{row.kept}`"
+        yield f"| `{row.expect}`{among} | {row.language} | {said} | {kept} |"
+    yield ""
+
+
 class _Page:
     """The page. Each section appears once, where it is first used; later uses link to it."""
 
@@ -213,7 +231,7 @@ class _Page:
     def text(self) -> str:
         """Return the whole page."""
         sections = (line for path, node in self._sections for line in self._section(path, node))
-        tables = [*_built_in(), *_trusted(), *keyword_table()]
+        tables = [*_built_in(), *_trusted(), *_answers(), *keyword_table()]
         return "\n".join([INTRODUCTION, *tables, *sections])
 
     def _visit(self, path: str, section: Node) -> None:

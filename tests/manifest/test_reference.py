@@ -9,7 +9,10 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
+from graphs.answers import parse_answer
+from graphs.sections import Ask
 from manifest import reference, template
+from manifest.answer_examples import ANSWERS, TODAY, Examples
 from manifest.folder import load_folder
 from tests.manifest.files import TEXT, changed
 from tests.platform import TENANT, TENANTS
@@ -92,6 +95,15 @@ def test_durations_are_said_as_they_are_written() -> None:
     assert (timeout["type"], timeout["default"]) == ("string", "20s")
     assert "1s to 1m" in timeout["description"]
     assert "| `timeout` | duration | `20s` | 1s to 1m |" in reference.markdown()
+
+
+@pytest.mark.parametrize("row", ANSWERS, ids=lambda row: f"{row.expect}-{row.language}-{row.kept}")
+def test_every_example_of_an_answer_is_parsed_so(row: Examples) -> None:
+    ask = Ask(field="campo", question="?", expect=row.expect, choices=row.choices)
+    assert {said: parse_answer(ask, said, row.language, TODAY) for said in row.said} == dict.fromkeys(
+        row.said, row.kept
+    )
+    assert all(f"`{said}`" in reference.markdown() for said in row.said)
 
 
 @pytest.mark.parametrize("language", template.LANGUAGES)
