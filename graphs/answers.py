@@ -1,29 +1,41 @@
 """Parse a contact's answers to the questions of flows. Flows store values as texts."""
 
-import re
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, time
 from typing import Any
 
+from graphs.answer_kinds.choices import parse_choice
+from graphs.answer_kinds.identifiers import (
+    format_identifier,
+    parse_cep,
+    parse_cnpj,
+    parse_cpf,
+    parse_cpf_or_cnpj,
+    parse_email,
+    parse_phone,
+)
+from graphs.answer_kinds.moments import parse_date, parse_time
+from graphs.answer_kinds.numbers import POINT, parse_number
+from graphs.answer_kinds.ratings import rating_in
+from graphs.answer_kinds.wording import trim
 from graphs.config import language_code
-from graphs.patterns import plain
 from graphs.sections import Ask
 from graphs.state import Attachment
 
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]{2,}")
-NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)
-POINT = {"en", "he", "hi", "ja", "ko", "th", "zh"}
-"""Languages that write 1,500.25. The others write 1.500,25."""
+__all__ = [
+    "LONGEST",
+    "SENT",
+    "attached_answer",
+    "format_answer",
+    "format_attachment",
+    "is_question",
+    "parse_answer",
+    "rating_in",
+]
+
 YEAR_FIRST = {"hu", "ja", "ko", "lt", "sv", "zh"}
 LONGEST = 500
 """The number of characters of an answer that are kept."""
-NO_WORDS = re.compile(r"[^\w/]+")
-RATING = re.compile(
-    r" ?(?:nota |dou |minha nota e |i give |le doy )?([1-5])(?: ?/ ?5| de 5| out of 5)?"
-    r"(?: estrelas?| estrellas?| stars?)?(?: (?:muito |muchas )?(?:obrigad[oa]|valeu|gracias|thanks|thank you))? ?"
-)
-"""A number, with the words around it that do not change its meaning."""
-
 
 SENT: Mapping[str, frozenset[str]] = {
     "image": frozenset({"image"}),
@@ -40,26 +52,44 @@ def attached_answer(ask: Ask, attachments: Sequence[Attachment]) -> dict[str, st
     return next((dict(each["content"]) for each in reversed(attachments) if each["kind"] in wanted), None)
 
 
-def parse_answer(ask: Ask, said: str, language: str) -> str | None:
-    """Return the answer as it is stored, or None when it does not fit. `language` is the assistant's, such as pt-BR."""
-    text = " ".join(said.split())
+def parse_answer(ask: Ask, said: str, language: str, today: date | None = None) -> str | None:
+    """Return the answer as it is stored, or None when it does not fit, or may mean two things.
+
+    `language` is the assistant's, such as pt-BR. `today` is the tenant's date; without it, dates that depend on it do
+    not fit.
+    """
+    text = trim(said)
     if not text or len(text) > LONGEST:
         return None
     match ask.expect:
         case "text":
             return text
         case "number":
-            return _number(text, language)
+            return parse_number(said, language)
         case "date":
-            return _date(text)
+            return parse_date(said, language, today)
+        case "time":
+            return parse_time(said, language)
         case "email":
-            return text.lower() if EMAIL.fullmatch(text) else None
+            return parse_email(said)
         case "phone":
-            return _phone(text)
-        case "cpf":
-            return _cpf(text)
+            return parse_phone(said, language)
         case "choice":
-            return _choice(text, ask.choices)
+            return parse_choice(said, ask.choices, language)
+        case _:
+            return _parse_identifier(ask, said)
+
+
+def _parse_identifier(ask: Ask, said: str) -> str | None:
+    match ask.expect:
+        case "cpf":
+            return parse_cpf(said)
+        case "cnpj":
+            return parse_cnpj(said)
+        case "cpf_cnpj":
+            return parse_cpf_or_cnpj(said)
+        case "cep":
+            return parse_cep(said)
         case _:
             return None
 
@@ -75,8 +105,10 @@ def format_answer(ask: Ask, kept: Any, language: str) -> Any:
             year_first = language_code(language) in YEAR_FIRST
             form = "%m/%d/%Y" if language == "en-US" else "%Y-%m-%d" if year_first else "%d/%m/%Y"
             return date.fromisoformat(kept).strftime(form)
-        case "cpf":
-            return f"{kept[:3]}.{kept[3:6]}.{kept[6:9]}-{kept[9:]}"
+        case "time":
+            return time.fromisoformat(kept).strftime("%I:%M %p").lstrip("0") if language == "en-US" else kept
+        case "cpf" | "cnpj" | "cpf_cnpj" | "cep":
+            return format_identifier(kept)
         case _:
             return kept
 
@@ -89,67 +121,6 @@ def format_attachment(kept: Mapping[str, str]) -> str:
     return place or f"{kept['latitude']}, {kept.get('longitude', '')}"
 
 
-def rating_in(said: str) -> tuple[int | None, bool]:
-    """Return the rating in a text, and whether the text says something else: "tem horário dia 3?" is no rating."""
-    lines = [line for line in said.splitlines() if line.strip()]
-    ratings = [match for line in lines if (match := RATING.fullmatch(NO_WORDS.sub(" ", plain(line))))]
-    return int(ratings[-1][1]) if ratings else None, len(ratings) < len(lines)
-
-
 def is_question(said: str) -> bool:
     """Return whether the contact seems to ask instead of answering."""
     return said.rstrip().endswith("?")
-
-
-def _number(text: str, language: str) -> str | None:
-    thousands, decimal = (",", ".") if language_code(language) in POINT else (".", ",")
-    grouped = rf"-?\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+(?:{re.escape(decimal)}\d+)?"
-    number = text.replace(thousands, "") if re.fullmatch(grouped, text, re.ASCII) else text
-    number = number.replace(",", ".")
-    return number if NUMBER.fullmatch(number) else None
-
-
-def _date(text: str) -> str | None:
-    if match := re.fullmatch(r"(\d{4})-(\d{1,2})-(\d{1,2})", text):
-        year, month, day = (int(part) for part in match.groups())
-    elif match := re.fullmatch(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})", text):
-        day, month, year = (int(part) for part in match.groups())
-    else:
-        return None
-    try:
-        return date(year, month, day).isoformat()
-    except ValueError:
-        return None
-
-
-def _phone(text: str) -> str | None:
-    digits = re.sub(r"[\s().-]", "", text)
-    return digits if re.fullmatch(r"\+?\d{8,15}", digits, re.ASCII) else None
-
-
-def _cpf(text: str) -> str | None:
-    """Return the digits of a valid Brazilian taxpayer number (CPF), or None."""
-    if not re.fullmatch(r"\d{3}\.?\d{3}\.?\d{3}-?\d{2}", text):
-        return None
-    digits = [int(character) for character in text if character.isdigit()]
-    if len(set(digits)) == 1:
-        return None
-    for length in (9, 10):
-        weighted = sum(digit * (length + 1 - place) for place, digit in enumerate(digits[:length]))
-        if weighted * 10 % 11 % 10 != digits[length]:
-            return None
-    return "".join(map(str, digits))
-
-
-def _choice(text: str, choices: tuple[str, ...]) -> str | None:
-    wanted = plain(text).strip(" .!")
-    exact = [choice for choice in choices if plain(choice) == wanted]
-    begun = [choice for choice in choices if wanted and re.match(rf"{re.escape(wanted)}(?!\d)", plain(choice))]
-    # Accepts "sim, por favor", if it contains no other choice.
-    named = [choice for choice in choices if re.search(rf"(?<!\w){re.escape(plain(choice))}(?!\w)", wanted)]
-    more = named if len(named) == 1 and wanted.startswith(plain(named[0])) else []
-    found = exact or begun or more
-    if len(found) == 1:
-        return found[0]
-    # A number is a place in the list, unless a choice begins with that number.
-    return choices[int(wanted) - 1] if re.fullmatch(r"[1-9][0-9]?", wanted) and int(wanted) <= len(choices) else None

@@ -32,8 +32,14 @@ LEG_ENDS_BEFORE = ["run_tools", "call_step"]
 
 EDGES = frozenset({"after_model", "after_tools"})
 NODES_WITH_RUNTIME = frozenset({"route", "call_model", "run_tools", "call_step"})
-"""The functions that choose an edge, and the nodes that also take the runtime. Other nodes take the state only."""
+"""The functions that choose an edge, and the nodes that also take the runtime, as the steps of flows do.
 
+Other nodes take the state only.
+"""
+
+
+STEP = "."
+"""What stands between a flow and its step in the name of the step's function. No other function's name has it."""
 
 Shape = tuple[tuple[str, tuple[str, ...]], ...]
 """The names of an assistant's flows, each with the names of its steps. Nothing else makes graphs differ."""
@@ -64,7 +70,7 @@ def functions_of(assistant: Assistant, context: Callable[[], Context] | None = N
         "after_model": make_after_model(assistant),
         "after_tools": make_after_tools(assistant),
         **{
-            step_function(flow.name, step.name): make_step(flow, step)
+            step_function(flow.name, step.name): inject_context(make_step(flow, step, assistant.timezone), context)
             for flow in assistant.flows.values()
             for step in flow.steps
         },
@@ -125,9 +131,10 @@ def _from_context(name: str) -> Callable[..., Any]:
     async def node_with_runtime(state: State, runtime: Runtime[Context]) -> Any:
         return await runtime.context.functions[name](state, runtime=runtime)
 
-    return edge if name in EDGES else node_with_runtime if name in NODES_WITH_RUNTIME else node
+    takes_runtime = name in NODES_WITH_RUNTIME or STEP in name
+    return edge if name in EDGES else node_with_runtime if takes_runtime else node
 
 
 def step_function(flow: str, step: str) -> str:
     """Return the name of the function of a flow's step."""
-    return f"{flow_node(flow)}.{step}"
+    return f"{flow_node(flow)}{STEP}{step}"

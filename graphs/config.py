@@ -130,7 +130,10 @@ class Lifecycle:
 
 @dataclass(frozen=True)
 class Calendar:
-    """Bookable times: slots of `slot` seconds from `opens` to `closes` on each of `weekdays`."""
+    """Bookable times: slots of `slot` seconds from `opens` to `closes` on each of `weekdays`.
+
+    Slots until 00:00 end at midnight.
+    """
 
     name: str
     weekdays: tuple[int, ...]

@@ -3,18 +3,21 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import date
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from langchain_core.messages import AIMessage
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from graphs.answers import SENT, attached_answer, format_answer, is_question, parse_answer
+from graphs.answers import LONGEST, SENT, attached_answer, format_answer, is_question, parse_answer
 from graphs.config import HANDOFF, REFERENCE, Assign, Assistant, Branch, End, Flow, FlowStep, Say, Verify
 from graphs.context import Context
-from graphs.default_texts import NOT_TEXT, SEND, in_language
-from graphs.nodes.base import Node
+from graphs.default_texts import CHOOSE, EXPECTED, NOT_TEXT, SEND, TOO_LONG, in_language
+from graphs.nodes.base import NodeWithRuntime
 from graphs.rules import RuleInput
 from graphs.sections import Ask, Call
 from graphs.state import CALL, FlowState, Route, State, TurnState, Update, add_reply, replace_turn
@@ -77,17 +80,18 @@ def _current_step(state: State) -> str:
     return flow["step"]
 
 
-def make_step(flow: Flow, step: FlowStep) -> Node[Command[str]]:
-    """Return the node of a step."""
+def make_step(flow: Flow, step: FlowStep, timezone: ZoneInfo) -> NodeWithRuntime[Command[str]]:
+    """Return the node of a step. Dates such as tomorrow are those of the time zone."""
     following = step_after(flow, step.name) or END
 
-    async def node(state: State) -> Command[str]:
+    async def node(state: State, *, runtime: Runtime[Context]) -> Command[str]:
         at = state["flow"]
         assert at is not None, "the node before sets the flow"
         here: FlowState = {**at, "step": step.name}
         match step.does:
             case Ask() as ask:
-                return _ask_or_accept(flow, ask, here, state["turn"], following)
+                today = runtime.context.now.astimezone(timezone).date()
+                return _ask_or_accept(flow, ask, here, state["turn"], following, today)
             case Assign(values):
                 fields = {name: fill(text, here["fields"]) for name, text in values.items()}
                 return _continue_at(flow, following, {**here, "fields": {**here["fields"], **fields}}, state["turn"])
@@ -110,7 +114,7 @@ def make_step(flow: Flow, step: FlowStep) -> Node[Command[str]]:
     return node
 
 
-def _ask_or_accept(flow: Flow, ask: Ask, at: FlowState, turn: TurnState, following: str) -> Command[str]:
+def _ask_or_accept(flow: Flow, ask: Ask, at: FlowState, turn: TurnState, following: str, today: date) -> Command[str]:
     """Ask the question when the step is entered, else take the contact's text as the answer."""
     question = render(flow, ask.question, at["fields"])
     if at["tries"] < 0:
@@ -118,7 +122,7 @@ def _ask_or_accept(flow: Flow, ask: Ask, at: FlowState, turn: TurnState, followi
     if flow.cancel is not None and flow.cancel.applies(RuleInput(turn["said"])):
         return _continue_at(flow, END, at, turn, render(flow, flow.cancelled, at["fields"]))
     asks_back = flow.questions is not None and is_question(turn["said"])
-    answer = _answer(ask, turn, flow.language, asks_back=asks_back)
+    answer = _answer(ask, turn, flow.language, today, asks_back=asks_back)
     if answer is not None:
         # The next question waits for a new message.
         fields = {**at["fields"], ask.field: answer}
@@ -134,17 +138,24 @@ def _ask_or_accept(flow: Flow, ask: Ask, at: FlowState, turn: TurnState, followi
     return _wait_for_answer({**at, "tries": at["tries"] + 1}, turn, f"{error}\n{question}" if error else question)
 
 
-def _answer(ask: Ask, turn: TurnState, language: str, *, asks_back: bool) -> Any:
+def _answer(ask: Ask, turn: TurnState, language: str, today: date, *, asks_back: bool) -> Any:
     if ask.expect in SENT:
         return attached_answer(ask, turn.get("attachments", ()))
-    return None if asks_back and ask.expect == "text" else parse_answer(ask, turn["said"], language)
+    return None if asks_back and ask.expect == "text" else parse_answer(ask, turn["said"], language, today)
 
 
 def _error(ask: Ask, turn: TurnState, language: str) -> str | None:
-    """Return what is wrong with an answer, in the language, where the manifest does not say it."""
+    """Return what is expected in place of an answer, in the language, where the manifest does not say it."""
     if ask.expect in SENT:
         return in_language(SEND[ask.expect], language)
-    return in_language(NOT_TEXT, language) if not turn["said"] and turn.get("attachments") else None
+    if not turn["said"].strip():
+        return in_language(NOT_TEXT, language) if turn.get("attachments") else None
+    if len(turn["said"]) > LONGEST:
+        return in_language(TOO_LONG, language).format(LONGEST)
+    if ask.expect == "choice":
+        choices = "\n".join(f"{number}. {choice}" for number, choice in enumerate(ask.choices, 1))
+        return f"{in_language(CHOOSE, language)}\n{choices}"
+    return in_language(EXPECTED[ask.expect], language) if ask.expect in EXPECTED else None
 
 
 def _look_up(path: str, fields: Mapping[str, Any]) -> Any:

@@ -1,6 +1,7 @@
 """The sections of the manifest that graphs read as they are written. Durations are held in seconds."""
 
-from datetime import date, datetime, time
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -27,7 +28,23 @@ class Price(Section):
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code.")] = "USD"
 
 
-Expected = Literal["text", "number", "date", "email", "phone", "cpf", "choice", "image", "audio", "file", "location"]
+Expected = Literal[
+    "text",
+    "number",
+    "date",
+    "time",
+    "email",
+    "phone",
+    "cpf",
+    "cnpj",
+    "cpf_cnpj",
+    "cep",
+    "choice",
+    "image",
+    "audio",
+    "file",
+    "location",
+]
 
 
 class Ask(Section):
@@ -38,19 +55,23 @@ class Ask(Section):
     expect: Annotated[
         Expected,
         Field(
-            description="What the answer must be. A date is day, month and year, such as 31/12/2026, or 2026-12-31, "
-            "and is kept as the latter; a number such as 1.500,25 is kept as 1500.25. `image`, `audio` and `file` (any "
-            "media) keep `url` and `content_type`; `location` keeps `latitude`, `longitude`, and perhaps `label` and "
-            "`address`. A voice note, a photo or a place answers none of the others."
+            description="What the answer must be. The table of answers shows what is understood, and how it is kept. "
+            "`image`, `audio` and `file` (any media) keep `url` and `content_type`; `location` keeps `latitude`, "
+            "`longitude`, and perhaps `label` and `address`. A voice note, a photo or a place answers no other."
         ),
     ] = "text"
     choices: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=60)], ...],
         Field(
-            max_length=20, description="Of `choice`. Their beginning, their number in the list, or `sim, por favor` do."
+            max_length=20,
+            description="Of `choice`. Their words or how they begin, their number in the list, and yes and no in other "
+            "words do.",
         ),
     ] = ()
-    error: Annotated[Text | None, Field(description="Said before the question is asked again.")] = None
+    error: Annotated[
+        Text | None,
+        Field(description="Said before the question is asked again. Default: what is expected, with an example."),
+    ] = None
     tries: Annotated[int, Field(ge=1, le=10, description="The number of tries. After them a human takes over.")] = 3
 
     @model_validator(mode="after")
@@ -138,14 +159,59 @@ class Limits(Section):
     ] = 60
 
 
-class Hours(Section):
-    """When the tenant is open: days such as `mon-fri`, with hours such as "08:00-18:00", or several; and `holidays`."""
+Span = tuple[time, time]
+"""From and to. Hours that end at 00:00, or before they begin, end at midnight or on the next day."""
+ALL_DAY: tuple[Span, ...] = ((time(), time()),)
+DayOfYear = tuple[int, int]
+"""Month and day."""
 
-    days: dict[int, tuple[tuple[time, time], ...]] = Field(default_factory=dict)
+
+@dataclass(frozen=True)
+class SpecialDays:
+    """Days with hours of their own, from `first` to `last`, both included. Without spans they are closed.
+
+    Both are dates, or both are days of each year, which may go on into the next.
+    """
+
+    first: date | DayOfYear
+    last: date | DayOfYear
+    spans: tuple[Span, ...] = ()
+
+    def includes(self, day: date) -> bool:
+        """Return whether the day is one of them."""
+        if isinstance(self.first, date) and isinstance(self.last, date):
+            return self.first <= day <= self.last
+        assert not isinstance(self.first, date), "both are dates, or neither is"
+        assert not isinstance(self.last, date), "both are dates, or neither is"
+        of_year = (day.month, day.day)
+        if self.first <= self.last:
+            return self.first <= of_year <= self.last
+        return of_year >= self.first or of_year <= self.last
+
+
+class Hours(Section):
+    """When the tenant is open: weekdays with hours, `holidays` that are closed, and days with hours of their own.
+
+    Hours such as 18:00-02:00 belong to the day on which they begin, also where the next day is a holiday.
+    """
+
+    days: dict[int, tuple[Span, ...]] = Field(default_factory=dict)
     holidays: frozenset[date] = frozenset()
+    special: tuple[SpecialDays, ...] = ()
 
     def open_at(self, now: datetime) -> bool:
-        """Return whether the tenant is open at `now`, in its time zone. Without days: always, except on holidays."""
-        if now.date() in self.holidays:
-            return False
-        return not self.days or any(opens <= now.time() < closes for opens, closes in self.days.get(now.weekday(), ()))
+        """Return whether the tenant is open at `now`, in its time zone. Without `days` only special days close it."""
+        today, clock = now.date(), now.time()
+        if any(clock >= opens and (clock < closes or closes <= opens) for opens, closes in self._spans(today)):
+            return True
+        yesterday = self._spans(today - timedelta(days=1))
+        return any(clock < closes <= opens for opens, closes in yesterday)
+
+    def _spans(self, day: date) -> tuple[Span, ...]:
+        """Return the spans that begin on a day. The first of the special days that include it decides."""
+        if day in self.holidays:
+            return ()
+        special = next((days.spans for days in self.special if days.includes(day)), None)
+        if special is not None:
+            return special
+        return self.days.get(day.weekday(), ()) if self.days else ALL_DAY

@@ -1,11 +1,35 @@
 """The sections of flows in assistant.yaml."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from graphs.fields import Name, Section, Text
 from graphs.sections import Ask, Call
+from manifest.yaml_source import Location, YamlDocument
+
+
+def keep_choices_as_written(source: YamlDocument, values: Any) -> None:
+    """Replace choices that YAML reads as numbers, booleans or dates with their texts in the file.
+
+    A choice whose text cannot be told stays what it is, which the schema reports.
+    """
+    for where, choices in _choices(values):
+        for number, choice in enumerate(choices):
+            if not isinstance(choice, str) and (text := source.written((*where, number))) is not None:
+                choices[number] = text
+
+
+def _choices(values: Any) -> Iterator[tuple[Location, list[Any]]]:
+    flows = values.get("flows") if isinstance(values, dict) else None
+    for name, flow in flows.items() if isinstance(flows, dict) else ():
+        steps = flow.get("steps") if isinstance(flow, dict) else None
+        for number, step in enumerate(steps if isinstance(steps, list) else ()):
+            ask = step.get("ask") if isinstance(step, dict) else None
+            choices = ask.get("choices") if isinstance(ask, dict) else None
+            if isinstance(choices, list):
+                yield ("flows", name, "steps", number, "ask", "choices"), choices
 
 
 class BranchSection(Section):

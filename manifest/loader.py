@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from graphs.config import Assistant
 from manifest.compile import compile_assistant, resolve_tools, tools_of
 from manifest.document_source import published_texts, read_documents
+from manifest.flow_sections import keep_choices_as_written
 from manifest.schema import Manifest
 from manifest.stored_form import StoredForm, assistant_of
 from manifest.validate import problems_between_sections
@@ -99,6 +100,7 @@ def load(files: Files) -> LoadedAssistant:
     """Return the assistant of these files. Raises InvalidFiles."""
     source = YamlDocument.parse(files.get(MAIN, ""), MAIN)
     values = source.values()
+    keep_choices_as_written(source, values)
     try:
         manifest = Manifest.model_validate(values)
     except ValidationError as error:

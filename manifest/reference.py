@@ -8,40 +8,54 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
+from manifest.answer_examples import ANSWERS, TODAY
 from manifest.keyword_reference import keyword_table
-from manifest.schema import WEEKDAYS, Manifest
+from manifest.schema import Manifest
+from manifest.special_days import HOLIDAYS, VACATIONS
 from tools.kinds.trusted_values import TRUSTED
 from tools.registry import BUILTIN
 
 Node = dict[str, Any]
 
-_DAY = f"({'|'.join(WEEKDAYS)})"
-_TIME = r"([01]\d|2[0-3]):[0-5]\d"
 DURATION: Node = {
     "type": "string",
     "pattern": r"^\d{1,6}(\.\d{1,3})?(ms|s|m|h|d)$",
     "examples": ["500ms", "2s", "30m", "24h", "7d"],
 }
 COUNT: Node = {"type": ["integer", "string"], "pattern": r"^\d{1,9}[kM]?$", "examples": [2000, "500k", "5M"]}
-HOURS: Node = {"type": "string", "pattern": f"^{_TIME}-{_TIME}$", "examples": ["08:00-18:00"]}
+HOURS: Node = {
+    "type": "string",
+    "pattern": r"^([^:]*\d.*|[A-Za-zÀ-ÿ ]+)$",
+    "examples": ["08:00-18:00", "9h às 18h", "18:00-02:00", "08:00-12:00, 13:00-18:00", "24h", "closed"],
+}
 DAYS: Node = {
     "type": "string",
-    "pattern": f"^{_DAY}(-{_DAY})?(, *{_DAY}(-{_DAY})?)*$",
-    "examples": ["mon-fri", "tue,thu,sat"],
+    "pattern": r"^[A-Za-zÀ-ÿ2-6][^:]+$",
+    "examples": ["mon-fri", "tue,thu,sat", "seg a sex", "sábado e domingo"],
 }
+SPANS: Node = {"anyOf": [HOURS, {"type": "array", "items": HOURS}]}
+DATES: Node = {"type": "string", "pattern": r"^.*\d.*$", "examples": ["2026-12-25", "25/12", "20/12 - 05/01"]}
+SPECIAL_DAYS: Node = {
+    "anyOf": [
+        DATES,
+        {"type": "array", "items": {"anyOf": [DATES, {"type": "object"}]}},
+        {"type": "object"},
+    ]
+}
+OPENING_DAYS = rf"^(?!({'|'.join(sorted(HOLIDAYS | VACATIONS | {'férias'}))})$)[A-Za-zÀ-ÿ2-6][^:]+$"
 OPENING_HOURS: Node = {
     "type": "object",
-    "description": "When the tenant is open: days with hours, or a list of them; and `holidays`, a list of dates.",
-    "properties": {"holidays": {"type": "array", "items": {"type": "string"}, "examples": [["2026-12-25"]]}},
-    "patternProperties": {DAYS["pattern"]: {"anyOf": [HOURS, {"type": "array", "items": HOURS}]}},
+    "description": "When the tenant is open: days with hours, or a list of them; `holidays` and `vacations`.",
+    "properties": dict.fromkeys(sorted(HOLIDAYS | VACATIONS | {"férias"}), SPECIAL_DAYS),
+    "patternProperties": {OPENING_DAYS: SPANS},
     "additionalProperties": False,
 }
 WRITTEN: Mapping[str, Node] = {
     "_duration": DURATION,
     "_count": COUNT,
-    "_hours": HOURS,
-    "_weekdays": DAYS,
-    "_table_of_hours": OPENING_HOURS,
+    "hours_of_a_day": HOURS,
+    "weekdays": DAYS,
+    "table_of_hours": OPENING_HOURS,
 }
 """The written form of values that are stored in another form, by the name of the function that reads them."""
 
@@ -50,13 +64,18 @@ OR_ONE_TEXT = {"_named"}
 
 KINDS = {
     node["pattern"]: kind for node, kind in ((DURATION, "duration"), (COUNT, "count"), (HOURS, "hours"), (DAYS, "days"))
-}
+} | {OPENING_DAYS: "days"}
 EXAMPLES = {"_timezone": ["America/Sao_Paulo", "Europe/Lisbon", "UTC"]}
 UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 TRUSTED_INTRODUCTION = """In the addresses, headers and bodies of tools, beside `{parameter}` and `${secret:NAME}`.
 A model that is told who the contact is can be talked into naming somebody else; it cannot set these. Tools of Python
 packages find them in `context.trusted`."""
+
+ANSWERS_INTRODUCTION = f"""What a flow's `ask` understands, in Portuguese, English and Spanish, on
+{TODAY:%A}, {TODAY.day} {TODAY:%B %Y}. An answer is taken out of a sentence, and kept in one form. What may mean two
+things is asked again, with the step's `error`, or else an example of what is expected. Days are those of the tenant's
+time zone. A date without a year is the next one. Elsewhere than in `en-US`, the day comes before the month."""
 
 INTRODUCTION = """# assistant.yaml
 
@@ -76,9 +95,26 @@ and `recado tenants schema > assistant.schema.json` has written that file. Unkno
 |---|---|
 | duration | a number and its unit, `ms`, `s`, `m`, `h` or `d`: `500ms`, `2s`, `30m`, `24h`, `7d` |
 | count | a whole number, also in thousands or millions: `2000`, `500k`, `5M` |
-| days | `mon` to `sun`, in the order of the week: `mon-fri` or `tue,thu,sat` |
-| hours | from and to, in the tenant's time zone: `"08:00-18:00"` |
+| days | by name, in Portuguese, English or Spanish: `mon-fri`, `tue,thu,sat`, `seg a sex`, `sábado e domingo` |
+| hours | from and to, in the tenant's time zone: `"08:00-18:00"`, `9h às 18h`, `9am-6pm`; or `24h`, `closed` |
 """
+
+HOURS_EXAMPLE = """hours:
+  seg a sex: 9h às 12h e 13h30 às 18h
+  sexta: "18:00-02:00"            # until Saturday at 02:00
+  sábado: 9h-13h
+  domingo: fechado
+  holidays:
+    25/12: closed                 # each year
+    2026-12-24: 9h-12h            # that day only
+  vacations:
+    - 20/12/2026 - 05/01/2027
+"""
+HOURS_INTRODUCTION = """The days that `hours` does not name are closed. Hours that end before they begin go on after
+midnight; they belong to the day on which they begin, also where the next day is a holiday. `holidays` and `vacations`
+take dates and spans of dates, as a list of closed days, or with hours of their own. The day comes before the month. A
+date without a year comes each year. Where several include a day, a date with a year decides before one without, and a
+shorter span before a longer one. The bookable times of a calendar end on the day on which they begin."""
 
 
 @cache
@@ -201,6 +237,23 @@ def _trusted() -> Iterator[str]:
     yield ""
 
 
+def _hours() -> Iterator[str]:
+    """Return an example of opening hours, and what it means."""
+    yield from ("## Opening hours", "", HOURS_INTRODUCTION, "", "```yaml", HOURS_EXAMPLE.rstrip(), "```", "")
+
+
+def _answers() -> Iterator[str]:
+    """Return the table of answers to the questions of flows."""
+    yield from ("## Answers", "", ANSWERS_INTRODUCTION, "")
+    yield from ("| `expect` | language | said | kept |", "|---|---|---|---|")
+    for row in ANSWERS:
+        said = ", ".join(f"`{text}`" for text in row.said)
+        among = f" of {', '.join(f'`{choice}`' for choice in row.choices)}" if row.choices else ""
+        kept = "*asked again*" if row.kept is None else f"`{row.kept}`"
+        yield f"| `{row.expect}`{among} | {row.language} | {said} | {kept} |"
+    yield ""
+
+
 class _Page:
     """The page. Each section appears once, where it is first used; later uses link to it."""
 
@@ -213,7 +266,7 @@ class _Page:
     def text(self) -> str:
         """Return the whole page."""
         sections = (line for path, node in self._sections for line in self._section(path, node))
-        tables = [*_built_in(), *_trusted(), *keyword_table()]
+        tables = [*_built_in(), *_trusted(), *_hours(), *_answers(), *keyword_table()]
         return "\n".join([INTRODUCTION, *tables, *sections])
 
     def _visit(self, path: str, section: Node) -> None:

@@ -1,9 +1,8 @@
 """The shape of assistant.yaml. Durations are written as 2s, 30m, 24h or 7d and held in seconds."""
 
-import re
 import unicodedata
 from datetime import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -13,10 +12,10 @@ from graphs.providers import PROVIDERS
 from graphs.rules import Rule
 from graphs.sections import Approvals, Handoff, Hours, Limits, ModelSpec, Price
 from manifest.flow_sections import FlowSection
+from manifest.opening_hours import hours_of_a_day, table_of_hours, weekdays
 from manifest.tool_sections import McpServerSection, ToolSection
 
 LANGUAGE = r"^[a-z]{2,3}(-[A-Z]{2})?$"
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def _composed(path: str) -> str:
@@ -30,33 +29,6 @@ def _timezone(value: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError("expected a time zone of the IANA database, such as America/Sao_Paulo") from None
     return value
-
-
-def _weekdays(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("expected days such as mon-fri or mon,wed,sat")
-    days: list[int] = []
-    for part in value.lower().replace(" ", "").split(","):
-        first, dash, last = part.partition("-")
-        if first not in WEEKDAYS or (dash and last not in WEEKDAYS):
-            raise ValueError("expected days such as mon-fri or mon,wed,sat")
-        start, end = WEEKDAYS.index(first), WEEKDAYS.index(last if dash else first)
-        if end < start:
-            raise ValueError(f"expected days in the order of the week, such as {last}-sun or {first},{last}")
-        days.extend(range(start, end + 1))
-    return tuple(sorted(set(days)))
-
-
-def _hours(value: Any) -> Any:
-    match = (
-        re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", value) if isinstance(value, str) else None
-    )
-    if match is None:
-        raise ValueError('expected hours such as "08:00-18:00"')
-    opens, closes = time(int(match[1]), int(match[2])), time(int(match[3]), int(match[4]))
-    if opens >= closes:
-        raise ValueError("closes before it opens")
-    return opens, closes
 
 
 class ModelsSection(Section):
@@ -159,21 +131,9 @@ class Memory(Section):
 class CalendarSection(Section):
     """Bookable times."""
 
-    days: Annotated[tuple[int, ...], BeforeValidator(_weekdays)]
-    hours: Annotated[tuple[time, time], BeforeValidator(_hours)]
+    days: Annotated[tuple[int, ...], BeforeValidator(weekdays)]
+    hours: Annotated[tuple[time, time], BeforeValidator(hours_of_a_day)]
     slot: Annotated[Duration, Field(ge=300, le=86_400)] = 3600.0
-
-
-def _table_of_hours(value: Any) -> Any:
-    if not isinstance(value, dict):
-        raise ValueError('expected days and hours, such as {mon-fri: "08:00-18:00", holidays: [2026-12-25]}')
-    table: dict[int, list[tuple[time, time]]] = {}
-    for key, spans in value.items():
-        if key == "holidays":
-            continue
-        for day in _weekdays(key):
-            table.setdefault(day, []).extend(_hours(span) for span in (spans if isinstance(spans, list) else [spans]))
-    return {"days": table, "holidays": value.get("holidays", [])}
 
 
 class Manifest(Section):
@@ -199,7 +159,7 @@ class Manifest(Section):
     ] = ()
     limits: Limits = Limits()
     calendars: dict[Name, CalendarSection] = Field(default_factory=dict)
-    hours: Annotated[Hours | None, BeforeValidator(_table_of_hours)] = None
+    hours: Annotated[Hours | None, BeforeValidator(table_of_hours)] = None
     approvals: Approvals = Approvals()
     tools: dict[Name, ToolSection] = Field(default_factory=dict)
     mcp: dict[Name, McpServerSection] = Field(default_factory=dict, description="MCP servers that tools name.")

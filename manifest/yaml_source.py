@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Self, Union, get_args, get_origin
@@ -24,7 +25,13 @@ MOST_VALUES = 20_000
 DEEPEST = 20
 """The maximum depth of nested values."""
 
+WITHIN = "within"
+"""The type of an error about parts of a value. Its `problems` are (location in the value, message, of the key)."""
+
 FORBIDDEN = {"\t": "a tab: indent with spaces", "\x00": "a NUL character"}
+PLAIN = re.compile(r"[^\s\[\]{},#&*!|>'\"]+")
+"""A number, a boolean or a date without quotes."""
+ISO_DATE = re.compile(r"(?<![\w\"'/-])\d{4}-\d{2}-\d{2}(?![\w\"'/-])", re.ASCII)
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 Location = tuple[int | str, ...]
@@ -58,22 +65,23 @@ class YamlDocument:
 
     file: str
     tree: CommentedMap
+    text: str = field(default="", repr=False)
 
     @classmethod
     def parse(cls, text: str, file: str) -> Self:
         """Return the only document of a text. Raises InvalidFiles."""
-        return cls._mapping(_load(text, file, lambda yaml: yaml.load(text)), file)
+        return cls._mapping(_load(text, file, lambda yaml: yaml.load(text)), file, text)
 
     @classmethod
     def parse_all(cls, text: str, file: str) -> list[Self]:
         """Return the documents of a text, which `---` separates. Raises InvalidFiles."""
-        return [cls._mapping(tree, file) for tree in _load(text, file, lambda yaml: list(yaml.load_all(text)))]
+        return [cls._mapping(tree, file, text) for tree in _load(text, file, lambda yaml: list(yaml.load_all(text)))]
 
     @classmethod
-    def _mapping(cls, tree: Any, file: str) -> Self:
+    def _mapping(cls, tree: Any, file: str, text: str) -> Self:
         if not isinstance(tree, CommentedMap):
             raise InvalidFiles([Problem(file, 1, 1, "expected a mapping that begins with `name:`")])
-        return cls(file, tree)
+        return cls(file, tree, text)
 
     def values(self, *, storable: bool = True) -> Any:
         """Return plain values. `storable`: replace texts that Postgres cannot store, so that no schema accepts them.
@@ -97,14 +105,27 @@ class YamlDocument:
         details: list[Any] = error.errors(include_url=False)
         # pydantic counts a list of invalid items as too short besides.
         causes = [detail for detail in details if detail["type"] != "too_short"] or details
-        return [self._problem_of(detail, model) for detail in causes]
+        return [problem for detail in causes for problem in self._problems_of(detail, model)]
 
     def value(self, where: Location) -> Any:
         """Return the value at a place as it was written, None where there is none."""
         node: Any = self.tree
         for part in where:
-            node = node[part] if _has(node, part) else None
+            node = node[_key_in(node, part)] if _has(node, part) else None
         return node
+
+    def written(self, where: Location) -> str | None:
+        """Return how a number, a boolean or a date of a list is written, or None where that cannot be told."""
+        value = self.value(where)
+        if not isinstance(value, bool | ScalarBoolean | int | float | date):
+            return None
+        line, column = self.position(where)
+        found = PLAIN.match(self.text.split("\n")[line - 1], column - 1)
+        # What stands here may also be an alias, an anchor or a tag.
+        same = found is not None and _load(f"[{found[0]}]", self.file, lambda yaml: yaml.load(f"[{found[0]}]")) == [
+            value
+        ]
+        return found[0] if found is not None and same else None
 
     def problem(self, where: Location, message: str, *, of_key: bool = False) -> Problem:
         """Return a problem at a value, or at its key."""
@@ -116,6 +137,7 @@ class YamlDocument:
         position = (0, 0)
         for number, part in enumerate(where):
             last = number == len(where) - 1
+            part = _key_in(node, part)
             if isinstance(node, CommentedMap) and part in (node.lc.data or {}):
                 position = node.lc.key(part) if of_key and last else node.lc.value(part)
             elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
@@ -124,6 +146,14 @@ class YamlDocument:
                 break
             node = node[part]
         return position[0] + 1, position[1] + 1
+
+    def _problems_of(self, detail: Any, model: type[BaseModel]) -> Iterator[Problem]:
+        if detail["type"] != WITHIN:
+            yield self._problem_of(detail, model)
+            return
+        for part, message, of_key in detail["ctx"]["problems"]:
+            where = (*detail["loc"], *part)
+            yield self.problem(where, f"{path_of(where)}: {message}", of_key=of_key)
 
     def _problem_of(self, detail: Any, model: type[BaseModel]) -> Problem:
         where, kind = self._without_alternatives(tuple(detail["loc"])), detail["type"]
@@ -148,7 +178,7 @@ class YamlDocument:
         path: list[int | str] = []
         for part in where:
             if _has(node, part):
-                node = node[part]
+                node = node[_key_in(node, part)]
                 path.append(part)
             elif part == where[-1] != "[key]" and isinstance(node, CommentedMap):
                 path.append(part)
@@ -158,7 +188,14 @@ class YamlDocument:
 def _has(node: Any, part: int | str) -> bool:
     if isinstance(node, list):
         return isinstance(part, int) and part < len(node)
-    return isinstance(node, Mapping) and part in node
+    return isinstance(node, Mapping) and _key_in(node, part) in node
+
+
+def _key_in(node: Any, part: Any) -> Any:
+    """Return the key of a mapping that is converted to `part`: 2026-12-25 is a date to YAML."""
+    if not isinstance(node, Mapping) or part in node:
+        return part
+    return next((key for key in node if not isinstance(key, str) and _key(key) == part), part)
 
 
 def read_text(path: Path) -> str:
@@ -208,8 +245,22 @@ def _load[T](text: str, file: str, load: Callable[[YAML], T]) -> T:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise InvalidFiles([Problem(file, line, column, _with_remedy(str(error.problem or "not YAML")))]) from None
     except (YAMLError, ValueError, TypeError, RecursionError) as error:
+        if (found := _impossible_date(text)) is not None:
+            before = text[: found.start()].split("\n")
+            message = f"there is no date {found[0]}: correct it, or put it in quotes to make it a text"
+            raise InvalidFiles([Problem(file, len(before), len(before[-1]) + 1, message)]) from None
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidFiles([Problem(file, 1, 1, f"not YAML: {reason}")]) from None
+
+
+def _impossible_date(text: str) -> re.Match[str] | None:
+    """Return the first date without quotes that the calendar does not have, such as 2026-02-30."""
+    for found in ISO_DATE.finditer(text):
+        try:
+            date.fromisoformat(found[0])
+        except ValueError:
+            return found
+    return None
 
 
 def _with_remedy(problem: str) -> str:
@@ -255,7 +306,7 @@ class _Unstorable:
 
 
 def _key(key: Any) -> str:
-    return key if isinstance(key, str) else json.dumps(key, default=str)
+    return key if isinstance(key, str) else str(key) if isinstance(key, date) else json.dumps(key, default=str)
 
 
 def keys_at(model: type[BaseModel], where: Location) -> list[str]:

@@ -87,7 +87,9 @@ class TenantAppointments:
         length = timedelta(seconds=calendar.slot)
         # Steps are taken in UTC: where a clock is put forward or back, a local hour may be missing or come twice.
         start = datetime.combine(day, calendar.opens, self._timezone).astimezone(UTC)
-        closes = datetime.combine(day, calendar.closes, self._timezone).astimezone(UTC)
+        # 00:00 is the end of the day.
+        last = day if calendar.closes > calendar.opens else day + timedelta(days=1)
+        closes = datetime.combine(last, calendar.closes, self._timezone).astimezone(UTC)
         while start + length <= closes:
             local = start.astimezone(self._timezone)
             # An hour that comes twice is told apart by its offset, the second time.

@@ -16,11 +16,11 @@ def make_close(assistant: Assistant) -> Node[Update]:
         turn, asked = state["turn"], state.get("csat")
         if asked == "asked":
             rating, _ = rating_in(turn["said"])
-            return {
-                "turn": replace_turn(
-                    add_reply(turn, csat.thanks if csat and rating else None), closed=True, rating=rating
-                )
-            }
+            if rating is None and turn["event"] == "message":
+                # Thanks are neither a rating nor a new case. The rating may still come.
+                return {"turn": turn}
+            thanks = csat.thanks if csat and rating else None
+            return {"turn": replace_turn(add_reply(turn, thanks), closed=True, rating=rating)}
         turn = add_reply(turn, goodbye)
         # A contact who is silent is not asked.
         if csat is not None and asked is None and turn["event"] == "message":

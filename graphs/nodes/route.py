@@ -72,7 +72,8 @@ def route_without_model(
         return Route(to=CLOSE, why="idle")
     if state.get("csat") == "asked":
         # The recall node has already handled a message that says anything else.
-        return Route(to=CLOSE, why=f"rated {rating_in(state['turn']['said'])[0]}")
+        rating, _ = rating_in(state["turn"]["said"])
+        return Route(to=CLOSE, why="no rating yet" if rating is None else f"rated {rating}")
     if over_limit is not None:
         return Route(to=HANDOFF, why=over_limit)
     flow, agent = state.get("flow"), state.get("agent")

@@ -1,6 +1,7 @@
 """Flows: what must not be left to a model."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -93,8 +94,46 @@ async def test_every_question_has_its_own_tries(start: Start) -> None:
         FlowStep("um", Ask(field="um", question="Um?", expect="number", tries=2)),
         FlowStep("dois", Ask(field="dois", question="Dois?", expect="number", tries=2)),
     )
-    assert await said(talk, "comprar", "x", "1", "y") == ["Dois?"]
+    assert await said(talk, "comprar", "x", "1", "y") == [
+        "I did not understand. Please write one number, such as 25.\nDois?"
+    ]
     assert interrupts(await talk.say("z"))
+
+
+@pytest.mark.parametrize(
+    ("language", "ask", "wrong", "hint"),
+    [
+        ("pt-BR", {"expect": "date"}, "qualquer dia", "Não entendi a data. Escreva assim: 31/12/2026."),
+        ("es", {"expect": "time"}, "por la tarde", "No entendí la hora. Escríbela así: 14:30."),
+        ("en", {"expect": "email"}, "ana", "That does not look like an e-mail address. Please write it like this:"),
+        ("fr", {"expect": "number"}, "x", "I did not understand. Please write one number, such as 25."),
+        ("pt-BR", {"expect": "choice", "choices": ("Pix", "Boleto")}, "x", "o número dela:\n1. Pix\n2. Boleto\nOk?"),
+        ("pt-BR", {"expect": "text"}, "a" * 501, "Escreva no máximo 500 caracteres, por favor.\nOk?"),
+    ],
+)
+async def test_what_is_expected_is_said_with_an_example(
+    start: Start, language: str, ask: dict[str, Any], wrong: str, hint: str
+) -> None:
+    step = FlowStep("campo", Ask(field="campo", question="Ok?", **ask))
+    flows = {"pedido": replace(flow(step)["pedido"], language=language)}
+    (reply,) = await said(talk_of(start, step, flows=flows), "comprar", wrong)
+    assert hint in reply
+    assert reply.endswith("\nOk?")
+
+
+@pytest.mark.parametrize(
+    ("now", "kept"),
+    [
+        (datetime(2026, 3, 2, 12, 0, tzinfo=UTC), "03/03/2026"),
+        (datetime(2026, 3, 2, 2, 59, tzinfo=UTC), "02/03/2026"),  # still Sunday there
+    ],
+)
+async def test_tomorrow_is_the_day_after_today_in_the_tenants_time_zone(start: Start, now: datetime, kept: str) -> None:
+    step = FlowStep("dia", Ask(field="dia", question="Que dia?", expect="date"))
+    flows = {"pedido": replace(flow(step, FlowStep("fim", Say("{dia}")))["pedido"], language="pt-BR")}
+    talk = talk_of(start, step, flows=flows)
+    talk.now = now
+    assert await said(talk, "comprar", "Amanhã, por favor") == [kept]
 
 
 async def test_a_question_in_a_flow_is_answered_then_repeated(start: Start) -> None:

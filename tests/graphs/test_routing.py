@@ -78,6 +78,31 @@ def test_without_weekdays_only_holidays_are_closed() -> None:
     assert Hours().open_at(datetime(2026, 12, 25, 12, 0, tzinfo=UTC))
 
 
+LATE = Hours(days={4: ((time(18), time(2)),), 5: ((time(20), time()),)}, holidays=frozenset({date(2026, 3, 14)}))
+
+
+@pytest.mark.parametrize(
+    ("now", "closed"),
+    [
+        ("2026-03-06T17:59:59-03:00", True),  # Friday
+        ("2026-03-06T18:00:00-03:00", False),
+        ("2026-03-06T23:59:59-03:00", False),
+        ("2026-03-07T00:00:00-03:00", False),
+        ("2026-03-07T01:59:59-03:00", False),
+        ("2026-03-07T02:00:00-03:00", True),
+        ("2026-03-07T23:59:30-03:00", False),
+        ("2026-03-08T00:00:00-03:00", True),
+        ("2026-03-06T01:00:00-03:00", True),  # Thursday has no hours
+        ("2026-03-14T01:00:00-03:00", False),  # Friday's night goes on into the holiday
+        ("2026-03-14T21:00:00-03:00", True),
+    ],
+)
+async def test_a_night_belongs_to_the_day_on_which_it_begins(start: Start, now: str, closed: bool) -> None:
+    talk = start(rules=CLOSED, hours=LATE, otherwise="duvidas")
+    talk.now = datetime.fromisoformat(now)
+    assert (await went(talk))[0] == ("agenda" if closed else "duvidas")
+
+
 async def test_a_rule_may_be_for_the_first_turn(start: Start) -> None:
     talk = start(rules=(Rule(to="agenda", first_message=True),), otherwise="duvidas")
     talk.first_turn = True

@@ -31,11 +31,11 @@ ONE_PROBLEM = [
     ("idle: 23h", "idle: 23 h", "23 h", "lifecycle.idle: expected a duration"),
     ("idle: 23h", "idle: -24h", "-24h", "lifecycle.idle: expected a duration"),
     ("idle: 23h", "idle: 0s", "0s", "lifecycle.idle: "),
-    ("days: mon-sun", "days: mon-sunday", "mon-sunday", "expected days such as mon-fri"),
+    ("days: mon-sun", "days: mon-sonntag", "mon-sonntag", "expected days such as mon-fri"),
     ("days: mon-sun", "days: [mon]", "[mon]", "expected days such as mon-fri"),
-    ('hours: "08:00-20:00"', 'hours: "08:00-24:00"', '"08:00-24:00"', 'expected hours such as "08:00-18:00"'),
+    ('hours: "08:00-20:00"', 'hours: "08:00-24:30"', '"08:00-24:30"', 'expected hours such as "08:00-18:00"'),
     ('hours: "08:00-20:00"', 'hours: "20:00-08:00"', '"20:00-08:00"', "closes before it opens"),
-    ('hours: "08:00-20:00"', "hours: 8-20", "8-20", "expected hours such as"),
+    ('hours: "08:00-20:00"', "hours: 8", "8, slot", "expected hours such as"),
     ("slot: 1h", "slot: 1s", "1s}", "calendars.sala.slot"),
     ("tool_failures: 2", "tool_failures: dois", "dois", "handoff.triggers.tool_failures"),
     ("tool_failures: 2", "tool_failures: 0", "0}", "handoff.triggers.tool_failures"),
@@ -129,13 +129,6 @@ def test_tools_that_book_need_a_calendar(tool: str) -> None:
     text = text.replace('calendars:\n  sala: {days: mon-sun, hours: "08:00-20:00", slot: 1h}\n', "")
     (problem,) = problems(text)
     assert problem == f"{place(text, tool + ']')}: `{tool}` needs at least one calendar under `calendars:`"
-
-
-def test_days_that_run_backwards_are_refused() -> None:
-    """Left empty, the calendar would never be open, and nobody would know why."""
-    text = changed("days: mon-sun", "days: fri-mon")
-    (problem,) = problems(text)
-    assert problem.startswith(place(text, "fri-mon"))
 
 
 @pytest.mark.parametrize("escape", ["\\0", "\\ud800", "\\udc00\\ud800"])

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,13 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
+from graphs.answers import parse_answer
+from graphs.sections import Ask
 from manifest import reference, template
+from manifest.answer_examples import ANSWERS, TODAY, Examples
 from manifest.folder import load_folder
-from tests.manifest.files import TEXT, changed
+from manifest.loader import MAIN, load
+from tests.manifest.files import PROMPTS, TEXT, changed
 from tests.platform import TENANT, TENANTS
 
 ROOT = Path(__file__).parents[2]
@@ -74,9 +79,8 @@ def test_editors_are_content_with_what_is_valid(path: Path) -> None:
         ("idle: 23h", "idel: 24h"),
         ("idle: 23h", "idle: 24"),
         ("idle: 23h", "idle: 24 hours"),
-        ("days: mon-sun", "days: daily"),
         ("days: mon-sun", "days: [0, 1]"),
-        ("08:00-20:00", "8-20"),
+        ("08:00-20:00", "aberto das oito às vinte!"),
         ("on_timeout: return", "on_timeout: wait"),
         ("tool_failures: 2", "tool_failures: 0"),
         ("apology: Desculpe, tive um problema.\n", ""),
@@ -92,6 +96,25 @@ def test_durations_are_said_as_they_are_written() -> None:
     assert (timeout["type"], timeout["default"]) == ("string", "20s")
     assert "1s to 1m" in timeout["description"]
     assert "| `timeout` | duration | `20s` | 1s to 1m |" in reference.markdown()
+
+
+def test_the_example_of_opening_hours_is_valid() -> None:
+    assert f"```yaml\n{reference.HOURS_EXAMPLE}```" in reference.markdown()
+    text = TEXT + reference.HOURS_EXAMPLE
+    assert complaints(text) == []
+    hours = load({MAIN: text, **PROMPTS}).assistant.hours
+    open_at = [datetime.fromisoformat(at) for at in ("2026-11-28T01:59", "2026-12-24T09:00", "2027-01-06T09:00")]
+    closed_at = [datetime.fromisoformat(at) for at in ("2026-11-28T02:00", "2026-12-24T14:00", "2029-12-25T09:00")]
+    assert [hours.open_at(at) for at in (*open_at, *closed_at)] == [True] * 3 + [False] * 3
+
+
+@pytest.mark.parametrize("row", ANSWERS, ids=lambda row: f"{row.expect}-{row.language}-{row.kept}")
+def test_every_example_of_an_answer_is_parsed_so(row: Examples) -> None:
+    ask = Ask(field="campo", question="?", expect=row.expect, choices=row.choices)
+    assert {said: parse_answer(ask, said, row.language, TODAY) for said in row.said} == dict.fromkeys(
+        row.said, row.kept
+    )
+    assert all(f"`{said}`" in reference.markdown() for said in row.said)
 
 
 @pytest.mark.parametrize("language", template.LANGUAGES)

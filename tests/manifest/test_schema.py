@@ -74,7 +74,7 @@ def test_days_are_numbers_in_order(text: str, days: tuple[int, ...]) -> None:
     assert CalendarSection.model_validate({"days": text, "hours": "08:00-09:00"}).days == days
 
 
-@pytest.mark.parametrize("value", ["", "seg-sex", "mon-", "-fri", "mon--fri", "mon-tue-wed", "1-5", 1, None, ["mon"]])
+@pytest.mark.parametrize("value", ["", "lundi", "mon-", "-fri", "mon--fri", "mon-tue-wed", "1-5", 1, None, ["mon"]])
 def test_anything_else_is_no_day(value: Any) -> None:
     with pytest.raises(ValidationError, match="expected days such as mon-fri or mon,wed,sat"):
         CalendarSection.model_validate({"days": value, "hours": "08:00-09:00"})
@@ -88,13 +88,13 @@ def test_hours_are_times(text: str, opens: time, closes: time) -> None:
     assert CalendarSection.model_validate({"days": "mon", "hours": text}).hours == (opens, closes)
 
 
-@pytest.mark.parametrize("value", ["8:00-18:00", "08:00-24:00", "08:60-09:00", "08:00 - 18:00", "08:00", "", 8, None])
+@pytest.mark.parametrize("value", ["08:00-24:01", "08:60-09:00", "08:00 + 18:00", "08:00", "", 8, None])
 def test_anything_else_are_no_hours(value: Any) -> None:
     with pytest.raises(ValidationError, match='expected hours such as "08:00-18:00"'):
         CalendarSection.model_validate({"days": "mon", "hours": value})
 
 
-@pytest.mark.parametrize("text", ["08:00-08:00", "18:00-08:00"])
+@pytest.mark.parametrize("text", ["18:00-08:00", "20:00-02:00"])
 def test_a_day_ends_after_it_began(text: str) -> None:
     with pytest.raises(ValidationError, match="closes before it opens"):
         CalendarSection.model_validate({"days": "mon", "hours": text})

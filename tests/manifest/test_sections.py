@@ -151,9 +151,19 @@ ONE_PROBLEM = [
     ("      - end: agenda\n", "      - end: [a]\n", "[a]", ""),
     ("      - end: agenda\n", "      - {end: agenda, say: oi}\n", "{end: agenda, say", "a step is exactly one of"),
     ("tries: 2", "tries: 0", "0}", "tries"),
-    ('sat: "09:00-12:00"', 'sab: "09:00-12:00"', None, "expected days such as mon-fri"),
-    ('sat: "09:00-12:00"', 'sat: "9-12"', None, 'expected hours such as "08:00-18:00"'),
-    ("holidays: [2026-12-25]", "holidays: [25/12]", None, "holidays"),
+    ('sat: "09:00-12:00"', 'sabbath: "09:00-12:00"', "sabbath", "hours.sabbath: expected days such as mon-fri"),
+    ('sat: "09:00-12:00"', 'sat: "9:99-12"', '"9:99', 'hours.sat: expected hours such as "08:00-18:00"'),
+    ('sat: "09:00-12:00"', "sat: 9-5", "9-5", '9-5 may end in the afternoon or on the next day: write "9-18"'),
+    ('sat: "09:00-12:00"', "fri: closed", "closed", "another line has hours for the same day"),
+    ('sat: "09:00-12:00"', "feriados: 9-12", "9-12", "expected a date such as 2026-12-25"),
+    ('sat: "09:00-12:00"', 'sáb e feriados: "09:00-12:00"', "sáb e", "holidays have dates"),
+    ('["08:00-12:00", "13:00-18:00"]', '["08:00-12:00", "oito"]', '"oito"', "expected hours such as"),
+    ("holidays: [2026-12-25]", "holidays: [2026-12-25, 25/13]", "25/13", "holidays[1]: there is no such date"),
+    ("holidays: [2026-12-25]", "holidays: {2026-12-25: noon}", "noon", "hours.holidays.2026-12-25: expected hours"),
+    ("holidays: [2026-12-25]", "holidays: {12-25: closed}", "12-25", "the day comes before the month"),
+    ("holidays: [2026-12-25]", "holidays: [2026-02-30]", "2026-02-30", "there is no date 2026-02-30"),
+    ("holidays: [2026-12-25]", "vacations: [20/12 a 05/01/2027]", "20/12", "the year of both dates, or of neither"),
+    ("holidays: [2026-12-25]", "férias: {from: 2026-12-20, to: 2026-12-10}", "{from", "ends before it begins"),
     ("      - {name: falha,", "      - {name: quanto,", "{name: quanto", "there is a step `quanto` already"),
     # Ways that lead nowhere.
     (
@@ -182,6 +192,39 @@ def test_a_mistake_is_told_at_its_place(old: str, new: str, where: str | None, s
     if where is not None:
         assert place(text, where) in [problem.partition(": ")[0] for problem in found], found
     assert len(found) <= 2, found
+
+
+CHOICES = "choices: [sim, não]"
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("[Yes, No]", ("Yes", "No")),
+        ("[on, off, y]", ("on", "off", "y")),
+        ("[true, FALSE]", ("true", "FALSE")),
+        ("[08:30, 14:00]", ("08:30", "14:00")),
+        ("[1, 2, 3]", ("1", "2", "3")),
+        ("[08, 1.50, 0x1F, 1_000, -1, 2026-12-25]", ("08", "1.50", "0x1F", "1_000", "-1", "2026-12-25")),
+        ("['1', \"2\"]", ("1", "2")),
+    ],
+)
+def test_choices_are_the_texts_that_were_written(written: str, kept: tuple[str, ...]) -> None:
+    text = full(CHOICES, f"choices: {written}").replace("cases: {não:", f"cases: {{{kept[1]!r}:")
+    loaded = load({MAIN: text, **FILES})
+    (ask,) = (step.does for step in loaded.assistant.flows["compra"].steps if step.name == "certo")
+    assert isinstance(ask, Ask)
+    assert ask.choices == kept
+    assert loaded.form_text is not None
+
+
+def test_a_choice_whose_text_cannot_be_told_is_a_problem_at_its_place() -> None:
+    text = full(CHOICES, "choices: [&a 1, *a, !!int 7, null, 5]")
+    found = problems(text, FILES)
+    said = "expected a text; quotes make one of anything"
+    assert [problem.rpartition(": ")[2] for problem in found] == [said] * 4
+    assert [problem.split(": ")[1].rpartition(".")[2] for problem in found] == [f"choices[{n}]" for n in range(4)]
+    assert {problem.partition(":")[0] for problem in found} == {MAIN}
 
 
 def test_what_no_route_leads_to_is_told() -> None:

@@ -135,6 +135,13 @@ async def test_a_day_that_lacks_an_hour_has_a_slot_less(agenda: Agenda) -> None:
     assert await agenda.free(SPRING) == []
 
 
+async def test_a_day_may_end_at_midnight(agenda: Agenda) -> None:
+    agenda.calendars = (Calendar("sala", EVERY_DAY, time(22), time(0), 3600.0),)
+    assert await agenda.times() == ["02 22:00", "02 23:00"]
+    (_, last) = await agenda.free()
+    assert (await agenda.book(last.id)).starts_at == last.starts_at
+
+
 async def test_a_skipped_hour_makes_no_double_slot(agenda: Agenda) -> None:
     agenda.timezone = NEW_YORK
     agenda.calendars = (Calendar("sala", EVERY_DAY, time(2, 30), time(5), 1800.0),)

@@ -17,6 +17,7 @@ from tests.platform import TENANT, Platform
 
 HOUR = 3600
 REMINDED, GOODBYE, QUESTION, THANKS = "Ainda está aí?", "Até logo!", "De 1 a 5, como foi?", "Obrigado!"
+STICKER = {"NumMedia": "1", "MediaUrl0": "https://m/s", "MediaContentType0": "image/webp", "MessageType": "sticker"}
 LIFECYCLE = f"""  idle: 2h
   idle_message: {REMINDED}
   expire: 20h
@@ -80,7 +81,9 @@ async def test_the_reminder_is_in_what_the_model_reads(platform: Platform) -> No
     assert [m["text"] for m in asked["requests"][-1]["messages"]][-2:] == [REMINDED, "sim"]
 
 
-@pytest.mark.parametrize(("answer", "rating"), [("5", 5), ("Nota 1!", 1), ("4 😀, obrigada", 4), ("3/5", 3)])
+@pytest.mark.parametrize(
+    ("answer", "rating"), [("5", 5), ("Nota 1!", 1), ("4 😀, obrigada", 4), ("3/5", 3), ("⭐⭐⭐⭐", 4)]
+)
 async def test_who_says_goodbye_is_asked_for_a_rating_and_thanked(platform: Platform, answer: str, rating: int) -> None:
     assert await replies_to(platform, "tchau") == [GOODBYE, QUESTION]
     assert await conversations(platform) == [("bot", None)]
@@ -94,6 +97,26 @@ async def test_what_is_no_rating_is_answered(platform: Platform, text: str) -> N
     await replies_to(platform, "tchau")
     assert await replies_to(platform, text) == [f"eco: {text}"]
     assert await conversations(platform) == [("bot", None)]
+
+
+@pytest.mark.parametrize("text", ["👍", "obrigada", "Muito obrigado pela ajuda!", "não, obrigada", "ok", "🙏🏽❤️", ""])
+async def test_thanks_are_no_rating_and_no_new_case(platform: Platform, text: str) -> None:
+    await replies_to(platform, "tchau")
+    if text:
+        assert await replies_to(platform, text) == []
+    else:
+        await platform.say("", **STICKER)
+        await drain(platform)
+    assert await conversations(platform) == [("bot", None)]
+    assert await replies_to(platform, "cinco") == [THANKS]
+    assert await conversations(platform) == [("closed", 5)]
+
+
+async def test_who_only_thanks_is_left_in_peace(platform: Platform) -> None:
+    await replies_to(platform, "tchau")
+    assert await replies_to(platform, "valeu!") == []
+    assert await silence(platform, 2) == []
+    assert await conversations(platform) == [("closed", None)]
 
 
 async def test_a_rating_before_a_question_is_kept(platform: Platform) -> None:
