@@ -28,7 +28,10 @@ TOLD_TO_GEMINI = (
     *("uniqueItems", "contains", "minContains", "maxContains"),
     *("minProperties", "maxProperties", "propertyNames", "dependentRequired", "dependentSchemas"),
 )
-"""Keywords that are not in the subset of JSON Schema that Gemini's `parametersJsonSchema` reads."""
+"""Keywords outside the subset of JSON Schema that Gemini reads.
+
+Google documents the subset for `responseJsonSchema`. For `parametersJsonSchema` it names none, and we take the same.
+"""
 
 TOLD: Mapping[Dialect, frozenset[str]] = {
     "openai": frozenset(),
