@@ -1,8 +1,7 @@
 """Read numbers that are written in words, in Portuguese, English and Spanish, with or without accents."""
 
 import re
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Iterable, Mapping
 
 from graphs.config import language_code
 
@@ -56,6 +55,15 @@ JOINT = r"(?: +(?:e|y|and) +| +|-)"
 """What stands between the words of one number."""
 
 
+def _run_of(words: Iterable[str]) -> re.Pattern[str]:
+    """Return the pattern of one or more numbers in words. It leaves "2 mil" to those who read numbers with digits."""
+    word = f"(?:{'|'.join(sorted(words, key=len, reverse=True))})"
+    return re.compile(rf"(?<![\w-])(?!(?<=\d )(?:mil|thousand)(?!\w)){word}(?:{JOINT}{word})*(?![\w-])")
+
+
+RUNS = {code: _run_of(words) for code, words in WORDS.items()}
+
+
 def with_digits(text: str, language: str, *, ones: bool = False) -> str:
     """Return the text with digits for numbers in words. `text` is without case and accents.
 
@@ -64,14 +72,7 @@ def with_digits(text: str, language: str, *, ones: bool = False) -> str:
     code = language_code(language)
     if code not in WORDS:
         return text
-    return _pattern(code).sub(lambda found: _read(found[0], WORDS[code], ones), text)
-
-
-@cache
-def _pattern(code: str) -> re.Pattern[str]:
-    word = f"(?:{'|'.join(sorted(WORDS[code], key=len, reverse=True))})"
-    # "2 mil" is left to those who read numbers with digits.
-    return re.compile(rf"(?<![\w-])(?!(?<=\d )(?:mil|thousand)(?!\w)){word}(?:{JOINT}{word})*(?![\w-])")
+    return RUNS[code].sub(lambda found: _read(found[0], WORDS[code], ones), text)
 
 
 def _read(run: str, words: Mapping[str, int], ones: bool) -> str:

@@ -128,7 +128,7 @@ async def test_what_is_expected_is_said_with_an_example(
         (datetime(2026, 3, 2, 2, 59, tzinfo=UTC), "02/03/2026"),  # still Sunday there
     ],
 )
-async def test_tomorrow_is_the_day_after_today_in_the_tenants_time_zone(start: Start, now: datetime, kept: str) -> None:
+async def test_tomorrow_is_counted_in_the_tenants_time_zone(start: Start, now: datetime, kept: str) -> None:
     step = FlowStep("dia", Ask(field="dia", question="Que dia?", expect="date"))
     flows = {"pedido": replace(flow(step, FlowStep("fim", Say("{dia}")))["pedido"], language="pt-BR")}
     talk = talk_of(start, step, flows=flows)

@@ -218,7 +218,7 @@ def test_choices_are_the_texts_that_were_written(written: str, kept: tuple[str, 
     assert loaded.form_text is not None
 
 
-def test_a_choice_whose_text_cannot_be_told_is_a_problem_at_its_place() -> None:
+def test_a_choice_whose_text_cannot_be_told_is_a_problem() -> None:
     text = full(CHOICES, "choices: [&a 1, *a, !!int 7, null, 5]")
     found = problems(text, FILES)
     said = "expected a text; quotes make one of anything"
