@@ -9,6 +9,7 @@ from manifest.tool_sections import HttpSection, McpSection, McpServerSection, Op
 from manifest.yaml_source import Location
 from tools.base import Tool
 from tools.builtin.request_human import handoff_tool
+from tools.kinds.fixed_arguments import FixedArguments, FixedProblem, FixedRequest, without_fixed
 from tools.kinds.http import WITH_BODY, HttpPolicy, HttpTemplate, RequestMaker, request_parser, request_runner
 from tools.kinds.json_schema import SchemaProblem, arguments_parser, plain_schema
 from tools.kinds.mcp import McpServer, mcp_runner
@@ -20,6 +21,7 @@ from tools.kinds.result_rendering import ResultRendering
 from tools.kinds.templates import (
     Template,
     TemplateProblem,
+    body_templates,
     parse_body_template,
     parse_header_templates,
     parse_template,
@@ -77,7 +79,11 @@ def make_tool(
         operation = replace(resolved.operation, headers=_openapi_headers(section.openapi))
         policy = _policy(section, reads=operation.method == "GET")
         description = section.description or operation.description
-        return _request_tool(name, section, description, operation.schema, policy, operation)
+        if not section.openapi.fixed:
+            return _request_tool(name, section, description, operation.schema, policy, operation)
+        fixed = _fixed(("openapi", "with"), section.openapi.fixed)
+        schema = _told(("openapi", "with"), operation.schema, section.openapi.fixed)
+        return _request_tool(name, section, description, schema, policy, FixedRequest(operation, fixed))
     if section.mcp is not None:
         return _mcp_tool(name, section, section.mcp, resolved.schema, mcp_servers)
     if section.handoff is not None:
@@ -152,10 +158,29 @@ def _mcp_tool(
     except ToolProblem as problem:
         path = ".".join(["mcp", mcp.server, *map(str, problem.location)])
         raise ToolProblem(("mcp", "server"), f"`{path}`: {problem}") from None
-    policy = _policy(section, reads=False)
+    for argument in mcp.fixed:
+        if argument in schema.get("properties", {}):
+            raise ToolProblem(("mcp", "with", argument), f"`{argument}` is fixed here: leave it out of the parameters")
+    policy, server = _policy(section, reads=False), replace(server, fixed=_fixed(("mcp", "with"), mcp.fixed))
     run = mcp_runner(server, mcp.tool, policy)
     parse = arguments_parser(schema)
     return _tool(name, section, section.description or "", schema, policy, run, parse, server)
+
+
+def _fixed(where: Location, values: Mapping[str, Any]) -> FixedArguments:
+    body = {name: _templated((*where, name), parse_body_template, value) for name, value in values.items()}
+    for name, value in body.items():
+        for text in body_templates(value):
+            _without_arguments(where, {name: text})
+    return FixedArguments(body)
+
+
+def _told(where: Location, schema: dict[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema that models are told: without what is fixed."""
+    try:
+        return without_fixed(schema, fixed)
+    except FixedProblem as problem:
+        raise ToolProblem((*where, *problem.where), str(problem)) from None
 
 
 def _python_tool(name: str, section: ToolSection, entry_point: str) -> Tool:

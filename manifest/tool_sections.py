@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from graphs.fields import Duration, Name, Section
+from graphs.fields import Duration, Name, Section, json_values
 from tools.kinds.result_rendering import SELECTION
 
 KINDS = ("http", "openapi", "mcp", "python", "handoff")
@@ -13,6 +13,17 @@ OF_THE_PACKAGE = ("parameters", "effects", "timeout", "result", "retries", "idem
 OF_REQUESTS = ("effects", "timeout", "result", "retries", "idempotent", "approval")
 
 Secrets = Annotated[dict[str, str], Field(max_length=40, description="Values may hold `${secret:NAME}`.")]
+
+
+Fixed = Annotated[
+    dict[str, Any],
+    AfterValidator(json_values),
+    Field(
+        max_length=40,
+        description="Arguments that no model is told of. Texts may hold `${secret:NAME}` and trusted values, such as "
+        '`{phone: "${contact.phone}"}`.',
+    ),
+]
 
 
 def _named(key: str) -> Callable[[Any], Any]:
@@ -59,6 +70,7 @@ class OpenApiSection(Section):
     ]
     server: Annotated[str | None, Field(max_length=500, description="In place of the document's server.")] = None
     headers: Secrets = Field(default_factory=dict)
+    fixed: Fixed = Field(default_factory=dict, alias="with")
 
     @property
     def file(self) -> str:
@@ -76,6 +88,7 @@ class McpSection(Section):
 
     server: Annotated[Name, Field(description="A server under `mcp`.")]
     tool: Annotated[str, Field(min_length=1, max_length=128, description="What the server calls it.")]
+    fixed: Fixed = Field(default_factory=dict, alias="with")
 
 
 class McpServerSection(Section):

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from tools.kinds.fixed_arguments import FixedArguments
 from tools.kinds.http import RETRY_PAUSE, HttpPolicy
 from tools.kinds.result_rendering import MAX_ERROR_LENGTH, redact
 from tools.kinds.result_shortening import shorten
@@ -31,24 +32,28 @@ class McpHttpClient(HttpClient, Protocol):
 
 @dataclass(frozen=True)
 class McpServer:
-    """An MCP server: either a `url`, or a `command` that starts it with the variables in `environment`."""
+    """An MCP server: either a `url`, or a `command` that starts it with the variables in `environment`.
+
+    `fixed` are arguments of each call.
+    """
 
     url: str | None = None
     headers: Mapping[str, Template] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     environment: Mapping[str, Template] = field(default_factory=dict)
+    fixed: FixedArguments = field(default_factory=lambda: FixedArguments({}))
 
     @property
     def secrets(self) -> frozenset[str]:
         """The names of the secrets that the server receives."""
         texts = [*self.headers.values(), *self.environment.values()]
-        return frozenset().union(*(text.secrets for text in texts))
+        return self.fixed.secrets.union(*(text.secrets for text in texts))
 
     @property
     def trusted(self) -> frozenset[str]:
         """The names of the trusted values that the server receives."""
         texts = [*self.headers.values(), *self.environment.values()]
-        return frozenset().union(*(text.trusted for text in texts))
+        return self.fixed.trusted.union(*(text.trusted for text in texts))
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,9 @@ def _build_call(
     key = context.key if policy.write else None
     if key is not None:
         headers["Idempotency-Key"] = key
-    return McpCall(tool, arguments, key, server.url, headers, server.command, environment)
+    complete = server.fixed.added_to({**arguments, **trusted}, context.secrets)
+    sent = {name: value for name, value in complete.items() if name not in trusted}
+    return McpCall(tool, sent, key, server.url, headers, server.command, environment)
 
 
 async def _call_with_retries(context: ToolContext, mcp_call: McpCall, policy: HttpPolicy) -> McpAnswer:
