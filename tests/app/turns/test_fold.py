@@ -94,7 +94,8 @@ async def test_a_flow_that_has_called_a_tool_is_not_folded(
 async def test_a_flow_that_only_asks_folds_messages_into_one_answer(platform: Platform, shop: RemoteShop) -> None:
     await replies_to(platform, "comprar")
     writes(platform, "ou 4")
-    assert await replies_to(platform, "3") == ["Quantas?"]
+    (asked_again,) = await replies_to(platform, "3")
+    assert asked_again.endswith("\nQuantas?")
     assert shop.requests == []
 
 
