@@ -14,7 +14,7 @@ ASIDE = re.compile(r"\s*\(([^)]*)\)\s*")
 PARTS = re.compile(r"\s+[-\u2013\u2014|]\s+|:\s+")
 FILLERS = words_of(
     "a o as os ao na no um uma de da do das dos em e eh por favor pf pfv pfvr quero queria gostaria prefiro "
-    "escolho vou vamos pode ser seria opcao numero n resposta letra eu parte periodo turno mesmo obrigado "
+    "escolho vou vamos pode ser seria opcao op numero n resposta letra eu parte periodo turno mesmo obrigado "
     "obrigada obg pagar marcar agendar ficar ir falar com para pra mim melhor nota dou the an i i'd would like "
     "want choose prefer option number please pls in at to it's is it thanks thank you pay el la los las quiero "
     "prefiero elijo opcion en del es gracias puede"
@@ -31,9 +31,11 @@ _ORDINALS = (
 )
 ORDINALS = [re.compile(rf"(?<!\w)(?:{words})(?: one)?(?!\w)") for words in _ORDINALS]
 LAST = frozenset(("ultima", "ultimo", "last", "last one"))
+UNDECIDED = re.compile(r"(?<!\w)(?:ou|or|nao sei|no se|sei la|talvez|maybe|quizas?|depende|depends)(?!\w)")
 YES = words_of(
     "sim s ss si yes y yep yeah claro isso ok okay certo correto exato confirmo confirmado positivo aham uhum 👍 👌 "
-    "✅ ✔ sure correct correcto exacto vale"
+    "✅ ✔ sure correct correcto exacto vale "
+    "beleza blz exatamente afirmativo perfeito"
 )
 YES_PHRASES = frozenset(
     (
@@ -46,9 +48,11 @@ YES_PHRASES = frozenset(
         "pode ser",
         "claro que sim",
         "claro que si",
+        "ta bom",
+        "esta bom",
     )
 )
-NO = words_of("nao n no nope negativo 👎 ❌ ✖")
+NO = words_of("nao n nn no nope negativo 👎 ❌ ✖")
 SIGNS = "👍👌✅✔👎❌✖"
 YES_CHOICE = re.compile(r"(?:sim|si|yes|confirmar|confirmo|confirm)(?!\w)")
 NO_CHOICE = re.compile(r"(?:nao|no|cancelar|cancel)(?!\w)")
@@ -56,7 +60,11 @@ NO_CHOICE = re.compile(r"(?:nao|no|cancelar|cancel)(?!\w)")
 
 def parse_choice(said: str, choices: tuple[str, ...], language: str) -> str | None:
     """Return the choice that a text names: by its words or their beginning, its place, or yes and no."""
-    if (found := _as_written(plain(" ".join(said.split())).strip(" .!"), choices)) is not None:
+    text = plain(" ".join(said.split())).strip(" .!")
+    undecided = UNDECIDED.search(text)
+    if undecided and not any(undecided[0] in plain(choice) for choice in choices):
+        return None
+    if (found := _as_written(text, choices)) is not None:
         return found
     # "siiim" is sim.
     wanted = re.sub(r"([a-z])\1{2,}", r"\1", simple(said))
@@ -139,7 +147,9 @@ def _by_place(wanted: str, choices: Sequence[str], language: str) -> str | None:
     rest = _without_fillers(_with_ordinals(wanted))
     if rest in LAST:
         return choices[-1]
-    place = _place(with_digits(rest, language, ones=True), wanted)
+    # "um" alone is a number, and beside other words an article.
+    alone = with_digits(wanted.strip(" .!,"), language, ones=True)
+    place = _place(alone if alone.isdigit() else with_digits(rest, language, ones=True), wanted)
     own = [choice for choice in choices if re.match(rf"{place}(?!\d)", simple(choice))]
     by_place = choices[place - 1] if 1 <= place <= len(choices) else None
     if not own or own == [by_place]:
@@ -152,7 +162,7 @@ def _place(rest: str, wanted: str) -> int:
     """Return the place that a text says, or 0."""
     if re.fullmatch(r"[⭐🌟★ ]+", wanted):
         return len(wanted.replace(" ", ""))
-    found = re.fullmatch(r"([1-9][0-9]?)°?", rest)
+    found = re.fullmatch(r"(?:n° ?)?0?([1-9][0-9]?)°?", rest)
     return int(found[1]) if found else 0
 
 

@@ -62,7 +62,7 @@ AWAY = re.compile(
 )
 AHEAD = re.compile(r"(?<!\w)(?:daqui|de aqui|em|en|in|within|dentro de)(?!\w)")
 AGO = re.compile(r"(?<!\w)(?:ha|hace)(?!\w)|ago$|atras$")
-ONE = re.compile(r"(?<!\w)(?:um|uma|un|una|one|(?<=in )a)(?= (?:dia|semana|day|week)(?!\w))")
+ONE = re.compile(r"(?<!\w)(?:um|uma|un|una|one|(?<=in )a|a(?= \w+ from))(?= (?:dia|semana|day|week)(?!\w))")
 RELATIVE = {
     "depois de amanha": 2, "pasado manana": 2, "the day after tomorrow": 2, "day after tomorrow": 2,
     "antes de ontem": -2, "anteontem": -2, "antes de ayer": -2, "anteayer": -2, "the day before yesterday": -2,
@@ -89,6 +89,8 @@ def _weekday_pattern(names: dict[str, int]) -> re.Pattern[str]:
 WEEKDAY, SHORT_WEEKDAY = _weekday_pattern(WEEKDAYS), _weekday_pattern(SHORT_WEEKDAYS)
 NO_WEEKDAY = re.compile(r"(?<!\w)(?:opcao|vez|via|aula|option|fim de semana|fin de semana|weekend)(?!\w)")
 """Words that make `segunda` mean second."""
+PERIOD = re.compile(r"(?<!\w)(?:semanas?|weeks?|mes|meses|months?|anos?|years?)(?!\w)")
+"""Periods. What is left of one moves a date by as much as is not understood."""
 FURTHEST_SHORT_YEAR, CLOSEST_BIRTH = 10, 30
 """Years from now until which a year of two digits is in this century, and from which it is in the last one."""
 
@@ -126,7 +128,8 @@ class DateFinder:
         if self._code == "es":
             rest = SPANISH_MORNING.sub(" ", rest)
         rest = self._take(TODAY, rest, lambda match: self._after_today(RELATIVE[match[0]]))
-        return Dates(*self._with_weekdays(rest))
+        found, unclear, rest = self._with_weekdays(rest)
+        return Dates(found, unclear or PERIOD.search(rest) is not None, rest)
 
     def _take(self, pattern: re.Pattern[str], text: str, read: Callable[[re.Match[str]], date | None]) -> str:
         """Keep what a pattern finds, and return the text without it."""

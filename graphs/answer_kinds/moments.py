@@ -12,6 +12,8 @@ FILLERS = re.compile(
     r"(?<!\w)(?:pode ser|prefiro|quero|as|por favor|pls|please|at|a las|puede ser|can be|por volta das)(?!\w)"
 )
 FIRST = re.compile(r"(?<!\w)(?:primeiro|primero)(?= de |$)|(?<=dia )primeiro")
+DECEMBER = re.compile(r"(\d°?(?: de |[ /-]))dez(?!\w)")
+"""The month whose abbreviation is also a number."""
 DISTANCE = re.compile(
     r"\d+ (?:min\w* )?(?:para|pra|to|till|past|after) (?:as? |las? )?\d"
     r"|(?<!\w)(?:half|quarter|past|daqui|dentro de|in \d|faltam?)(?!\w)"
@@ -21,7 +23,7 @@ DISTANCE = re.compile(
 
 def parse_date(said: str, language: str, today: date | None) -> str | None:
     """Return the only date of a text as 2026-12-31, or None. A date without a year is the next one from today on."""
-    words = with_digits(FIRST.sub("1", simple(said)), language)
+    words = with_digits(DECEMBER.sub(r"\1dezembro", FIRST.sub("1", simple(said))), language)
     dates = DateFinder(language, today).find(words)
     rest = find_times(dates.rest, language).rest
     if dates.unclear or len(dates.found) != 1 or re.search(r"\d", rest) or unsure(rest, language):

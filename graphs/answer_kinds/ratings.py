@@ -5,15 +5,19 @@ import re
 from graphs.answer_kinds.number_words import WORDS
 from graphs.answer_kinds.wording import simple, words_of
 
+LONGEST = 300
+"""The number of characters of a line with a rating."""
 STARS = "⭐🌟★"
-EMPTY_STARS = "☆"
 _ONE_TO_FIVE = {word: value for table in WORDS.values() for word, value in table.items() if 1 <= value <= 5}
 VALUES = {**_ONE_TO_FIVE, **{str(number): number for number in range(1, 6)}}
-LEAD = (
-    r"(?:eu|minha|a|e|eh|o|foi|um|uma|com|certeza|de|acho|que|i|it|an?|my|the|is|was|would|le|mi|la|es|un|una|nota|dou|daria|dei|"
-    r"doy|avaliacao|avalio|merece|merecem|merecia|mereceu|give|rate|rating|rated|score|deserves|puntuacion|calificacion|"
-    r"califico|estrelas?)"
+# Each word once: with two ways to read a word, a long text would take exponential time.
+_LEAD = words_of(
+    "eu minha a e eh o foi um uma com certeza de acho que i it an my the is was would le mi la es un una nota dou "
+    "daria dei doy avaliacao avalio merece merecem merecia mereceu give rate rating rated score deserves puntuacion "
+    "calificacion califico estrela estrelas"
 )
+LEAD = f"(?:{'|'.join(sorted(_LEAD))})"
+"""Words before a rating that do not change it."""
 STRONG = re.compile(
     r"(?<!\w)(?:nota|dou|daria|dei|doy|avaliacao|avalio|merece\w*|mereci\w*|give|rat(?:e|ing|ed)|score|deserves|puntuacion|calific\w+)"
     r"(?!\w)"
@@ -81,7 +85,7 @@ def rating_in(said: str) -> tuple[int | None, bool]:
     found: int | None = None
     more = False
     for line in said.splitlines():
-        rating, says_more = _rating_of_line(simple(line))
+        rating, says_more = _rating_of_line(simple(line)) if len(line) <= LONGEST else (None, True)
         found = found if rating is None else rating
         more = more or says_more
     return found, more

@@ -22,7 +22,7 @@ YEARS = ("Infantil 5", "1º ano", "2º ano")
             for said in ("1️⃣", "1)", "(1)", "opção 1", "a primeira", "👍", "👍🏿", "claro que sim", "Siiim")
         ),
         *((YES_NO, said, 1) for said in ("👎", "não, obrigada", "2.", "dois", "última", "nope")),
-        (YES_NO, "1 - Sim", 0),
+        *((YES_NO, said, 0) for said in ("1 - Sim", "um", "01", "nº 1", "tá bom", "blz")),
         (WANTS, "segunda via", 0),
         (WANTS, "quero falar com vendas", 1),
         (WANTS, "opção 2", 1),
@@ -53,6 +53,8 @@ def test_a_choice_is_understood(choices: tuple[str, ...], said: str, place: int)
     [
         (YES_NO, "👍 não"),
         (YES_NO, "-1"),
+        (YES_NO, "não sei"),
+        (PAYMENT, "pix ou boleto bancário"),
         (YES_NO, "opção 3"),
         (WANTS, "a segunda"),
         (WANTS, "1 e 2"),

@@ -76,3 +76,10 @@ def test_thanks_and_undecided_ratings_are_neither(said: str) -> None:
 )
 def test_what_needs_an_answer_gets_one(said: str, rating: int | None) -> None:
     assert rating_in(said) == (rating, True)
+
+
+@pytest.mark.parametrize("word", ["a ", "a@", "eu a nota ", "uma ", "5, "])
+def test_a_long_text_is_no_rating_and_takes_no_long_time(word: str) -> None:
+    """A pattern with two ways to read a word would not finish."""
+    assert rating_in(f"{word * 60}x"[-300:]) == (None, True)
+    assert rating_in(f"{word * 1000}x") == (None, True)
