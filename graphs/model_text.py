@@ -198,10 +198,10 @@ def whole_sentences(text: str) -> str | None:
 
     What comes last may be cut itself: a number such as 1.500, or an address, at its dot.
     """
-    ends = (match.end() for match in SENTENCE_END.finditer(text))
-    sentences = [end for end in ends if end < len(text) and not NO_SENTENCE_END.search(text[max(0, end - 16) : end])]
-    kept = text[: max([0, text.rfind("\n"), *sentences[-1:]])].rstrip()
-    while kept.endswith(":"):
-        # Announces what was cut.
-        kept = kept[: max(kept.rfind("\n"), 0)].rstrip()
-    return kept if len(kept) >= LEAST_SENTENCE else None
+    sentences = (match.end() for match in SENTENCE_END.finditer(text) if match.end() < len(text))
+    ends = [end for end in sentences if not NO_SENTENCE_END.search(text[max(0, end - 16) : end])]
+    ends += [at for at, character in enumerate(text) if character == "\n"]
+    # A line that ends with a colon announces what was cut.
+    kept = (text[:end].rstrip() for end in sorted(ends, reverse=True))
+    last = next((part for part in kept if not part.endswith(":")), "")
+    return last if len(last) >= LEAST_SENTENCE else None

@@ -32,6 +32,27 @@ TOOLS = frozenset({"find_slots", "request_human"})
         ("[empty message]\nOi", "Oi"),
         ("Se a < b e c > d, [1] veja.", "Se a < b e c > d, [1] veja."),
         ("Penso, logo existo.", "Penso, logo existo."),
+        ("<think/>Oi", "Oi"),
+        ("<think>a <think>b</think> c</think>Oi", "Oi"),
+        ("&lt;think&gt;x&lt;/think&gt;Oi", "Oi"),
+        ("<pensamento>x</pensamento>Oi", "Oi"),
+        ("```thinking\nx\n```\nOi", "Oi"),
+        ("Thought: preciso ver.\nFinal Answer: Oi", "Oi"),
+        ("analysisO cliente quer o preço.assistantfinalOi", "Oi"),
+        ("<|channel|>final <|constrain|>json<|message|>Oi", "Oi"),
+        ("Oi <|channel|>analysis<|message|>x", "Oi"),
+        ("<|im_start|>assistant\nOi<|im_end|>\n<|im_start|>user\ne?", "Oi"),
+        ("<s>Oi</s>", "Oi"),
+        ("<s>R$ 20</s> R$ 10", "<s>R$ 20</s> R$ 10"),
+        ("<answer>Oi</answer>", "Oi"),
+        ("**Assistente:** Oi", "Oi"),
+        ("**[operador]**: Oi", "Oi"),
+        ("[contact sent image/jpeg]\nOi", "Oi"),
+        ('[answers the message "a [b]"]\nOi', "Oi"),
+        ("Oi\n[image/jpeg]\ntudo", "Oi\ntudo"),
+        ("Oi\n\nUser: e?\nAssistant: sim", "Oi"),
+        ("Modelo: X100", "Modelo: X100"),
+        ("[ver a tabela]", "[ver a tabela]"),
     ],
 )
 def test_only_what_is_meant_for_the_contact_is_spoken(written: str, spoken: str) -> None:
@@ -56,6 +77,24 @@ def test_only_what_is_meant_for_the_contact_is_spoken(written: str, spoken: str)
         "<|python_tag|>find_slots.call(days=3)",
         '[TOOL_CALLS][{"name": "find_slots"}]',
         "```tool_code\nfind_slots()\n```",
+        "find_slots",
+        'find_slots(note="a (b)", days=3)',
+        'find_slots\n{"days": 3}',
+        "Vou ver.\nfind_slots(days=3)",
+        "Vou chamar find_slots(days=3).",
+        'Vou ver. {"name": "find_slots", "arguments": {"days"',
+        "{'name': 'find_slots', 'arguments': {'days': 3}}",
+        '{"name": "find_slots", "arguments": {}}\n{"name": "find_slots", "arguments": {}}',
+        '{"tool_calls": [{"name": "find_slots"}]}',
+        "[find_slots(days=3)]",
+        "`find_slots(days=3)`",
+        '<find_slots days="3"/>',
+        "<function(find_slots){}</function>",
+        "<minimax:tool_call>",
+        "<｜tool▁calls▁begin｜>",  # noqa: RUF001
+        "Action: find_slots\nAction Input: {}",
+        "[Calling find_slots]",
+        "assistantcommentary to=functions.find_slots json{}",
     ],
 )
 def test_a_call_in_words_is_one(text: str) -> None:
@@ -71,6 +110,9 @@ def test_a_call_in_words_is_one(text: str) -> None:
         "Olá (João)",
         "Use find_slots(3) lá.",
         "[1, 2]",
+        '{"name": "Ana", "input": 3}',
+        "Não conheço find_slots.",
+        "O botão <Enviar> (verde)",
     ],
 )
 def test_words_are_no_call(text: str) -> None:
@@ -86,7 +128,17 @@ def test_words_are_no_call(text: str) -> None:
         ("Para pagar, faça um Pix para a chave", None),
         ("O telefone da clínica é +55 11 98765.", None),
         ("Sim. Cust", None),
+        ("Quem atende amanhã é o Dr. Sil", None),
+        ("Primeiro abra o aplicativo. 2. Toq", "Primeiro abra o aplicativo."),
+        ("Está tudo certo com o pedido. Pague com o Pix:\n00020126", "Está tudo certo com o pedido."),
+        ("Está tudo certo com o pedido.\nPague com o Pix:\n00020126", "Está tudo certo com o pedido."),
+        ("Tudo certo com o pedido 😊 O código é 12", "Tudo certo com o pedido 😊"),
     ],
 )
 def test_a_cut_text_ends_with_its_last_full_sentence(cut: str, kept: str | None) -> None:
     assert whole_sentences(cut) == kept
+
+
+def test_a_call_to_a_special_token_is_not_lost_with_the_token() -> None:
+    assert is_call(spoken_text("<|python_tag|>find_slots.call(days=3)"), TOOLS)
+    assert is_call(spoken_text("<|tool_call_begin|>functions.find_slots:0"), TOOLS)
