@@ -56,9 +56,10 @@ def _marked(mark: str, match: re.Match[str]) -> str:
     before, after = match.string[: match.start()][-1:], match.string[match.end() :][:1]
     words = match[1]
     if mark == "*":
-        words = ITALICS.sub(r"_\1_", words.replace("__", ""))
         if words.startswith("*") and words.endswith("*"):
+            # Bold already, as in __**a**__.
             return words
+        words = ITALICS.sub(r"_\1_", words.replace("__", ""))
     joined_before, joined_after = before.isalnum(), after.isalnum() or after == "\ue002"
     if joined_before and joined_after:
         return words

@@ -174,7 +174,7 @@ def _is_title(line: str) -> bool:
 
 def _bold_line(text: str) -> str:
     """Return a heading in bold. The marks within it would end the bold."""
-    bare = re.sub(r"(?<!\w)(\*{1,3}|__)(?=\S)(.*?)(?<=\S)\1(?!\w)", r"\2", text).strip().strip("*").strip()
+    bare = re.sub(r"(?<![\w/=])(\*{1,3}|__)(?=\S)(.*?)(?<=\S)\1(?!\w)", r"\2", text).strip().strip("*").strip()
     return f"**{bare}**" if bare else ""
 
 
