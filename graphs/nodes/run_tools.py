@@ -14,7 +14,7 @@ from langgraph.runtime import Runtime
 from graphs.config import Agent, Assistant
 from graphs.context import Context
 from graphs.flows import initial_state
-from graphs.model_text import spoken_text
+from graphs.model_text import is_call, spoken_text
 from graphs.nodes.base import NodeWithRuntime
 from graphs.reply_text import for_whatsapp
 from graphs.state import Route, State, Update, add_reply, replace_turn
@@ -76,8 +76,9 @@ def make_run_tools(assistant: Assistant) -> NodeWithRuntime[Update]:
         for outcome in outcomes:
             tool = assistant.tools.get(outcome.call["name"])
             if outcome.failure is None and tool is not None and tool.effects == "handoff":
-                reason = _reason(outcome.call)
-                turn = replace_turn(add_reply(turn, _words(state)), handoff=reason)
+                # Another call of the answer may hand over, too. The words are said once.
+                turn = turn if turn["handoff"] else add_reply(turn, _words(state, agent))
+                turn = replace_turn(turn, handoff=_reason(outcome.call))
         if turn["handoff"] is None and turn["tool_failures"] >= assistant.handoff.triggers.tool_failures:
             last = failures[-1] if failures else ""
             turn = replace_turn(
@@ -142,9 +143,11 @@ def _reason(call: ModelToolCall) -> str:
     return str(arguments.get("reason") or named or "the agent asked for a human")[:LONGEST_REASON]
 
 
-def _words(state: State) -> str:
+def _words(state: State, agent: Agent) -> str:
     """Return what the model says beside its calls. Before a handoff nobody else says it."""
-    return for_whatsapp(spoken_text(state["messages"][-1].text))
+    words = spoken_text(state["messages"][-1].text)
+    # Some models write a call out, and make it as well.
+    return "" if is_call(words, agent.tools) else for_whatsapp(words)
 
 
 def _calls(state: State) -> list[ModelToolCall]:
