@@ -144,3 +144,37 @@ def test_any_text_is_split_within_the_limit(piece: str) -> None:
     text = piece * (12_000 // len(piece))
     parts = split_body(text)
     assert all(0 < twilio_length(part) <= MAX_BODY for part in parts)
+
+
+@pytest.mark.parametrize("mark", ["*", "_", "~", "`"])
+def test_a_span_that_is_longer_than_a_part_is_marked_in_each(mark: str) -> None:
+    text = f"{mark}{'importante ' * 170}fim{mark}"
+    parts = split_body(text)
+    assert len(parts) == 2
+    assert all(part.startswith(mark) and part.endswith(mark) and part.count(mark) == 2 for part in parts)
+
+
+def test_marks_within_marks_are_opened_again_in_their_order() -> None:
+    first, second = split_body(f"*_{'importante ' * 170}fim_*")
+    assert first.startswith("*_i")
+    assert first.endswith("e_*")
+    assert second.startswith("*_i")
+    assert second.endswith("fim_*")
+
+
+def test_a_price_and_a_number_in_groups_are_not_cut() -> None:
+    for spaces in range(0, 60, 3):
+        parts = split_body("palavra " * 195 + "x" * spaces + " Ligue para +55 11 98765 4321 ou pague R$ 10 hoje " * 3)
+        assert sum(part.count("+55 11 98765 4321") for part in parts) == 3
+        assert sum(part.count("R$ 10") for part in parts) == 3
+
+
+def test_random_marks_are_split_within_any_limit() -> None:
+    pick = random.Random(3)
+    pieces = ["*", "_", "~", "```", "`", "\n", "\n\n", " ", "palavra", "https://a.com/abc", "👨‍👩‍👧‍👦", "👍🏽", ". "]
+    for _ in range(1000):
+        text = "".join(pick.choices(pieces, k=pick.randint(5, 80)))
+        parts = split_body(text, 40)
+        assert all(part.strip() and twilio_length(part) <= 40 for part in parts)
+        said, kept = ("".join(c for c in t if c not in "*_~`" and not c.isspace()) for t in (text, "".join(parts)))
+        assert said == kept
