@@ -75,7 +75,7 @@ async def test_a_call_in_words_is_asked_for_again(provider: str, call: str) -> N
 
 
 @each_provider
-async def test_a_model_that_only_thinks_or_calls_in_words_gives_no_answer(provider: str) -> None:
+async def test_a_model_that_only_thinks_gives_no_answer(provider: str) -> None:
     for text in ("<think>O custo é 7.", CALLS[0]):
         async with saying(provider, (text, "stop")) as (models, _):
             with pytest.raises(ModelFailure):
@@ -83,7 +83,7 @@ async def test_a_model_that_only_thinks_or_calls_in_words_gives_no_answer(provid
 
 
 @each_provider
-async def test_an_answer_at_the_limit_of_tokens_ends_with_its_last_full_sentence(provider: str) -> None:
+async def test_an_answer_at_the_limit_ends_with_a_full_sentence(provider: str) -> None:
     async with saying(provider, (HALF, "length")) as (models, models_asked):
         assert await answered(models, spec(provider)) == ("A consulta custa R$ 1.500,00.", True)
         assert len(models_asked) == 1
@@ -98,7 +98,7 @@ async def test_without_a_full_sentence_the_next_model_answers(provider: str) -> 
 
 
 @each_provider
-async def test_an_answer_that_a_filter_has_cut_is_left_to_the_next_model(provider: str) -> None:
+async def test_what_a_filter_has_cut_is_left_to_the_next_model(provider: str) -> None:
     async with saying(provider, (HALF, "content_filter"), ("Custa R$ 10.", "stop")) as (models, models_asked):
         assert await answered(models, spec(provider), spec(provider, model="other")) == ("Custa R$ 10.", False)
         assert len(models_asked) == len(set(models_asked)) == 2
@@ -111,7 +111,7 @@ async def test_a_cut_answer_stands_on_the_record_of_its_turn(start: Start, model
     assert "cut" in state["turn"]["problem"]
 
 
-async def test_a_reply_is_what_whatsapp_shows_and_the_tenants_texts_stay(start: Start, model_server: Server) -> None:
+async def test_a_reply_is_whatsapps_and_the_tenants_texts_stay(start: Start, model_server: Server) -> None:
     await put(model_server, "scripts", scripted('say: "<think>hm</think>**Oi**, [site](https://a.com/b_c)"'))
     state = await start().say("quanto custa?")
     assert replies(state) == [("assistant", "*Oi*, site (https://a.com/b_c)")]
@@ -132,17 +132,13 @@ async def test_words_beside_a_call_for_a_human_are_said_once(start: Start, model
 @pytest.mark.parametrize(
     ("language", "word"), [("pt-BR", "equipe"), ("es", "equipo"), ("en-US", "team"), ("de", "team")]
 )
-async def test_a_silent_handoff_says_something_in_the_assistants_language(
-    start: Start, language: str, word: str
-) -> None:
+async def test_a_silent_handoff_speaks_the_assistants_language(start: Start, language: str, word: str) -> None:
     state = await start(handoff=SILENT, language=language).say("socorro")
     (waiting,) = interrupts(state)
     assert word in waiting["message"]
 
 
-async def test_the_manifests_text_for_a_handoff_is_said_after_the_models_words(
-    start: Start, model_server: Server
-) -> None:
+async def test_a_handoffs_text_follows_the_models_words(start: Start, model_server: Server) -> None:
     await put(
         model_server, "scripts", scripted('say: "Claro.", call: {name: request_human, arguments: {reason: pediu}}')
     )
